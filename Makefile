@@ -1,0 +1,56 @@
+# Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup demo test unit e2e check generate bench cluster lock clean
+
+PYTHON ?= python3
+UNIT_WORKERS ?= 2
+# More than there are cores: end-to-end tests mostly wait.
+E2E_WORKERS ?= 4
+BIN := .venv/bin
+SOURCES := $(wildcard operator tools tests benchmarks)
+
+help: ## Shows this
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Creates both virtual environments
+	@$(PYTHON) tools/bootstrap.py setup
+
+demo: setup ## Shows the operator at work
+	@$(BIN)/python tools/demo.py
+
+test: setup check unit e2e ## Runs every check and every test
+
+unit: setup ## Runs the tests that need no cluster
+	@echo "== unit tests"
+	@$(BIN)/pytest -q -n $(UNIT_WORKERS)
+
+e2e: setup ## Runs the tests on a real control plane; ARGS="-k name" chooses
+	@echo "== end-to-end tests"
+	@.venv-kind/bin/pytest -q -n $(E2E_WORKERS) tests/e2e $(ARGS)
+
+check: setup ## Lints, types, import layers, generated files, locks
+	@echo "== check"
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy --no-error-summary $(SOURCES)
+	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+	@$(BIN)/python -m whatsapp_operator.resources.generate --check
+	@$(PYTHON) tools/bootstrap.py check-locks
+
+generate: setup ## Writes the files that are generated from the resources
+	@$(BIN)/python -m whatsapp_operator.resources.generate
+
+bench: setup ## Measures, and prints the numbers of the README
+	@$(BIN)/python -m benchmarks
+
+cluster: setup ## Starts a development cluster with CRDs and simulator, until Ctrl-C
+	@$(BIN)/python tools/development.py
+
+lock: ## Resolves pyproject.toml into locks/; UPGRADE=1 takes the newest
+	@$(PYTHON) tools/bootstrap.py lock $(if $(UPGRADE),--upgrade)
+
+clean: ## Removes what the targets above have made in this folder
+	@rm -rf .venv .venv-kind .cache .demo .pytest-kind .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .import_linter_cache dist build
+	@find operator tools tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,163 @@
+"""The cluster of the end-to-end tests, and the fixtures that give each test a place of its own in it.
+
+One cluster serves a run, also where several workers share the tests: the process that pytest was started as creates it
+before any test and deletes it after the last (`--keep-cluster` leaves it), and pytest-kind's `kind_cluster` finds it
+there.
+"""
+
+import argparse
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_kind.cluster
+
+import clusters
+from e2e import kube
+
+DELETES_CLUSTER = pytest.StashKey[bool]()
+DELETION_SECONDS = 60
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+OUR_KINDS = "whatsappinstances.whatsapp-operator.dev,evolutionservers.whatsapp-operator.dev"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the cluster, and gives pytest-kind our kind and kubectl, so that it downloads neither."""
+    pytest_kind.cluster.KIND_VERSION = os.environ.get("KIND_VERSION", clusters.KIND_VERSION)
+    chosen: dict[str, dict[str, object]] = getattr(config, "workerinput", {})
+    if chosen:
+        vars(config.option).update(chosen["kind"])
+        return
+    os.environ["CLUSTER"] = clusters.chosen().value  # the workers inherit the choice
+    config.stash[DELETES_CLUSTER] = not config.option.keep_cluster
+    for name, value in _kind_options(config.option).items():
+        setattr(config.option, name, value)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hands the choice to a worker of pytest-xdist."""
+    node.workerinput["kind"] = _kind_options(node.config.option)
+
+
+def _kind_options(given: argparse.Namespace) -> dict[str, str | bool | None]:
+    native = clusters.chosen() is clusters.Source.NATIVE
+    return {
+        "cluster_name": f"e2e-{os.getpid()}" if given.cluster_name == "pytest-kind" else given.cluster_name,
+        "keep_cluster": True,  # a worker that is done must not take it from the others
+        "kubeconfig": given.kubeconfig,
+        "kind_bin": str(clusters.KIND_NATIVE) if native else given.kind_bin or shutil.which("kind"),
+        "kind_kubectl_bin": given.kind_kubectl_bin or str(clusters.KUBECTL),
+        "kind_image": given.kind_image or clusters.KIND_IMAGE,
+    }
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Creates the cluster, once, in the process that owns the run."""
+    if not _owns_cluster(session.config):
+        return
+    if session.config.stash[DELETES_CLUSTER]:
+        os.environ["KIND_NATIVE_OWNER"] = str(os.getpid())
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():  # the first start builds for minutes: let it be seen
+        try:
+            _kind_cluster(session.config).create()
+        except subprocess.CalledProcessError:  # its own message is on the terminal by now
+            pytest.exit("the cluster could not be created", returncode=1)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Deletes the cluster, after the last worker."""
+    if _owns_cluster(session.config) and session.config.stash[DELETES_CLUSTER]:
+        cluster = _kind_cluster(session.config)
+        cluster.delete()
+        shutil.rmtree(cluster.path, ignore_errors=True)
+
+
+def _owns_cluster(config: pytest.Config) -> bool:
+    needs_one = not _is_worker(config) and not config.option.collectonly
+    return needs_one and clusters.chosen() is not clusters.Source.EXISTING
+
+
+def _kind_cluster(config: pytest.Config) -> pytest_kind.KindCluster:
+    options = config.option
+    return pytest_kind.KindCluster(
+        options.cluster_name,
+        Path(options.kubeconfig) if options.kubeconfig else None,
+        image=options.kind_image,
+        kind_path=Path(options.kind_bin) if options.kind_bin else None,
+        kubectl_path=Path(options.kind_kubectl_bin),
+    )
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> kube.Cluster:
+    """The cluster of this run, with our CustomResourceDefinitions established."""
+    source = clusters.chosen()
+    if source is clusters.Source.EXISTING:
+        kubeconfig = clusters.export_current(tmp_path_factory.mktemp("cluster") / "kubeconfig")
+    else:
+        kubeconfig = request.getfixturevalue("kind_cluster").kubeconfig_path.resolve()
+    found = kube.Cluster(kubeconfig, source)
+    _apply_crds(found.kubectl, tmp_path_factory.getbasetemp().parent / "crds.lock")
+    return found
+
+
+def _apply_crds(kubectl: kube.Kubectl, lock: Path) -> None:
+    with lock.open("a") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        if any(CRDS.glob("*.yaml")):
+            kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+            kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+
+
+@pytest.fixture
+def namespace(cluster: kube.Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh namespace, named after the test, deleted after it with all that is in it.
+
+    Request it before whatever works in it (an operator, a simulator), so that those are stopped first. What their end
+    left with our finalizer is freed, so that a failed test leaves nothing behind. Only an existing cluster is waited
+    for: any other is deleted whole.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.lower()).strip("-")[:40]
+    name = f"{slug}-{secrets.token_hex(3)}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    _free(cluster.kubectl.within(name))
+    wait = "true" if cluster.source is clusters.Source.EXISTING else "false"
+    limits = (f"--timeout={DELETION_SECONDS}s", f"--wait={wait}", "--ignore-not-found")
+    cluster.kubectl("delete", "namespace", name, *limits, timeout=DELETION_SECONDS + 10)
+
+
+def _free(kubectl: kube.Kubectl) -> None:
+    listed = kubectl.run("get", OUR_KINDS, "-o", "name")  # fails where a test took the definitions away
+    for found in listed.stdout.split():
+        kubectl.run("patch", found, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+
+
+@pytest.fixture
+def kubectl(cluster: kube.Cluster, namespace: str) -> kube.Kubectl:
+    """kubectl with an administrator's rights, in the test's namespace."""
+    return cluster.kubectl.within(namespace)
+
+
+@pytest.fixture
+def kubeconfig_for(cluster: kube.Cluster, namespace: str, tmp_path: Path) -> Callable[[str], Path]:
+    """Called with the name of a ServiceAccount of the test's namespace: the path of a kubeconfig that acts as it."""
+
+    def kubeconfig_of(service_account: str) -> Path:
+        target = tmp_path / f"{service_account}.kubeconfig"
+        return cluster.kubeconfig_for(service_account, namespace=namespace, target=target)
+
+    return kubeconfig_of

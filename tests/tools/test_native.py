@@ -1,0 +1,132 @@
+"""The parts of the native control plane that work before anything is built."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+import clusters
+from native import binaries, certificates, components, locking, plane
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache in place of the user's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    return tmp_path
+
+
+def kind_native(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([clusters.KIND_NATIVE, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_kind_without_clusters_lists_none() -> None:
+    listed = kind_native("get", "clusters")
+
+    assert (listed.returncode, listed.stdout) == (0, "")
+
+
+def test_kind_refuses_to_load_an_image_and_says_why() -> None:
+    loaded = kind_native("load", "docker-image", "--name", "any", "image:latest")
+
+    assert loaded.returncode == 1
+    assert "no nodes" in loaded.stderr
+
+
+def test_kind_deletes_a_cluster_that_is_not_there() -> None:
+    assert kind_native("delete", "cluster", "--name=absent").returncode == 0
+
+
+def test_leftover_state_of_a_killed_control_plane_is_not_taken_for_a_running_one(cache: Path) -> None:
+    folder = cache / "whatsapp-operator" / "run" / "killed"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text("{}")
+
+    assert plane.running() == []
+    assert plane.find("killed") is None
+
+
+def test_lock_is_refused_while_it_is_held_and_given_afterwards(tmp_path: Path) -> None:
+    with locking.locked(tmp_path / "lock"):
+        assert locking.try_lock(tmp_path / "lock") is None
+
+    held = locking.try_lock(tmp_path / "lock")
+    assert held is not None
+    held.close()
+
+
+def test_server_certificate_is_trusted_by_its_own_authority_only(tmp_path: Path) -> None:
+    certificates.write(tmp_path)
+    serving = x509.load_pem_x509_certificate((tmp_path / "apiserver.crt").read_bytes())
+    own = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
+    other = certificates.authority().certificate
+
+    serving.verify_directly_issued_by(own)
+    with pytest.raises(InvalidSignature):
+        serving.verify_directly_issued_by(other)
+
+
+def test_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    certificates.write(tmp_path / "keys")
+
+    assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
+
+
+def test_kubeconfig_needs_no_other_file() -> None:
+    issuer = certificates.authority()
+    user = certificates.client(issuer, user="someone", group="some")
+
+    text = certificates.kubeconfig(name="dev", url="https://127.0.0.1:6443", issuer=issuer, user=user)
+
+    config = yaml.safe_load(text)
+    assert config["clusters"][0]["cluster"]["certificate-authority-data"]
+    assert set(config["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+
+
+def test_ports_differ_and_are_outside_the_range_of_outgoing_connections() -> None:
+    found = components.free_ports(20)
+
+    assert len(set(found)) == 20
+    assert max(found) < 32_768
+
+
+def test_programs_of_kubebuilder_are_taken_where_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    (assets / "etcd").touch()
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
+
+    assert binaries.path("etcd") == assets / "etcd"
+    assert binaries.path("kube-apiserver") == binaries.folder() / "kube-apiserver"
+    assert binaries.path("kube-controller-manager") == binaries.folder() / "kube-controller-manager"
+
+
+def test_cluster_that_is_named_is_taken_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER", "existing")
+
+    assert clusters.chosen() is clusters.Source.EXISTING
+
+
+def test_cluster_of_an_unknown_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTER", "minikube")
+
+    with pytest.raises(ValueError, match="minikube"):
+        clusters.chosen()
+
+
+@pytest.mark.parametrize(("exit_code", "source"), [(0, clusters.Source.KIND), (1, clusters.Source.NATIVE)])
+def test_kind_is_taken_only_where_the_docker_engine_works(
+    exit_code: int, source: clusters.Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\nexit {exit_code}\n")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CLUSTER", raising=False)
+
+    assert clusters.chosen() is source

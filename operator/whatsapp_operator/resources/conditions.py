@@ -1,0 +1,84 @@
+"""Conditions: what is known about a resource, one sentence each.
+
+`Reconciling`, `Stalled` and `Paused` are abnormal-true: they are present only while they hold. All others are always
+present and are `Unknown` until something proves them.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+
+import pydantic
+from pydantic import Field
+
+from whatsapp_operator.resources.model import Model, Timestamp
+from whatsapp_operator.resources.reasons import Reason
+
+
+class ConditionStatus(enum.StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionType(enum.StrEnum):
+    """The conditions of both resources."""
+
+    READY = "Ready"
+    SYNCED = "Synced"
+    EXISTS = "Exists"
+    CONNECTED = "Connected"
+    SETTLED = "Settled"
+    CONSISTENT = "Consistent"
+    FUNCTIONAL = "Functional"
+    REMEDIATION_ALLOWED = "RemediationAllowed"
+    REACHABLE = "Reachable"
+    AUTHENTICATED = "Authenticated"
+    COMPATIBLE = "Compatible"
+    IDENTITY_CONFIRMED = "IdentityConfirmed"
+    WARMED_UP = "WarmedUp"
+    PAUSED = "Paused"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+
+
+_WORD = {"type": "string", "minLength": 1, "maxLength": 316, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"}
+
+StatusReason = Annotated[Reason, pydantic.WithJsonSchema(_WORD)]
+"""A reason in a status. The schema takes any word: an older schema must not refuse a newer operator's status."""
+
+
+class Condition(Model):
+    """One condition, as `metav1.Condition` has it."""
+
+    model_config = pydantic.ConfigDict(
+        json_schema_extra={"required": ["type", "status", "reason", "message", "lastTransitionTime"]}
+    )
+
+    type: Annotated[ConditionType, pydantic.WithJsonSchema(_WORD)] = Field(description="What the condition is about.")
+    status: ConditionStatus = Field(description="Whether it holds; Unknown where nothing proves either.")
+    reason: StatusReason = Field(description="Why, as one word that scripts can match on.")
+    message: str = Field(max_length=32_768, description="Why, as a sentence that says what to do next.")
+    last_transition_time: Timestamp | None = Field(
+        default=None, description="When the status last changed. Empty only until `merge` has filled it."
+    )
+    observed_generation: int | None = Field(
+        default=None, ge=0, description="The generation of the resource that the condition was concluded from."
+    )
+
+
+def merge(previous: Sequence[Condition], wanted: Sequence[Condition], *, now: datetime) -> tuple[Condition, ...]:
+    """Give the wanted conditions their transition times, and leave out the previous ones that are not wanted."""
+    before = {condition.type: condition for condition in previous}
+    return tuple(_since(before.get(condition.type), condition, now=now) for condition in wanted)
+
+
+def _since(before: Condition | None, condition: Condition, *, now: datetime) -> Condition:
+    unchanged = before is not None and before.status is condition.status
+    moment = before.last_transition_time if before is not None and unchanged else None
+    return condition.replace(last_transition_time=moment or now)

@@ -1,0 +1,58 @@
+"""What holds for one instance: its own overrides, else its server's, else the defaults here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from whatsapp_operator.resources.overrides import RecoveryMode
+
+if TYPE_CHECKING:
+    from whatsapp_operator.resources.instance import WhatsAppInstanceSpec
+    from whatsapp_operator.resources.model import Model
+    from whatsapp_operator.resources.server import EvolutionServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPolicy:
+    """How health is judged; all spans in seconds."""
+
+    check_period_seconds: int = 10
+    database_period_seconds: int = 30
+    check_timeout_seconds: int = 10
+    stuck_timeout_seconds: int = 30
+    min_healthy_seconds: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryPolicy:
+    """How an instance is recovered; all spans in seconds."""
+
+    mode: RecoveryMode = RecoveryMode.ENABLED
+    max_attempts: int = 3
+    retry_delay_seconds: int = 2
+    step_timeout_seconds: int = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Both, for one instance."""
+
+    health: HealthPolicy = HealthPolicy()
+    recovery: RecoveryPolicy = RecoveryPolicy()
+
+
+def resolve(instance_spec: WhatsAppInstanceSpec, server_spec: EvolutionServerSpec) -> Policy:
+    """Instance over server over defaults, field by field."""
+    health = _given(server_spec.health) | _given(instance_spec.health)
+    recovery = _given(server_spec.recovery) | _given(instance_spec.recovery)
+    return Policy(health=HealthPolicy(**health), recovery=RecoveryPolicy(**recovery))
+
+
+def server_health(server_spec: EvolutionServerSpec) -> HealthPolicy:
+    """What holds for reads that serve all instances of a server."""
+    return HealthPolicy(**_given(server_spec.health))
+
+
+def _given(overrides: Model) -> dict[str, Any]:
+    return overrides.model_dump(exclude_none=True)

@@ -1,0 +1,117 @@
+"""The one vocabulary for why: reasons of conditions, of Events, and labels of metrics.
+
+A reason is part of the API: scripts and alerts match on it. Its words never change; new ones are added.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Reason(enum.StrEnum):
+    """Why something is as it is, in CamelCase."""
+
+    # Health: first the states that are well, then the design's table from existence to function.
+    HEALTHY = "Healthy"
+    AWAITING_SCAN = "AwaitingScan"
+    GHOST = "Ghost"
+    ROW_MISSING = "RowMissing"
+    SESSION_MISSING = "SessionMissing"
+    DEAD_SOCKET = "DeadSocket"
+    RESTRICTED = "Restricted"
+    LOGGED_OUT = "LoggedOut"
+    CREDENTIALS_LOST = "CredentialsLost"
+    NO_QR_CODE = "NoQRCode"
+    CONNECTING = "Connecting"
+    REPLACED = "Replaced"
+    FLAPPING = "Flapping"
+    CREDENTIALS = "Credentials"
+    QR_EXPIRED = "QRExpired"
+    CLOSED_SOCKET = "ClosedSocket"
+    NOT_STARTED = "NotStarted"
+    CHANNEL_CLOSED = "ChannelClosed"
+    SETTLING = "Settling"
+    NOT_FOUND = "NotFound"
+    TERMINATING = "Terminating"
+    UNKNOWN = "Unknown"
+    NOT_OBSERVED = "NotObserved"
+    STALE_OBSERVATION = "StaleObservation"
+
+    # The single checks.
+    EXISTS = "Exists"
+    CONNECTED = "Connected"
+    DISCONNECTED = "Disconnected"
+    SETTLED = "Settled"
+    CONSISTENT = "Consistent"
+    FUNCTIONAL = "Functional"
+    NOT_REQUESTED = "NotRequested"
+
+    # The spec, and who may use what.
+    SYNCED = "Synced"
+    INVALID_SPEC = "InvalidSpec"
+    ALREADY_EXISTS = "AlreadyExists"
+    DUPLICATE = "Duplicate"
+    SERVER_NOT_FOUND = "ServerNotFound"
+    SERVER_NOT_ALLOWED = "ServerNotAllowed"
+    SERVER_NOT_READY = "ServerNotReady"
+    SERVER_INVALID = "ServerInvalid"
+    SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, no secret
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a word, no secret
+    SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a word, no secret
+    CONFIGURATION_PENDING = "ConfigurationPending"
+    CONFIGURATION_REFUSED = "ConfigurationRefused"
+
+    # The server.
+    AVAILABLE = "Available"
+    REACHABLE = "Reachable"
+    SERVER_UNREACHABLE = "ServerUnreachable"
+    TIMEOUT = "Timeout"
+    CONNECTION_REFUSED = "ConnectionRefused"
+    CONNECTION_BROKEN = "ConnectionBroken"
+    TLS_ERROR = "TLSError"
+    RATE_LIMITED = "RateLimited"
+    SERVER_ERROR = "ServerError"
+    NOT_JSON = "NotJSON"
+    UNEXPECTED_SHAPE = "UnexpectedShape"
+    NO_SUCH_ROUTE = "NoSuchRoute"
+    REFUSED_BY_POLICY = "RefusedByPolicy"
+    ADDRESS_REFUSED = "AddressRefused"
+    AUTHENTICATED = "Authenticated"
+    KEY_REJECTED = "KeyRejected"
+    COMPATIBLE = "Compatible"
+    UNSUPPORTED_VERSION = "UnsupportedVersion"
+    LICENSE_REQUIRED = "LicenseRequired"
+    IDENTITY_CONFIRMED = "IdentityConfirmed"
+    OTHER_IDENTITY = "OtherIdentity"
+    INSTANCES_VANISHED = "InstancesVanished"
+    WARMED_UP = "WarmedUp"
+    WARMING_UP = "WarmingUp"
+    IN_USE = "InUse"
+
+    # What recovery did, and what keeps it from doing more.
+    RECOVERING = "Recovering"
+    REMEDIATION_ALLOWED = "RemediationAllowed"
+    PROTECTED_INSTANCE = "ProtectedInstance"
+    RECOVERY_DISABLED = "RecoveryDisabled"
+    DRY_RUN = "DryRun"
+    PAUSED = "Paused"
+    CLEARED = "Cleared"
+    RETRY_DELAY = "RetryDelay"
+    AWAITING_OBSERVATION = "AwaitingObservation"
+    RECOVERY_EXHAUSTED = "RecoveryExhausted"
+    HUMAN_NEEDED = "HumanNeeded"
+    CREATED = "Created"
+    CREATE_FAILED = "CreateFailed"
+    STEP_STARTED = "StepStarted"
+    STEP_SUCCEEDED = "StepSucceeded"
+    STEP_FAILED = "StepFailed"
+    STEP_INTERRUPTED = "StepInterrupted"
+    RECOVERED = "Recovered"
+    DELETING = "Deleting"
+    DELETED = "Deleted"
+    DELETION_REFUSED = "DeletionRefused"
+    RETAINED = "Retained"
+    ORPHANED = "Orphaned"
+    PAIRED = "Paired"
+    PAIRING_REQUESTED = "PairingRequested"
+    ADOPTED = "Adopted"

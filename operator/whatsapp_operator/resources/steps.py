@@ -1,0 +1,62 @@
+"""Recovery actions as they stand in the status of an instance: planned, in flight, and done."""
+
+from __future__ import annotations
+
+import enum
+
+from pydantic import Field
+
+from whatsapp_operator.resources.conditions import StatusReason
+from whatsapp_operator.resources.model import Model, Timestamp
+
+
+class Step(enum.StrEnum):
+    """One action on an instance."""
+
+    CREATE = "Create"
+    RECONNECT = "Reconnect"
+    RESTART = "Restart"
+    RECREATE = "Recreate"
+    DELETE = "Delete"
+
+
+class StepClass(enum.StrEnum):
+    """What a step costs: `Soft` ones nothing or seconds, `Recreate` the pairing and the data."""
+
+    SOFT = "Soft"
+    RECREATE = "Recreate"
+
+
+class StepResult(enum.StrEnum):
+    """How a step ended, by later observation and never by the server's reply."""
+
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    INTERRUPTED = "Interrupted"
+    UNVERIFIED = "Unverified"
+
+
+class StepInFlight(Model):
+    """A step that was announced and has no verdict yet."""
+
+    step: Step = Field(description="The step.")
+    step_class: StepClass = Field(alias="class", description="What it costs: Soft or Recreate.")
+    since: Timestamp = Field(description="When it was announced, which is before it was taken.")
+
+
+class PlannedStep(Model):
+    """The step that comes next if nothing changes."""
+
+    step: Step = Field(description="The step.")
+    at: Timestamp | None = Field(default=None, description="Not before this moment; at once when empty.")
+
+
+class StepRecord(Model):
+    """A step that is over."""
+
+    step: Step = Field(description="The step.")
+    reason: StatusReason = Field(description="Why it was taken.")
+    incident: str = Field(max_length=64, description="The incident it belonged to.")
+    start_time: Timestamp = Field(description="When it was announced.")
+    end_time: Timestamp | None = Field(default=None, description="When its verdict was known.")
+    result: StepResult = Field(description="The verdict, by a later observation.")

@@ -1,0 +1,86 @@
+"""The engine, built from its real parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from whatsapp_operator.cli import options as cli_options
+from whatsapp_operator.cli import telling
+from whatsapp_operator.cluster import api, runtime
+from whatsapp_operator.engine import context, controller, ports
+from whatsapp_operator.engine import queue as queues
+from whatsapp_operator.evolution import client, urls
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the engine is built from."""
+
+    options: cli_options.Options
+    api_server: frozenset[urls.Address]
+    """Where no tenant may have the operator send a key."""
+    kubernetes: api.KubernetesApi
+    telling: telling.Telling
+    clock: runtime.SystemClock
+    random: runtime.SystemRandom
+    tasks: runtime.OwnedTasks
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The controller, and the queue that is measured."""
+
+    controller: controller.Controller
+    queue: queues.WorkQueue[context.Item]
+
+
+def build(parts: Parts) -> Engine:
+    """The engine, not started."""
+    timers = runtime.LoopTimers()
+    queue: queues.WorkQueue[context.Item] = queues.WorkQueue(clock=parts.clock, timers=timers, random=parts.random)
+    surroundings = context.Context(
+        clock=parts.clock,
+        sleep=runtime.sleep,
+        timers=timers,
+        random=parts.random,
+        tasks=parts.tasks,
+        kubernetes=parts.kubernetes,
+        make_client=_factory(parts),
+        telemetry=parts.telling,
+        spans=parts.options.spans,
+        limits=_limits(parts.options),
+        queue=queue,
+    )
+    return Engine(controller.Controller(surroundings), queue)
+
+
+def _limits(options: cli_options.Options) -> context.Limits:
+    return context.Limits(
+        status_period=options.status_period_seconds,
+        key_refresh=options.key_refresh_seconds,
+        sweep_period=options.sweep_period_seconds,
+        workers=options.workers,
+        shutdown=options.shutdown_seconds,
+    )
+
+
+def _factory(parts: Parts) -> Callable[[ports.Endpoint], client.Client]:
+    rules = urls.Rules(allowed=parts.options.allow_server_address, api_server=parts.api_server)
+
+    def make(endpoint: ports.Endpoint, /) -> client.Client:
+        return client.Client(
+            url=endpoint.url,
+            api_key=endpoint.api_key,
+            ca_bundle=endpoint.ca_bundle,
+            metrics_auth=endpoint.metrics_auth,
+            per_second=endpoint.per_second,
+            max_in_flight=endpoint.max_in_flight,
+            timeout_seconds=endpoint.timeout_seconds,
+            rules=rules,
+            monotonic=parts.clock.monotonic,
+            sleep=runtime.sleep,
+            observe=parts.telling.evolution_call,
+        )
+
+    return make

@@ -1,0 +1,98 @@
+"""What the engine tells of itself, brought to where it is read: metrics, the audit trail, the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import structlog
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.evolution import client
+from whatsapp_operator.resources import steps
+from whatsapp_operator.telemetry import audit, metrics
+
+_log = structlog.get_logger(__name__)
+
+
+class Telling:
+    """The engine's telemetry port."""
+
+    def __init__(self, told: metrics.Metrics, trail: audit.AuditTrail) -> None:
+        self._metrics, self._trail = told, trail
+
+    def check_took(self, witness: str, seconds: float, /) -> None:
+        """One bulk read of `memory` or `database`."""
+        self._metrics.check_took(witness, seconds)
+
+    def audit(self, entry: ports.Audit, /) -> None:
+        """One audit record, and the counters that follow from it."""
+        self._trail.record(_record(entry))
+        match entry.phase:
+            case ports.Phase.RESULT:
+                self._count_result(entry)
+            case ports.Phase.REFUSED:
+                for reason in entry.blocked_by:
+                    self._metrics.step_refused(step=entry.step, reason=reason)
+            case ports.Phase.ORPHANED:
+                self._metrics.orphaned()
+
+    def _count_result(self, entry: ports.Audit) -> None:
+        result = entry.result or "Unknown"
+        if entry.step == steps.Step.DELETE:
+            self._metrics.cleanup_ended(result=result)
+        else:
+            self._metrics.step_ended(step=entry.step, step_class=entry.step_class, result=result)
+
+    def status_written(self, kind: str, result: str, /) -> None:
+        """One write of a status: `written`, `conflict` or `failed`."""
+        self._metrics.status_written(kind=kind, result=result)
+
+    def reconciled(self, kind: str, seconds: float, /) -> None:
+        """One look at a resource."""
+        self._metrics.reconciled(kind=kind, seconds=seconds)
+
+    def sweep(self, drift: int, /) -> None:
+        """One LIST sweep, and how many resources it found that the watch had missed."""
+        self._metrics.swept(drift=drift)
+        if drift:
+            _log.warning("a listing found what the watch had missed", resources=drift)
+
+    def instances(self, server: ports.Key, states: Mapping[str, int], /) -> None:
+        """How many instances of a server are in which health state; empty when the server is gone."""
+        self._metrics.instances_counted(_label(server), states)
+
+    def problem(self, message: str, /, **fields: str | float) -> None:
+        """Something went wrong that is not a resource's fault; a constant message, with fields."""
+        self._metrics.problem_met()
+        _log.error(message, **fields)
+
+    def crashed(self, message: str, error: Exception, /, **fields: str | float) -> None:
+        """A bug, with its traceback."""
+        self._metrics.problem_met()
+        _log.error(message, exc_info=error, **fields)
+
+    def evolution_call(self, call: client.Call, /) -> None:
+        """One call to an Evolution API server."""
+        self._metrics.evolution_call(method=call.method, route=call.route, outcome=call.outcome, seconds=call.seconds)
+
+
+def _label(server: ports.Key) -> str:
+    return f"{server.namespace}/{server.name}"
+
+
+def _record(entry: ports.Audit) -> audit.StepRecord:
+    return audit.StepRecord(
+        phase=entry.phase.value,
+        namespace=entry.key.namespace,
+        name=entry.key.name,
+        uid=entry.uid,
+        instance=entry.instance,
+        server=_label(entry.server),
+        step=entry.step,
+        step_class=entry.step_class,
+        reason=entry.reason,
+        evidence=entry.evidence,
+        incident=entry.incident,
+        result=entry.result,
+        blocked_by=entry.blocked_by,
+    )

@@ -1,0 +1,141 @@
+"""The engine's port to the Kubernetes API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from whatsapp_operator.cluster import events, patches, permissions, secrets, transport
+from whatsapp_operator.engine import ports
+from whatsapp_operator.resources import names
+
+_PAGE = 500
+
+
+class KubernetesApi:
+    """The calls that the engine makes, over all namespaces or only those that are named.
+
+    Each raises a `KubernetesError`, except `emit`, which never fails.
+    """
+
+    def __init__(
+        self, calls: transport.Transport, *, recorder: events.Recorder, namespaces: Sequence[str] = ()
+    ) -> None:
+        self._calls, self._recorder = calls, recorder
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+
+    async def list(self, kind: str) -> Sequence[ports.Body]:
+        """All resources of a kind in the watched namespaces, in pages of 500."""
+        found: list[ports.Body] = []
+        for namespace in self._namespaces:
+            found += await self._list_in(namespace, kind)
+        return found
+
+    async def _list_in(self, namespace: str | None, kind: str) -> Iterable[ports.Body]:
+        try:
+            return await self._pages(namespace, kind)
+        except transport.Expired:
+            return await self._pages(namespace, kind)
+
+    async def _pages(self, namespace: str | None, kind: str) -> Iterable[ports.Body]:
+        found: dict[object, ports.Body] = {}
+        query, following = [("limit", str(_PAGE))], ""
+        while True:
+            page = await self._calls.call(_resource_call("list", kind, namespace, query=(*query, *_after(following))))
+            for item in cast("Sequence[ports.Body]", page.get("items") or ()):
+                found[cast("ports.Body", item["metadata"])["uid"]] = item
+            following = str(cast("ports.Body", page.get("metadata") or {}).get("continue") or "")
+            if not following:
+                return found.values()
+
+    async def read(self, kind: str, key: ports.Key) -> ports.Body:
+        """One resource."""
+        return await self._calls.call(_resource_call("get", kind, key.namespace, key.name))
+
+    async def write_status(
+        self, kind: str, key: ports.Key, *, before: ports.Body, after: ports.Body, resource_version: str
+    ) -> ports.Body:
+        """Change `status` from `before` to `after`; `Conflict` when the resource is no longer at `resource_version`."""
+        body = {"metadata": {"resourceVersion": resource_version}, "status": patches.merge_patch(before, after)}
+        return await self._patch(kind, key, body, subresource="status")
+
+    async def write_finalizers(
+        self, kind: str, key: ports.Key, finalizers: Sequence[str], *, resource_version: str
+    ) -> ports.Body:
+        """Replace the finalizers; `Conflict` when the resource is no longer at `resource_version`."""
+        body = {"metadata": {"resourceVersion": resource_version, "finalizers": [*finalizers]}}
+        return await self._patch(kind, key, body)
+
+    async def _patch(
+        self, kind: str, key: ports.Key, body: Mapping[str, object], *, subresource: str = ""
+    ) -> ports.Body:
+        return await self._calls.call(
+            _resource_call("patch", kind, key.namespace, key.name, subresource=subresource, body=body)
+        )
+
+    async def read_secret(self, key: ports.Key) -> ports.SecretData:
+        """A Secret by name."""
+        return secrets.read(await self._calls.call(transport.Call("get", "secrets", _secret_path(key))))
+
+    async def create_secret(self, key: ports.Key, values: Mapping[str, bytes], *, owner: ports.Owner | None) -> None:
+        """Create a labelled Secret; `Conflict` when the name is taken."""
+        path = transport.path("api", "v1", "namespaces", key.namespace, "secrets")
+        await self._calls.call(transport.Call("create", "secrets", path, body=secrets.build(key, values, owner)))
+
+    async def replace_secret(self, key: ports.Key, values: Mapping[str, bytes], *, resource_version: str) -> None:
+        """Replace all values of a Secret; `Conflict` when it is no longer at `resource_version`."""
+        # A merge patch would keep the keys that are to go. Setting the version makes it a precondition.
+        operations = [
+            {"op": "add", "path": "/metadata/resourceVersion", "value": resource_version},
+            {"op": "add", "path": "/data", "value": secrets.encode(values)},
+        ]
+        await self._calls.call(
+            transport.Call("patch", "secrets", _secret_path(key), body=operations, content_type=transport.JSON_PATCH)
+        )
+
+    async def delete_secret(self, key: ports.Key) -> None:
+        """Delete a Secret by name; one that is gone already is no error."""
+        try:
+            await self._calls.call(transport.Call("delete", "secrets", _secret_path(key)))
+        except ports.NotFound:
+            return
+
+    async def emit(self, event: ports.Event) -> None:
+        """Record an Event on a resource; a failure is logged, and raises nothing."""
+        await self._recorder.emit(event)
+
+    async def namespace_is_terminating(self, name: str) -> bool:
+        """Whether a namespace is being deleted, or gone."""
+        try:
+            path = transport.path("api", "v1", "namespaces", name)
+            body = await self._calls.call(transport.Call("get", "namespaces", path))
+        except ports.NotFound:
+            return True
+        return "deletionTimestamp" in cast("Mapping[str, object]", body.get("metadata") or {})
+
+
+def _resource_call(
+    verb: str,
+    kind: str,
+    namespace: str | None,
+    name: str = "",
+    *,
+    subresource: str = "",
+    query: Sequence[tuple[str, str]] = (),
+    body: object = None,
+) -> transport.Call:
+    plural = permissions.PLURALS[permissions.Kind(kind)]
+    parts = ["apis", names.GROUP, names.VERSION]
+    parts += ["namespaces", namespace] if namespace else []
+    parts += [part for part in (plural, name, subresource) if part]
+    resource = f"{plural}/{subresource}" if subresource else plural
+    content_type = transport.MERGE_PATCH if verb == "patch" else transport.JSON
+    return transport.Call(verb, resource, transport.path(*parts), query=query, body=body, content_type=content_type)
+
+
+def _secret_path(key: ports.Key) -> str:
+    return transport.path("api", "v1", "namespaces", key.namespace, "secrets", key.name)
+
+
+def _after(token: str) -> tuple[tuple[str, str], ...]:
+    return (("continue", token),) if token else ()

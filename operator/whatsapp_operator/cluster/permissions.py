@@ -1,0 +1,40 @@
+"""What the operator asks of the Kubernetes API: the one list behind preflight and the shipped roles."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from whatsapp_operator.resources import names
+
+
+class Kind(enum.StrEnum):
+    """The kinds that this operator owns."""
+
+    INSTANCE = "WhatsAppInstance"
+    SERVER = "EvolutionServer"
+
+
+PLURALS = {Kind.INSTANCE: "whatsappinstances", Kind.SERVER: "evolutionservers"}
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One verb on one resource; `resource` contains the subresource, as in `whatsappinstances/status`."""
+
+    group: str
+    resource: str
+    verb: str
+
+
+def _each(group: str, resource: str, *verbs: str) -> tuple[Permission, ...]:
+    return tuple(Permission(group, resource, verb) for verb in verbs)
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    *(one for plural in PLURALS.values() for one in _each(names.GROUP, plural, "get", "list", "watch", "patch")),
+    *(one for plural in PLURALS.values() for one in _each(names.GROUP, f"{plural}/status", "patch")),
+    *_each("", "secrets", "get", "create", "patch", "delete"),
+    *_each("", "events", "create", "patch"),
+    *_each("", "namespaces", "get"),
+)

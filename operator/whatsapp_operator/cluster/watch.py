@@ -1,0 +1,139 @@
+"""The watch: kopf tells what is created, changed and deleted; nothing is done about it here.
+
+kopf runs in a thread with an event loop of its own. It cancels every task of its loop that it did not find there, so a
+step in flight would be lost with it; and when it gives up, which it does after a minute of errors from the API server,
+only the watch ends, and is started again. What it sees is handed over to the caller's loop.
+
+Handlers are `on.event` only, without timers, daemons or indexes: those hold tasks per resource, and persist into it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from typing import Any, Protocol
+
+import kopf
+
+from whatsapp_operator.cluster import login, permissions
+from whatsapp_operator.engine import ports
+from whatsapp_operator.resources import names
+
+Saw = Callable[[str, str | None, ports.Body], None]
+
+
+class Sink(Protocol):
+    """Takes what the watch sees."""
+
+    def saw(self, kind: str, type: str | None, body: ports.Body, /) -> None:  # noqa: A002 - Kubernetes' word
+        """A resource as it is now; `type` is ADDED, MODIFIED, DELETED, or None in the listing at the start."""
+
+
+def registry(saw: Saw, access: login.Login) -> kopf.OperatorRegistry:
+    """The handlers, in a registry of their own."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.event(names.GROUP, names.VERSION, permissions.PLURALS[permissions.Kind.INSTANCE], registry=handlers)
+    async def saw_instance(event: kopf.RawEvent, **_: Any) -> None:
+        saw(permissions.Kind.INSTANCE.value, event["type"], event["object"])
+
+    @kopf.on.event(names.GROUP, names.VERSION, permissions.PLURALS[permissions.Kind.SERVER], registry=handlers)
+    async def saw_server(event: kopf.RawEvent, **_: Any) -> None:
+        saw(permissions.Kind.SERVER.value, event["type"], event["object"])
+
+    @kopf.on.login(registry=handlers)
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await access.connection()
+
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """kopf reduced to a watch: no peering, no posting of Events, no scanning for new kinds, no marks on resources."""
+    chosen = kopf.OperatorSettings()
+    chosen.peering.standalone = True
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.process.ultimate_exiting_timeout = None
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 10
+    chosen.watching.chunk_size = 500
+    chosen.watching.server_timeout = 600
+    # A bookmark comes every minute: without one for this long the stream is dead, and is opened anew.
+    chosen.watching.inactivity_timeout = 90
+    chosen.queueing.idle_timeout = 1
+    return chosen
+
+
+class Watch:
+    """Feeds a sink with what happens to both kinds of resources."""
+
+    def __init__(self, *, sink: Sink, access: login.Login, namespaces: Sequence[str] = ()) -> None:
+        self._sink, self._access, self._namespaces = sink, access, tuple(namespaces)
+        self._started = threading.Event()
+        self._stop = threading.Event()
+        self._wake: Callable[[], object] = self._stop.set
+        self._thread: threading.Thread | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether kopf is running. That its streams are alive is kopf's own care, and checked by the LIST sweep."""
+        return self._started.is_set()
+
+    async def run(self) -> None:
+        """Watch until `stop`, or until kopf gives up: then it raises kopf's error, and may be run again."""
+        ended: futures.Future[None] = futures.Future()
+        ended.set_running_or_notify_cancel()  # so that cancelling the wait below leaves it to the thread
+        caller = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._serve, args=(caller, ended), name="watch", daemon=True)
+        self._thread.start()
+        try:
+            await asyncio.wrap_future(ended)
+        finally:
+            self._wake()
+
+    def stop(self) -> None:
+        """Let kopf end; `run` returns when it has, within seconds. Final: a stopped watch does not run again."""
+        self._stop.set()
+        self._wake()
+
+    async def join(self, seconds: float) -> None:
+        """Wait until kopf has ended, at most some seconds; what is left then ends with the process."""
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join, seconds)
+
+    def _serve(self, caller: asyncio.AbstractEventLoop, ended: futures.Future[None]) -> None:
+        try:
+            asyncio.run(self._watch(caller))
+        except BaseException as error:  # noqa: BLE001 - whatever ends the thread is for the caller to know
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+        finally:
+            self._started.clear()
+
+    async def _watch(self, caller: asyncio.AbstractEventLoop) -> None:
+        def saw(kind: str, change: str | None, body: ports.Body) -> None:
+            caller.call_soon_threadsafe(self._sink.saw, kind, change, body)
+
+        stop_flag = asyncio.Event()
+        self._wake = functools.partial(_call_soon, asyncio.get_running_loop(), stop_flag.set)
+        if self._stop.is_set():  # set before there was a flag to raise
+            return
+        await kopf.operator(
+            registry=registry(saw, self._access),
+            settings=settings(),
+            clusterwide=not self._namespaces,
+            namespaces=self._namespaces,
+            ready_flag=self._started,
+            stop_flag=stop_flag,
+        )
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: what the call would end has ended
+        loop.call_soon_threadsafe(call)

@@ -1,0 +1,157 @@
+"""The catalogue: which resources there are, fed by the watch and by LIST sweeps.
+
+A watch can miss what was deleted while it was broken, repeat what it told, or tell it late; so what it says is taken
+only when it is newer than what is known, and every few minutes a LIST says what there really is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.context import Context, Item
+from whatsapp_operator.engine.queue import Urgency
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.resources import instance, server
+
+Body = Mapping[str, Any]
+
+
+class Catalogue:
+    """Keeps the stores of subjects and servers equal to what the Kubernetes API has."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._seats: dict[tuple[ports.Key, str], set[ports.Key]] = {}
+        self._seated: dict[ports.Key, tuple[ports.Key, str]] = {}
+        self._gone_uids: dict[tuple[str, ports.Key], str] = {}
+
+    def saw(self, kind: str, event: str | None, body: Body) -> bool:
+        """Take one watch event, or one resource of a LIST (`event` None); returns whether it was news."""
+        key = _key(body)
+        if event == "DELETED":
+            return self._lost(kind, key, uid=_uid(body))
+        if self._gone_uids.get((kind, key)) == _uid(body):
+            return False
+        known = self._known(kind, key)
+        if known is not None and _version(body) <= _version(known.body):
+            return False
+        if known is not None and _uid(known.body) != _uid(body):
+            # Deleted and created again under the same name, and the deletion was missed.
+            self._lost(kind, key, uid=_uid(known.body))
+            known = None
+        self._take(kind, key, body, known)
+        return True
+
+    def _known(self, kind: str, key: ports.Key) -> Subject | Server | None:
+        return self._context.subjects.get(key) if kind == instance.KIND else self._context.servers.get(key)
+
+    def _take(self, kind: str, key: ports.Key, body: Body, known: Subject | Server | None) -> None:
+        changed = known is None or _wish(known.body) != _wish(body)
+        if kind == server.KIND:
+            one = known if isinstance(known, Server) else Server(key=key, body=body)
+            one.update(body)
+            if known is None:
+                self._context.servers[key] = one
+                self._adopt_orphans(one)
+            if changed:
+                self._context.look_at_server(one, urgency=Urgency.USER)
+                self._context.look_at_all(one)
+            return
+        subject = known if isinstance(known, Subject) else Subject(key=key, body=body)
+        self._context.subjects[key] = subject
+        steady = subject.steady
+        subject.update(body)
+        subject.steady = steady and not changed
+        if changed:
+            self._seat(subject)
+            self._context.look_at(subject, urgency=Urgency.USER)
+
+    def _lost(self, kind: str, key: ports.Key, *, uid: str) -> bool:
+        known = self._known(kind, key)
+        if known is None or _uid(known.body) != uid:
+            return False
+        self._gone_uids[kind, key] = uid
+        if isinstance(known, Server):
+            self._context.gone[key] = known
+            self._context.servers.pop(key, None)
+            self._context.look_at_all(known)
+        else:
+            self._unseat(key)
+            self._context.subjects.pop(key, None)
+        self._context.queue.add(Item(kind, key), Urgency.USER)
+        return True
+
+    def _seat(self, one: Subject) -> None:
+        """Of several resources for one instance, the oldest acts."""
+        if one.instance is None:
+            return
+        place = (ports.Key(*one.instance.server_key), one.instance.remote_name)
+        self._seats.setdefault(place, set()).add(one.key)
+        self._seated[one.key] = place
+        self._elect(place)
+
+    def _unseat(self, key: ports.Key) -> None:
+        place = self._seated.pop(key, None)
+        if place is not None:
+            self._seats[place].discard(key)
+            self._elect(place)
+
+    def _elect(self, place: tuple[ports.Key, str]) -> None:
+        one, name = self._context.servers.get(place[0]), place[1]
+        if one is None:
+            return
+        candidates = [found for key in self._seats.get(place, ()) if (found := self._context.subjects.get(key))]
+        acting = min(candidates, key=_age, default=None)
+        before = one.subjects.get(name)
+        if acting is before:
+            return
+        if before is not None:
+            one.note_symptom(before, None)
+        if acting is None:
+            one.subjects.pop(name, None)
+        else:
+            one.subjects[name] = acting
+            self._context.look_at(acting)
+
+    def _adopt_orphans(self, one: Server) -> None:
+        for place in self._seats:
+            if place[0] == one.key:
+                self._elect(place)
+
+    def sweep(self, kind: str, bodies: Sequence[Body]) -> int:
+        """Compare with a LIST; returns how many resources the watch had missed."""
+        drift = sum(self.saw(kind, None, body) for body in bodies)
+        listed = {_key(body) for body in bodies}
+        store: Mapping[ports.Key, Subject | Server]
+        store = self._context.subjects if kind == instance.KIND else self._context.servers
+        for key in [key for key in store if key not in listed]:
+            drift += self._lost(kind, key, uid=_uid(store[key].body))
+        return drift
+
+
+def _key(body: Body) -> ports.Key:
+    metadata = body.get("metadata", {})
+    return ports.Key(metadata.get("namespace", ""), metadata.get("name", ""))
+
+
+def _uid(body: Body) -> str:
+    return str(body.get("metadata", {}).get("uid", ""))
+
+
+def _version(body: Body) -> int:
+    """Resource versions of one resource are ordered numbers (KEP-5504, Kubernetes 1.35; in etcd they always were)."""
+    version = str(body.get("metadata", {}).get("resourceVersion", ""))
+    return int(version) if version.isdigit() else 0
+
+
+def _wish(body: Body) -> tuple[Any, ...]:
+    """What a user, and not this operator's status, changes."""
+    metadata = body.get("metadata", {})
+    return metadata.get("generation"), metadata.get("deletionTimestamp"), metadata.get("annotations")
+
+
+def _age(one: Subject) -> tuple[str, ports.Key]:
+    return str(one.body.get("metadata", {}).get("creationTimestamp", "")), one.key

@@ -1,0 +1,138 @@
+"""QR codes: read while one is wanted, shown only when fresh, gone when used.
+
+The server returns used codes: `connect` after a logout or a restart may answer with the code of the session before. A
+code is fresh when it differs from every code of earlier sessions that this process saw, or, where it did not see them
+all, when the database proves that codes are being issued now.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health.assessment import seconds
+from whatsapp_operator.pairing import secret as pairing_secret
+from whatsapp_operator.resources import instance
+from whatsapp_operator.resources.instance import Integration
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import PairingStatus
+from whatsapp_operator.resources.steps import Step
+
+_AFTER_RESTART = timedelta(seconds=5)
+_FIRST_LOOK_SECONDS = 2.0
+
+
+class Codes:
+    """Keeps the pairing Secret of an instance."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    async def keep(self, server: Server, draft: Draft) -> float | None:
+        """Offer a code while one is wanted and can be had; returns the seconds after which to look again.
+
+        Raises:
+            ports.KubernetesError: the Secret could not be kept.
+        """
+        if not self._may_be_offered(draft):
+            await self._withdraw(draft)
+            return None
+        if self._may_be_read(server, draft):
+            await self._read(server, draft)
+        if not self._is_alive(draft):
+            await self._withdraw(draft)
+        draft.code_offered = draft.pairing is not None
+        return self._wait(draft)
+
+    @staticmethod
+    def _may_be_offered(draft: Draft) -> bool:
+        record = draft.subject.record
+        phone = draft.instance.spec.integration is Integration.BAILEYS
+        return phone and draft.pairing_wanted and not draft.paused and record.paired is False
+
+    def _may_be_read(self, server: Server, draft: Draft) -> bool:
+        """`connect` only reads in `connecting`; in the gaps of a restart or of flapping it would start a socket."""
+        memory = draft.subject.record.memory
+        if memory is None or memory.state is not ConnectionState.CONNECTING or not server.acted_on or not server.warm:
+            return False
+        if draft.verdict.reason is Reason.FLAPPING or self._restarted_lately(draft):
+            return False
+        return self._context.clock.monotonic() >= draft.subject.pairing_next_at
+
+    @staticmethod
+    def _restarted_lately(draft: Draft) -> bool:
+        flying, history = draft.recovery.in_flight, draft.recovery.history
+        if flying is not None and flying.step is Step.RESTART and draft.now - flying.since < _AFTER_RESTART:
+            return True
+        last = history[-1] if history else None
+        return last is not None and last.step is Step.RESTART and draft.now - last.start_time < _AFTER_RESTART
+
+    async def _read(self, server: Server, draft: Draft) -> None:
+        one, client, name = draft.subject, server.client, draft.instance.remote_name
+        one.pairing_next_at = self._context.clock.monotonic() + self._wait(draft)
+        if client is None or await client.read_memory(name) != evidence.InMemory(ConnectionState.CONNECTING):
+            return
+        answer = await client.connect(name)
+        if isinstance(answer, evidence.QRCode) and self._is_fresh(draft, answer.code):
+            await self._offer(draft, answer.code)
+
+    def _is_fresh(self, draft: Draft, code: str) -> bool:
+        codes, record, row = draft.subject.codes, draft.subject.record, draft.subject.record.row
+        if code in codes.retired:
+            return False
+        if codes.history_known or code == codes.current:
+            return True
+        if record.database is None or row is None or row.state is not ConnectionState.CONNECTING:
+            return False
+        return draft.now - record.database.moved_at <= seconds(self._context.spans.frozen)
+
+    async def _offer(self, draft: Draft, code: str) -> None:
+        codes = draft.subject.codes
+        if code == codes.current:
+            return
+        if codes.current is not None:
+            codes.retired.add(codes.current)
+        codes.current, codes.current_since = code, draft.now
+        expires = draft.now + seconds(self._context.spans.qr_life)
+        await self._publish(draft, pairing_secret.values(code=code, expires=expires))
+        draft.pairing = PairingStatus(secret_name=draft.instance.pairing_secret_name, expires=expires)
+        codes.published = True
+
+    async def _publish(self, draft: Draft, values: dict[str, bytes]) -> None:
+        metadata = draft.instance.metadata
+        key = ports.Key(metadata.namespace, draft.instance.pairing_secret_name)
+        kubernetes = self._context.kubernetes
+        try:
+            found = await kubernetes.read_secret(key)
+        except ports.NotFound:
+            owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
+            await kubernetes.create_secret(key, values, owner=owner)
+            return
+        if metadata.uid not in found.owner_uids:
+            raise ports.Forbidden
+        await kubernetes.replace_secret(key, values, resource_version=found.resource_version)
+
+    def _is_alive(self, draft: Draft) -> bool:
+        since = draft.subject.codes.current_since
+        if since is not None:
+            return draft.now - since < seconds(self._context.spans.qr_life)
+        expires = draft.pairing.expires if draft.pairing else None
+        return expires is not None and draft.now < expires
+
+    async def _withdraw(self, draft: Draft) -> None:
+        codes = draft.subject.codes
+        if codes.published or draft.pairing is not None:
+            key = ports.Key(draft.subject.key.namespace, draft.instance.pairing_secret_name)
+            await self._context.kubernetes.delete_secret(key)
+        codes.published, draft.pairing = False, None
+        if draft.subject.record.paired:
+            codes.retire()
+
+    def _wait(self, draft: Draft) -> float:
+        period = float(draft.policy.health.check_period_seconds)
+        return period if draft.subject.codes.current is not None else min(period, _FIRST_LOOK_SECONDS)

@@ -1,0 +1,96 @@
+"""Settings and webhook of the spec, kept on the server.
+
+Settings are in every row of the bulk read, so that drift shows for free. A webhook is not in any bulk read: it is read
+once per generation of the spec, incarnation of the instance, and request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.resources.instance import InstanceSettings
+from whatsapp_operator.resources.reasons import Reason
+
+
+def wanted_settings(settings: InstanceSettings | None) -> dict[str, object]:
+    """Settings in the server's words; none where the spec says nothing."""
+    return settings.model_dump(by_alias=True) if settings is not None else {}
+
+
+async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | None:
+    """The spec's webhook, with the headers of its Secret.
+
+    Raises:
+        ports.KubernetesError: the Secret could not be read.
+    """
+    webhook = draft.instance.spec.webhook
+    if webhook is None:
+        return None
+    headers: Mapping[str, str] = {}
+    if webhook.headers_secret_ref is not None:
+        key = ports.Key(draft.subject.key.namespace, webhook.headers_secret_ref.name)
+        secret = await context.kubernetes.read_secret(key)
+        headers = {name: value.decode() for name, value in secret.values.items()}
+    return evidence.Webhook(
+        url=webhook.url,
+        events=frozenset(str(event) for event in webhook.events),
+        headers=headers,
+        by_events=webhook.by_events,
+        base64=webhook.base64,
+    )
+
+
+async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
+    """Bring settings and webhook to what the spec says; `Synced` when both were read to be so.
+
+    Raises:
+        ports.KubernetesError: a Secret could not be read.
+    """
+    if draft.paused or not server.acted_on or not server.warm:
+        return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
+    settings = await _settings(context, server, draft)
+    webhook = await _webhook(context, server, draft) if not _configured(draft) else Reason.SYNCED
+    if settings is Reason.SYNCED and webhook is Reason.SYNCED:
+        draft.configured_generation = draft.instance.metadata.generation
+    return settings if settings is not Reason.SYNCED else webhook
+
+
+def _configured(draft: Draft) -> bool:
+    return draft.configured_generation == draft.instance.metadata.generation
+
+
+async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
+    wanted, row = wanted_settings(draft.instance.spec.settings), draft.subject.record.row
+    if not wanted:
+        return Reason.SYNCED
+    if row is None or server.client is None:
+        return Reason.CONFIGURATION_PENDING
+    found = row.settings or {}
+    if all(found.get(name) == value for name, value in wanted.items()):
+        return Reason.SYNCED
+    answer = await server.client.set_settings(draft.instance.remote_name, wanted)
+    context.hurry(server)
+    return _after(answer)
+
+
+async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
+    wanted, name = await wanted_webhook(context, draft), draft.instance.remote_name
+    if wanted is None:
+        return Reason.SYNCED
+    if server.client is None:
+        return Reason.CONFIGURATION_PENDING
+    if await server.client.find_webhook(name) == wanted:
+        return Reason.SYNCED
+    answer = await server.client.set_webhook(name, wanted)
+    if not isinstance(answer, evidence.Accepted):
+        return _after(answer)
+    return Reason.SYNCED if await server.client.find_webhook(name) == wanted else Reason.CONFIGURATION_PENDING
+
+
+def _after(answer: evidence.Outcome) -> Reason:
+    return Reason.CONFIGURATION_REFUSED if isinstance(answer, evidence.Refused) else Reason.CONFIGURATION_PENDING

@@ -1,0 +1,157 @@
+"""The controller: starts everything in the right order, and stops it in the right order.
+
+Workers take keys from the queue; observers and the catalogue put them there. Nothing is created, healed or deleted
+before a LIST has filled the stores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.catalogue import Catalogue
+from whatsapp_operator.engine.context import Context, Item
+from whatsapp_operator.engine.queue import Urgency
+from whatsapp_operator.engine.reconciler import Reconciler
+from whatsapp_operator.engine.servers import Servers
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.resources import instance, server
+
+_LIST_RETRY = 2.0
+_STALE_SWEEPS = 3
+
+
+class Controller:
+    """The engine as a whole. `saw` is where the watch puts what it sees."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._catalogue = Catalogue(context)
+        writer = StatusWriter(context)
+        self._reconciler, self._servers = Reconciler(context, writer), Servers(context, writer)
+        self._workers: list[asyncio.Task[None]] = []
+        self._swept_at: float | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def saw(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
+        """Take one watch event; never raises for what is in it."""
+        self._catalogue.saw(kind, event, body)
+
+    def start(self) -> None:
+        """Start the sweep and the workers: before kopf, which cancels tasks that are younger than itself."""
+        self._sweeper = self._context.tasks.spawn("sweep", self._sweep_for_ever())
+        for number in range(self._context.limits.workers):
+            self._workers.append(self._context.tasks.spawn(f"worker-{number}", self._work()))
+
+    async def stop(self) -> None:
+        """Take no new key, and give the running looks time to end what they do."""
+        self._context.may_step = False
+        self._context.queue.close()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._workers:
+            await asyncio.wait(self._workers, timeout=self._context.limits.shutdown)
+        for one in list(self._context.servers.values()):
+            await self._servers.forget(one)
+
+    @property
+    def synced(self) -> bool:
+        """Whether a LIST has filled the stores."""
+        return self._context.may_step
+
+    def sweep_is_recent(self) -> bool:
+        """Whether the Kubernetes API was listed lately; a watch that died without a word is noticed by this."""
+        if self._swept_at is None:
+            return False
+        age = self._context.clock.monotonic() - self._swept_at
+        return age <= self._context.limits.sweep_period * _STALE_SWEEPS
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            done = await self._sweep()
+            await self._context.sleep(self._context.limits.sweep_period if done else _LIST_RETRY)
+
+    async def _sweep(self) -> bool:
+        try:
+            servers = await self._context.kubernetes.list(server.KIND)
+            instances = await self._context.kubernetes.list(instance.KIND)
+        except ports.KubernetesError as error:
+            self._context.telemetry.problem("Listing the resources failed", error=type(error).__name__)
+            return False
+        drift = self._catalogue.sweep(server.KIND, servers) + self._catalogue.sweep(instance.KIND, instances)
+        self._context.telemetry.sweep(drift if self._swept_at is not None else 0)
+        self._swept_at = self._context.clock.monotonic()
+        self._context.may_step = True
+        return True
+
+    async def _work(self) -> None:
+        while (item := await self._context.queue.get()) is not None:
+            began = self._context.clock.monotonic()
+            try:
+                await self._look(item)
+            finally:
+                self._context.queue.done(item)
+            self._context.telemetry.reconciled(item.kind, self._context.clock.monotonic() - began)
+
+    async def _look(self, item: Item) -> None:
+        try:
+            wait = await self._look_once(item)
+        except ports.Conflict:
+            await self._read_again(item)
+        except ports.KubernetesError as error:
+            self._retry(item, error)
+        except Exception as error:  # noqa: BLE001 - one resource that trips a bug must not stop the care for all others
+            self._context.queue.retry(item)
+            self._context.telemetry.crashed("A look at a resource failed", error, kind=item.kind, name=item.key.name)
+        else:
+            self._context.queue.forget(item)
+            if wait is not None:
+                self._context.queue.add_after(item, wait)
+
+    def _retry(self, item: Item, error: ports.KubernetesError) -> None:
+        delay = self._context.queue.retry(item)
+        if isinstance(error, ports.NotFound):
+            # It went meanwhile; the watch will tell.
+            return
+        self._context.telemetry.problem(
+            "The Kubernetes API did not do its part",
+            error=type(error).__name__,
+            kind=item.kind,
+            namespace=item.key.namespace,
+            name=item.key.name,
+            retry_seconds=round(delay, 1),
+        )
+
+    async def _look_once(self, item: Item) -> float | None:
+        if item.kind == server.KIND:
+            one = self._context.servers.get(item.key)
+            if one is not None:
+                return await self._servers.look(one)
+            await self._let_go(item)
+            return None
+        subject = self._context.subjects.get(item.key)
+        if subject is None:
+            self._context.queue.drop(item)
+            return None
+        return await self._reconciler.look(subject)
+
+    async def _let_go(self, item: Item) -> None:
+        self._context.queue.drop(item)
+        gone = self._context.gone.pop(item.key, None)
+        if gone is not None:
+            await self._servers.forget(gone)
+
+    async def _read_again(self, item: Item) -> None:
+        """Somebody else wrote first: take what is there now, and look again."""
+        try:
+            body = await self._context.kubernetes.read(item.kind, item.key)
+        except ports.NotFound:
+            self._context.queue.drop(item)
+            return
+        except ports.KubernetesError:
+            self._context.queue.retry(item)
+            return
+        self._catalogue.saw(item.kind, None, body)
+        self._context.queue.add(item, Urgency.CHANGE)

@@ -1,0 +1,142 @@
+"""Deletion: the finalizer stays until the instance is verified gone, or may be let go.
+
+What is not ours is never deleted, `Retain` makes no call, and a server that does not answer is waited for. Only in a
+namespace that is itself being deleted, with server or key gone for good, an instance is let go after ten minutes, and
+the audit trail says that it may be orphaned.
+"""
+
+from __future__ import annotations
+
+from whatsapp_operator.engine import existence, finalizers, ports, tokens
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Deletion
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import strategies
+from whatsapp_operator.resources import instance, names
+from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step
+
+_POLL_SECONDS = 2.0
+_REFUSED_AFTER = 2
+_LONGEST_RETRY = 3600.0
+
+
+class Deletions:
+    """Ends instances whose resource is being deleted, and those whose own DELETE did not end."""
+
+    def __init__(self, context: Context, found: existence.Existence, announcer: Announcer) -> None:
+        self._context, self._existence, self._announcer = context, found, announcer
+
+    async def proceed(self, server: Server | None, draft: Draft) -> float | None:
+        """One look at a resource that is being deleted; returns the seconds to the next, None when it is over.
+
+        Raises:
+            ports.KubernetesError: the Kubernetes API did not do its part.
+        """
+        if names.FINALIZER not in draft.instance.metadata.finalizers:
+            return None
+        if draft.deletion_policy is DeletionPolicy.RETAIN:
+            await self._release(draft, Reason.RETAINED)
+            return None
+        if server is None or server.client is None or server.resource is None:
+            return await self._without_server(server, draft)
+        if not self._context.may_step or draft.paused or not server.acted_on or server.observed.unknown is not None:
+            draft.verdict = Verdict(HealthState.UNKNOWN, Reason.PAUSED if draft.paused else server.why_unknown())
+            return await self._maybe_orphan(server, draft) or _POLL_SECONDS
+        if not await self._is_ours(server, draft):
+            await self._release(draft, Reason.RETAINED)
+            return None
+        return await self._delete(server, draft)
+
+    async def _is_ours(self, server: Server, draft: Draft) -> bool:
+        """Known from status, or by the token in the Secret; anything else was never ours to delete."""
+        rows, one = server.observed.rows or {}, draft.subject
+        row = rows.get(draft.instance.remote_name)
+        if draft.instance_id is not None:
+            return row is None or row.id == draft.instance_id
+        if row is None:
+            return one.create_asked_at is not None
+        try:
+            token = one.token or await tokens.find(self._context, draft)
+        except tokens.TokenMissing:
+            return False
+        return token is not None and token.value == row.token
+
+    async def _delete(self, server: Server, draft: Draft) -> float | None:
+        one, now = draft.subject, self._context.clock.monotonic()
+        work = await self._existence.work(server, draft, creates=False)
+        draft.verdict = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
+        if one.deletion is None:
+            one.deletion = Deletion(since=draft.now)
+            self._announcer.audit_intent(server, draft, Step.DELETE, reason=Reason.DELETING)
+            self._announcer.announce(draft, Reason.DELETING)
+        if now < one.deletion.next_at:
+            gone = strategies.Done.DONE if await strategies.is_gone(work) else strategies.Done.PENDING
+        else:
+            gone = await self._send(one.deletion, work)
+        if gone is strategies.Done.DONE:
+            self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
+            await self._release(draft, Reason.DELETED)
+            return None
+        if one.deletion.sent >= _REFUSED_AFTER:
+            draft.synced = Reason.DELETION_REFUSED
+        return _POLL_SECONDS
+
+    async def _send(self, deletion: Deletion, work: strategies.Work) -> strategies.Done:
+        if await strategies.is_gone(work):
+            return strategies.Done.DONE
+        delay = min(self._context.spans.delete_retry * 2.0**deletion.sent, _LONGEST_RETRY)
+        deletion.sent += 1
+        done = await strategies.delete(work)
+        deletion.next_at = self._context.clock.monotonic() + delay
+        return done
+
+    async def _without_server(self, server: Server | None, draft: Draft) -> float | None:
+        draft.synced = Reason.SERVER_NOT_FOUND if server is None else server.why_unknown()
+        draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
+        if draft.instance_id is None and draft.subject.create_asked_at is None and server is None:
+            # Never created, and no server that it could be on.
+            await self._release(draft, Reason.RETAINED)
+            return None
+        return await self._maybe_orphan(server, draft) or _POLL_SECONDS
+
+    async def _maybe_orphan(self, server: Server | None, draft: Draft) -> float | None:
+        """Let go of an instance whose namespace is going and whose server or key is gone for good."""
+        one = draft.subject
+        usable = server is not None and server.client is not None and server.observed.unknown is None
+        if usable or not await self._context.kubernetes.namespace_is_terminating(one.key.namespace):
+            one.blocked_since = None
+            return _POLL_SECONDS
+        one.blocked_since = one.blocked_since or draft.now
+        if (draft.now - one.blocked_since).total_seconds() < self._context.spans.orphan_release:
+            return _POLL_SECONDS
+        self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
+        await self._release(draft, Reason.ORPHANED)
+        return None
+
+    async def _release(self, draft: Draft, reason: Reason) -> None:
+        self._announcer.announce(draft, reason)
+        await finalizers.remove(self._context, instance.KIND, draft.subject, names.FINALIZER)
+
+
+async def resend(context: Context, found: existence.Existence, server: Server, draft: Draft) -> None:
+    """A Recreate whose DELETE did not end: ask again, ever more rarely; what follows it is a Create.
+
+    Raises:
+        ports.KubernetesError: a Secret could not be read.
+    """
+    deletion = draft.subject.deletion
+    if deletion is None or server.client is None or not server.warm:
+        return
+    work = await found.work(server, draft, creates=False)
+    if await strategies.is_gone(work):
+        draft.subject.deletion = None
+    elif context.clock.monotonic() >= deletion.next_at:
+        deletion.next_at = context.clock.monotonic() + context.spans.delete_retry * 2.0**deletion.sent
+        deletion.sent += 1
+        await strategies.delete(work)

@@ -1,0 +1,106 @@
+"""A draft: what a pass over one instance is going to write, begun from what was written last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from whatsapp_operator.engine.presentation import View
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery.planner import NOTHING, Plan
+from whatsapp_operator.resources import policy
+from whatsapp_operator.resources.instance import DeletionPolicy, PairingMode, WhatsAppInstance
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
+
+UNOBSERVED = Verdict(HealthState.UNKNOWN, Reason.NOT_OBSERVED)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What is to be shown of one instance after this pass."""
+
+    subject: Subject
+    instance: WhatsAppInstance
+    now: datetime
+    policy: policy.Policy
+    recovery: RecoveryStatus
+    handled: LastHandled
+    instance_id: str | None
+    adopted: bool | None
+    configured_generation: int | None
+    window_opened_at: datetime | None
+    pairing: PairingStatus | None
+    synced: Reason = Reason.SYNCED
+    verdict: Verdict = UNOBSERVED
+    since: datetime | None = None
+    plan: Plan = NOTHING
+    exhausted: bool = False
+    code_offered: bool = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether the instance is paused now."""
+        pause = self.instance.spec.pause
+        return pause is not None and (pause.until is None or pause.until > self.now)
+
+    @property
+    def pairing_wanted(self) -> bool:
+        """Whether a QR code is wanted now."""
+        wanted = self.instance.spec.pairing
+        if wanted.mode is not PairingMode.ON_DEMAND:
+            return wanted.mode is PairingMode.ALWAYS
+        opened = self.window_opened_at or self.instance.metadata.creation_timestamp
+        return opened is not None and self.now - opened < timedelta(seconds=wanted.window_seconds)
+
+    @property
+    def deletion_policy(self) -> DeletionPolicy:
+        """What becomes of the instance when its resource goes."""
+        default = DeletionPolicy.RETAIN if self.adopted else DeletionPolicy.DELETE
+        return self.instance.spec.deletion_policy or default
+
+    def view(self) -> View:
+        """All of it, as it is presented."""
+        opinion = self.subject.opinion
+        return View(
+            instance=self.instance,
+            verdict=self.verdict,
+            since=self.since or self.now,
+            confirmed=opinion is None or opinion.pending is None,
+            record=self.subject.record,
+            plan=self.plan,
+            recovery=self.recovery,
+            exhausted=self.exhausted,
+            synced=self.synced,
+            paused=self.paused,
+            code_offered=self.code_offered,
+            pairing=self.pairing,
+            window_opened_at=self.window_opened_at,
+            instance_id=self.instance_id,
+            adopted=self.adopted,
+            configured_generation=self.configured_generation,
+            handled=None if self.handled == LastHandled() else self.handled,
+        )
+
+
+def begin(subject: Subject, instance: WhatsAppInstance, server: Server | None, *, now: datetime) -> Draft:
+    """Begin from the status as it was last written."""
+    status = instance.status
+    known = server is not None and server.resource is not None
+    return Draft(
+        subject=subject,
+        instance=instance,
+        now=now,
+        policy=policy.resolve(instance.spec, server.resource.spec)
+        if known and server and server.resource
+        else policy.Policy(),
+        recovery=status.recovery or RecoveryStatus(),
+        handled=status.last_handled or LastHandled(),
+        instance_id=status.instance_id,
+        adopted=status.adopted,
+        configured_generation=status.configured_generation,
+        window_opened_at=status.pairing_window_opened_at,
+        pairing=status.pairing,
+    )

@@ -1,0 +1,175 @@
+"""Whether the instance on the server is the one that the resource stands for; and its first creation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from whatsapp_operator.engine import configuration, ports, tokens
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+from whatsapp_operator.recovery import strategies
+from whatsapp_operator.resources import instance
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import Step
+
+
+class Existence:
+    """Finds, adopts or creates the instance of a resource that has none yet."""
+
+    def __init__(self, context: Context, announcer: Announcer) -> None:
+        self._context, self._announcer = context, announcer
+
+    async def establish(self, server: Server, draft: Draft) -> Reason:
+        """`Synced` when the instance is known to be ours; else what is wrong, or is still to come.
+
+        Raises:
+            ports.KubernetesError: a Secret could not be read or created.
+        """
+        row = self._row(server, draft)
+        if draft.instance_id is not None and (row is None or row.id == draft.instance_id):
+            return Reason.SYNCED
+        try:
+            if row is not None:
+                return await self._claim(draft, row)
+            return await self._create(server, draft)
+        except tokens.TokenMissing:
+            return Reason.SECRET_NOT_OURS
+
+    @staticmethod
+    def _row(server: Server, draft: Draft) -> evidence.Row | None:
+        rows = server.observed.rows
+        return rows.get(draft.instance.remote_name) if rows is not None else None
+
+    async def _claim(self, draft: Draft, row: evidence.Row) -> Reason:
+        """An instance of this name exists: it is ours if it has the token in our Secret."""
+        one = draft.subject
+        token = one.token or await tokens.find(self._context, draft)
+        if token is None or row.token is None or token.value != row.token:
+            return Reason.ALREADY_EXISTS
+        one.token = token
+        if draft.instance_id is None:
+            # A generated token proves that an earlier pass created it, and died before it could write that down.
+            draft.adopted = draft.adopted or (not token.generated)
+            if draft.adopted:
+                self._announcer.announce(draft, Reason.ADOPTED)
+        else:
+            one.record = replace(records.after_step(one.record), paired=None, database=None)
+        draft.instance_id, draft.configured_generation = row.id, None
+        return Reason.SYNCED
+
+    async def _create(self, server: Server, draft: Draft) -> Reason:
+        """Nothing of this name is in the list: prove it by a 404 that names it, and create."""
+        one, client = draft.subject, server.client
+        if (
+            client is None
+            or draft.paused
+            or not server.acted_on
+            or not self._list_is_newer_than_last_try(server, draft)
+        ):
+            return Reason.CONFIGURATION_PENDING
+        memory = await client.read_memory(draft.instance.remote_name)
+        if isinstance(memory, evidence.InMemory):
+            # In memory without a row, and never ours: there is no token to prove whose it is.
+            return Reason.ALREADY_EXISTS
+        if not isinstance(memory, evidence.Absent):
+            return Reason.CONFIGURATION_PENDING
+        wanted = await self.wanted(draft)
+        one.create_asked_at = self._context.clock.now()
+        self._announcer.audit_intent(server, draft, Step.CREATE, reason=Reason.NOT_FOUND)
+        answer = await client.create(wanted)
+        self._context.hurry(server)
+        if isinstance(answer, evidence.Created):
+            return await self._created(server, draft, answer)
+        self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result=_result(answer))
+        return _refusal(answer)
+
+    def _list_is_newer_than_last_try(self, server: Server, draft: Draft) -> bool:
+        """After a create without an answer nothing is posted again before the list was read anew."""
+        asked, listed = draft.subject.create_asked_at, server.observed.rows_at
+        if listed is None:
+            return False
+        if asked is not None and listed <= asked:
+            self._context.hurry(server)
+            return False
+        return True
+
+    async def _created(self, server: Server, draft: Draft, answer: evidence.Created) -> Reason:
+        one, client = draft.subject, server.client
+        self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result="Created")
+        self._announcer.announce(draft, Reason.CREATED)
+        born(draft, answer.id)
+        if (
+            client is not None
+            and draft.pairing_wanted
+            and draft.instance.spec.integration is instance.Integration.BAILEYS
+        ):
+            await client.connect(draft.instance.remote_name)
+        one.pairing_next_at = 0.0
+        return Reason.CONFIGURATION_PENDING
+
+    async def wanted(self, draft: Draft) -> evidence.NewInstance:
+        """What `create` is asked for.
+
+        Raises:
+            tokens.TokenMissing: the Secret lacks the key.
+            ports.KubernetesError: a Secret could not be read or created.
+        """
+        spec = draft.instance.spec
+        token = await tokens.ensure(self._context, draft)
+        return evidence.NewInstance(
+            name=draft.instance.remote_name,
+            integration=str(spec.integration),
+            token=token.value,
+            number=spec.number,
+            business_id=spec.business_id,
+            settings=configuration.wanted_settings(spec.settings),
+            webhook=await configuration.wanted_webhook(self._context, draft),
+        )
+
+    async def work(self, server: Server, draft: Draft, *, creates: bool) -> strategies.Work:
+        """What a strategy works on, and with.
+
+        Raises:
+            tokens.TokenMissing: the Secret lacks the key.
+            ports.KubernetesError: a Secret could not be read or created.
+        """
+        client = server.client
+        if client is None:
+            raise ports.Unavailable
+        reason = draft.verdict.reason
+        return strategies.Work(
+            server=client,
+            name=draft.instance.remote_name,
+            wanted=await self.wanted(draft) if creates else None,
+            list_rows=lambda: self._context.list_rows(server),
+            sleep=self._context.sleep,
+            monotonic=self._context.clock.monotonic,
+            timeout=draft.policy.recovery.step_timeout_seconds,
+            connect_after_create=draft.pairing_wanted,
+            flapping=reason in (Reason.FLAPPING, Reason.CREDENTIALS),
+            broken_record=reason in (Reason.GHOST, Reason.ROW_MISSING),
+        )
+
+
+def born(draft: Draft, instance_id: str | None) -> None:
+    """The record of a new incarnation: connection, codes and configuration begin anew; history and budget stay."""
+    one = draft.subject
+    one.record, one.opinion = records.created(), None
+    one.codes.retire()
+    one.codes.history_known = True
+    draft.instance_id, draft.configured_generation = instance_id, None
+    draft.window_opened_at = draft.now
+
+
+def _result(answer: evidence.Refused | evidence.Unknown) -> str:
+    return str(answer.why.value)
+
+
+def _refusal(answer: evidence.Refused | evidence.Unknown) -> Reason:
+    if isinstance(answer, evidence.Refused) and answer.why is not evidence.Refusal.NAME_IN_USE:
+        return Reason.CONFIGURATION_REFUSED
+    return Reason.CONFIGURATION_PENDING

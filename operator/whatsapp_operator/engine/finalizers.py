@@ -1,0 +1,34 @@
+"""Our finalizers: a resource stays until what it stands for was dealt with."""
+
+from __future__ import annotations
+
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
+
+
+async def add(context: Context, kind: str, one: Subject | Server, finalizer: str) -> None:
+    """Add a finalizer unless it is there.
+
+    Raises:
+        ports.KubernetesError: it was not added.
+    """
+    present = one.metadata.finalizers
+    if finalizer not in present:
+        await _write(context, kind, one, (*present, finalizer))
+
+
+async def remove(context: Context, kind: str, one: Subject | Server, finalizer: str) -> None:
+    """Remove a finalizer if it is there; the resource may be gone right after.
+
+    Raises:
+        ports.KubernetesError: it was not removed.
+    """
+    present = one.metadata.finalizers
+    if finalizer in present:
+        await _write(context, kind, one, tuple(name for name in present if name != finalizer))
+
+
+async def _write(context: Context, kind: str, one: Subject | Server, finalizers: tuple[str, ...]) -> None:
+    body = await context.kubernetes.write_finalizers(kind, one.key, finalizers, resource_version=one.resource_version)
+    one.update(body)

@@ -1,0 +1,268 @@
+"""The observer of one server: few bulk reads, and only differences are worth a look.
+
+Per check period it reads memory once, per database period the database once (that read counts whole message tables on
+the server, so it takes at most a tenth of the time). The cost is that of the server, not of its instances: an instance
+that is steady, and reads as before, costs one comparison.
+
+Where a conclusion rests on both witnesses, the list is read first and memory right after it: read the other way round,
+an instance that was just created would look like a ghost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from whatsapp_operator.engine import alarm, warmup
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health import record as records
+
+_HURRY_SECONDS = 1.0
+_DATABASE_SHARE = 10
+_OPENED_REMEMBERED = 8
+_IDENTIFY_SECONDS = 60.0
+
+States = Mapping[str, ConnectionState]
+
+
+class Observer:
+    """Reads one server for as long as it runs."""
+
+    def __init__(self, context: Context, server: Server) -> None:
+        self._context, self._server = context, server
+        self._alarm = alarm.Alarm(clock=context.clock, timers=context.timers)
+        self._rows_due = 0.0
+        self._rows_not_before = 0.0
+        self._identify_due = 0.0
+        self._last_tick = float("-inf")
+        self._wanted_rows: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]] = []
+
+    async def run(self) -> None:
+        """Observe until cancelled."""
+        while True:
+            if self._server.client is not None:
+                await self._tick_safely()
+            self._alarm.ring_in(self._server.health.check_period_seconds)
+            await self._alarm.wait()
+            await self._keep_distance()
+
+    async def _tick_safely(self) -> None:
+        try:
+            await self.tick()
+        except Exception as error:  # noqa: BLE001 - an observer that dies leaves a server without care
+            self._context.telemetry.crashed("Observing a server failed", error, server=self._server.key.name)
+
+    async def _keep_distance(self) -> None:
+        since = self._context.clock.monotonic() - self._last_tick
+        if since < _HURRY_SECONDS:
+            await self._context.sleep(_HURRY_SECONDS - since)
+
+    def hurry(self) -> None:
+        """Read both witnesses soon: something is about to be seen there."""
+        self._rows_due = 0.0
+        self._alarm.ring_in(_HURRY_SECONDS)
+
+    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        """A list of the database begun after this call; calls at about the same time share one."""
+        wanted: asyncio.Future[evidence.DatabaseList | evidence.Unknown] = asyncio.get_running_loop().create_future()
+        self._wanted_rows.append(wanted)
+        self.hurry()
+        return await wanted
+
+    async def tick(self) -> None:
+        """One look: memory always, the database when it is due or memory lost something."""
+        now = self._context.clock.monotonic()
+        self._last_tick = now
+        self._server.observed.began_at = self._server.observed.began_at or self._context.clock.now()
+        both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm
+        rows_read = await self._read_rows() if both and now >= self._rows_not_before else None
+        states = await self._read_memory()
+        if states is not None and rows_read is None and self._lost_something(states):
+            rows_read = await self._read_rows()
+            states = await self._read_memory()
+        await self._fold(states, rows_read)
+
+    async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        client = self._server.client
+        assert client is not None  # noqa: S101 - `run` reads only with a client
+        waiting, self._wanted_rows = self._wanted_rows, []
+        began = self._context.clock.monotonic()
+        answer = await client.list_database()
+        took = self._context.clock.monotonic() - began
+        self._rows_not_before = began + took + took * _DATABASE_SHARE
+        self._rows_due = began + self._server.health.database_period_seconds
+        self._context.telemetry.check_took("database", took)
+        for future in waiting:
+            if not future.done():
+                future.set_result(answer)
+        return answer
+
+    async def _read_memory(self) -> States | None:
+        """The memory states by name, complete where the server has `/metrics`; None when nothing was proved."""
+        client, seen = self._server.client, self._server.observed
+        assert client is not None  # noqa: S101 - `run` reads only with a client
+        began = self._context.clock.monotonic()
+        answer = await client.list_memory() if seen.has_metrics is not False else None
+        if isinstance(answer, evidence.MemoryList):
+            seen.has_metrics, seen.version, seen.client_name = True, answer.version, answer.client_name
+            self._context.telemetry.check_took("memory", self._context.clock.monotonic() - began)
+            return answer.states
+        if isinstance(answer, evidence.Unknown) and answer.why is not evidence.Ignorance.NO_SUCH_ROUTE:
+            self._failed(answer)
+            return None
+        seen.has_metrics = False
+        return await self._read_one_by_one()
+
+    async def _read_one_by_one(self) -> States | None:
+        await self._identify()
+        client = self._server.client
+        assert client is not None  # noqa: S101 - `run` reads only with a client
+        names = list(self._server.subjects)
+        readings = await asyncio.gather(*(client.read_memory(name) for name in names))
+        for reading in readings:
+            if isinstance(reading, evidence.Unknown):
+                self._failed(reading)
+                return None
+        pairs = zip(names, readings, strict=True)
+        return {name: reading.state for name, reading in pairs if isinstance(reading, evidence.InMemory)}
+
+    async def _identify(self) -> None:
+        """Without `/metrics`: version and client name by `GET /`, rarely, and its failure proves nothing."""
+        client, seen, now = self._server.client, self._server.observed, self._context.clock.monotonic()
+        if client is None or now < self._identify_due:
+            return
+        self._identify_due = now + _IDENTIFY_SECONDS
+        identity = await client.identify()
+        if isinstance(identity, evidence.ServerIdentity):
+            seen.version, seen.client_name = identity.version, identity.client_name
+
+    def _failed(self, answer: evidence.Unknown) -> None:
+        seen = self._server.observed
+        seen.unknown = answer.why
+        seen.key_accepted = False if answer.why is evidence.Ignorance.KEY_REJECTED else seen.key_accepted
+        self._server.warm_up = warmup.begin(self._server.warm_up)
+
+    def _lost_something(self, states: States) -> bool:
+        held = self._server.subjects.items()
+        return any(
+            name not in states and one.record.memory is not None and one.record.memory.state is not None
+            for name, one in held
+        )
+
+    async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
+        server, at = self._server, self._context.clock.now()
+        gap = server.observed.unknown is not None
+        if isinstance(rows, evidence.Unknown):
+            self._failed(rows)
+        if states is not None and isinstance(rows, evidence.DatabaseList):
+            server.observed.vanished = server.vanished(rows.rows)
+            self._latch_identity(rows)
+        if states is not None and not isinstance(rows, evidence.Unknown):
+            server.observed.unknown, server.observed.ever_read = None, True
+            server.observed.memory_at = at
+            server.observed.key_accepted = True
+            if gap:
+                self._forget_before_gap()
+        if server.identity_confirmed and states is not None:
+            if isinstance(rows, evidence.DatabaseList):
+                server.observed.rows, server.observed.rows_at = rows.rows, at
+                self._warm_up(states, rows)
+            await self._fold_subjects(states, rows)
+        self._context.look_at_server(server)
+
+    def _forget_before_gap(self) -> None:
+        for one in self._server.subjects.values():
+            one.record = records.after_gap(one.record)
+            one.steady = False
+
+    def _latch_identity(self, rows: evidence.DatabaseList) -> None:
+        seen = self._server.observed
+        if seen.client_name is None and rows.rows:
+            seen.client_name = next(iter(rows.rows.values())).client_name
+
+    def _warm_up(self, states: States, rows: evidence.DatabaseList) -> None:
+        server = self._server
+        listed = rows.rows.keys() if server.observed.has_metrics else rows.rows.keys() & server.subjects.keys()
+        server.warm_up = warmup.observed(
+            server.warm_up,
+            listed=listed,
+            held=states.keys(),
+            at=self._context.clock.now(),
+            growth=timedelta(seconds=self._context.spans.warm_up_growth),
+        )
+
+    async def _fold_subjects(self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
+        both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
+        absent: list[tuple[str, Subject]] = []
+        for name, one in self._server.subjects.items():
+            if one.steady and self._unchanged(one, states.get(name), both, name):
+                continue
+            self._fold_one(name, one, states, both)
+            if both is not None and name not in states and name not in both and one.instance is not None:
+                absent.append((name, one))
+            self._context.look_at(one)
+        await asyncio.gather(*(self._prove_absence(name, one) for name, one in absent))
+
+    @staticmethod
+    def _unchanged(
+        one: Subject, state: ConnectionState | None, rows: Mapping[str, evidence.Row] | None, name: str
+    ) -> bool:
+        memory = one.record.memory
+        if memory is None or memory.state is not state:
+            return False
+        return rows is None or records.same_facts(one.record.row, rows.get(name))
+
+    def _fold_one(self, name: str, one: Subject, states: States, rows: Mapping[str, evidence.Row] | None) -> None:
+        at, state, before = self._context.clock.now(), states.get(name), one.record.memory
+        if rows is not None:
+            one.record = records.saw_database(one.record, rows.get(name), at=at)
+        if state is not None:
+            one.record = records.saw_memory(one.record, evidence.InMemory(state), at=at)
+            self._note_opening(name, before, state)
+        elif rows is not None and name in rows:
+            one.record = records.saw_memory(one.record, evidence.NotInMemory(), at=at)
+
+    def _note_opening(self, name: str, before: records.Memory | None, state: ConnectionState) -> None:
+        if state is ConnectionState.OPEN and before is not None and before.state is not ConnectionState.OPEN:
+            seen = self._server.observed
+            seen.opened = (*seen.opened, (self._context.clock.now(), name))[-_OPENED_REMEMBERED:]
+
+    async def _prove_absence(self, name: str, one: Subject) -> None:
+        """Neither list has it; only 404 that names the instance makes that a proof."""
+        client = self._server.client
+        if client is None:
+            return
+        reading = await client.read_memory(name)
+        at = self._context.clock.now()
+        if isinstance(reading, evidence.Absent):
+            one.record = records.saw_absence(one.record, at=at)
+        else:
+            one.record = records.saw_memory(one.record, reading, at=at)
+        if isinstance(reading, evidence.Absent) and one.status.instance_id is not None:
+            self.hurry()
+
+
+def sample_gaps(random: float, *, span: float, samples: int) -> float:
+    """Seconds to the next read of a sample: uneven, so that a regular loop cannot hide between the reads."""
+    return span / samples * (0.5 + random)
+
+
+async def sample(context: Context, server: Server, *, name: str) -> records.Sample | None:
+    """Read memory many times in a short time; None when any read proved nothing."""
+    spans = context.spans
+    states: set[ConnectionState | None] = set()
+    until = context.clock.monotonic() + spans.stable
+    while context.clock.monotonic() < until:
+        reading = await server.client.read_memory(name) if server.client is not None else None
+        if not isinstance(reading, evidence.InMemory):
+            return None
+        states.add(reading.state)
+        if len(states) > 1:
+            break
+        await context.sleep(sample_gaps(context.random.random(), span=spans.stable, samples=spans.stable_samples))
+    return records.Sample(taken_at=context.clock.now(), states=frozenset(states))

@@ -1,0 +1,299 @@
+"""Everything the engine touches that is not the engine: time, chance, tasks, and the two APIs.
+
+The engine is given these and imports none of what is behind them, so that the whole controller also runs on simulated
+time against simulated servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.resources import reasons
+
+
+class Key(NamedTuple):
+    """Namespace and name of a resource."""
+
+    namespace: str
+    name: str
+
+
+class Clock(Protocol):
+    """Wall time for what is written down, monotonic seconds for what is measured."""
+
+    def now(self) -> datetime:
+        """The wall time, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+
+class Sleep(Protocol):
+    """Waits a number of seconds."""
+
+    async def __call__(self, seconds: float, /) -> None: ...
+
+
+class Timers(Protocol):
+    """Calls back later."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None], /) -> Callable[[], None]:
+        """Call `callback` once after `seconds`; the returned function cancels it."""
+
+
+class Random(Protocol):
+    """Chance, for jitter and names."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+    def getrandbits(self, bits: int, /) -> int:
+        """A number of that many bits; the production port draws it from the system's secure source."""
+
+
+class Tasks(Protocol):
+    """Starts tasks, and owns them."""
+
+    def spawn(self, name: str, work: Coroutine[object, object, None], /) -> asyncio.Task[None]:
+        """Start `work`; when it raises, the whole operator stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretData:
+    """A Secret's values, decoded, and whom it belongs to."""
+
+    values: Mapping[str, bytes] = field(repr=False)
+    resource_version: str
+    owner_uids: frozenset[str] = frozenset()
+    managed: bool = False
+    """Carries our label `app.kubernetes.io/managed-by: whatsapp-operator`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The resource that a Secret is garbage-collected with."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something noticed or done, as `kubectl describe` shows it. The message carries no secret."""
+
+    kind: str
+    key: Key
+    uid: str
+    type: str
+    """`Normal` or `Warning`."""
+    reason: reasons.Reason
+    message: str
+
+
+class KubernetesError(Exception):
+    """The root of what a call to the Kubernetes API may end in.
+
+    KubernetesError
+    ├── Conflict      the resource changed since it was read, or exists already
+    ├── NotFound      the resource, its namespace or its kind is gone
+    ├── Forbidden     RBAC, or a terminating namespace, says no
+    ├── Rejected      the API server finds the request invalid
+    └── Unavailable   no answer, or one that proves nothing; the call may have had its effect
+    """
+
+
+class Conflict(KubernetesError):  # noqa: N818 - the answer is the name, and the root says error
+    """The resource changed since it was read, or exists already."""
+
+
+class NotFound(KubernetesError):  # noqa: N818 - the answer is the name, and the root says error
+    """The resource, its namespace or its kind is gone."""
+
+
+class Forbidden(KubernetesError):  # noqa: N818 - the answer is the name, and the root says error
+    """RBAC, or a terminating namespace, says no."""
+
+
+class Rejected(KubernetesError):  # noqa: N818 - the answer is the name, and the root says error
+    """The API server finds the request invalid."""
+
+
+class Unavailable(KubernetesError):  # noqa: N818 - the answer is the name, and the root says error
+    """No answer, or one that proves nothing; the call may have had its effect."""
+
+
+Body = Mapping[str, object]
+"""A resource as the API server has it: parsed JSON, not yet ours."""
+
+
+class Kubernetes(Protocol):
+    """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
+
+    async def list(self, kind: str) -> Sequence[Body]:
+        """All resources of a kind in the watched namespaces, paged."""
+
+    async def read(self, kind: str, key: Key) -> Body:
+        """One resource."""
+
+    async def write_status(self, kind: str, key: Key, *, before: Body, after: Body, resource_version: str) -> Body:
+        """Change `status` from `before` to `after`, unless the resource is no longer at `resource_version`."""
+
+    async def write_finalizers(self, kind: str, key: Key, finalizers: Sequence[str], *, resource_version: str) -> Body:
+        """Replace the finalizers, unless the resource is no longer at `resource_version`."""
+
+    async def read_secret(self, key: Key) -> SecretData:
+        """A Secret by name."""
+
+    async def create_secret(self, key: Key, values: Mapping[str, bytes], *, owner: Owner | None) -> None:
+        """Create a labelled Secret; `Conflict` when the name is taken."""
+
+    async def replace_secret(self, key: Key, values: Mapping[str, bytes], *, resource_version: str) -> None:
+        """Replace the values of a Secret that is at `resource_version`."""
+
+    async def delete_secret(self, key: Key) -> None:
+        """Delete a Secret by name; one that is gone already is no error."""
+
+    async def emit(self, event: Event) -> None:
+        """Record an Event on a resource."""
+
+    async def namespace_is_terminating(self, name: str) -> bool:
+        """Whether a namespace is being deleted, or gone."""
+
+
+class Evolution(Protocol):
+    """The calls to one Evolution API server. None raises: what could not be read or done is `Unknown`."""
+
+    async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
+        """`GET /metrics`."""
+
+    async def list_database(self) -> evidence.DatabaseList | evidence.Unknown:
+        """`GET /instance/fetchInstances`, unfiltered."""
+
+    async def read_memory(self, name: str) -> evidence.MemoryReading:
+        """`GET /instance/connectionState/{name}`."""
+
+    async def identify(self) -> evidence.ServerIdentity | evidence.Unknown:
+        """`GET /`: slow, and its failure proves nothing."""
+
+    async def verify_key(self) -> evidence.KeyAccepted | evidence.Unknown:
+        """`POST /verify-creds`."""
+
+    async def create(self, wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
+        """`POST /instance/create`. Not repeated after a timeout: it may have had its effect."""
+
+    async def connect(
+        self, name: str
+    ) -> evidence.QRCode | evidence.NoCode | evidence.InMemory | evidence.Refused | evidence.Unknown:
+        """`GET /instance/connect/{name}`: starts a socket in `close`; in `connecting` only reads the QR code."""
+
+    async def restart(self, name: str) -> evidence.Outcome:
+        """`POST /instance/restart/{name}`."""
+
+    async def logout(self, name: str) -> evidence.Outcome:
+        """`DELETE /instance/logout/{name}`: destroys the pairing."""
+
+    async def delete(self, name: str) -> evidence.Outcome:
+        """`DELETE /instance/delete/{name}`: destroys everything, some time later."""
+
+    async def find_settings(self, name: str) -> Mapping[str, object] | evidence.Unknown | None:
+        """`GET /settings/find/{name}`; None is the server's `null`."""
+
+    async def set_settings(self, name: str, settings: Mapping[str, object]) -> evidence.Outcome:
+        """`POST /settings/set/{name}`: a full replace."""
+
+    async def find_webhook(self, name: str) -> evidence.Webhook | evidence.Unknown | None:
+        """`GET /webhook/find/{name}`; None is the server's `null`."""
+
+    async def set_webhook(self, name: str, webhook: evidence.Webhook) -> evidence.Outcome:
+        """`POST /webhook/set/{name}`."""
+
+    async def probe(self, name: str, *, number: str) -> evidence.ProbeResult | evidence.Unknown:
+        """`POST /chat/fetchBusinessProfile/{name}`: a round trip to WhatsApp through the instance's own socket."""
+
+    async def close(self) -> None:
+        """Close the connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How to reach one server. Two that are equal may share a client."""
+
+    url: str
+    api_key: str = field(repr=False)
+    ca_bundle: str | None = field(default=None, repr=False)
+    metrics_auth: tuple[str, str] | None = field(default=None, repr=False)
+    per_second: int = 20
+    max_in_flight: int = 8
+    timeout_seconds: float = 10
+
+
+class EvolutionFactory(Protocol):
+    """Makes the client of a server."""
+
+    def __call__(self, endpoint: Endpoint, /) -> Evolution: ...
+
+
+class Phase(enum.Enum):
+    """What an audit record tells of a step."""
+
+    INTENT = "intent"
+    """Written before the step is taken."""
+    RESULT = "result"
+    REFUSED = "refused"
+    """Planned, and not taken; for the reasons given."""
+    ORPHANED = "orphaned"
+    """The resource went, and the instance may still be there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Who did what to which instance, why, on what evidence, with what result. It carries no secret."""
+
+    phase: Phase
+    key: Key
+    uid: str
+    server: Key
+    instance: str
+    step: str
+    step_class: str
+    reason: str
+    evidence: str
+    """The two witnesses' words, such as `connecting/open`."""
+    incident: str | None = None
+    result: str | None = None
+    blocked_by: tuple[str, ...] = ()
+
+
+class Telemetry(Protocol):
+    """What the engine tells of itself."""
+
+    def check_took(self, witness: str, seconds: float, /) -> None:
+        """One bulk read of `memory` or `database`."""
+
+    def audit(self, entry: Audit, /) -> None:
+        """One audit record, and the counters that follow from it."""
+
+    def status_written(self, kind: str, result: str, /) -> None:
+        """One write of a status: `written`, `conflict` or `failed`."""
+
+    def reconciled(self, kind: str, seconds: float, /) -> None:
+        """One look at a resource."""
+
+    def sweep(self, drift: int, /) -> None:
+        """One LIST sweep, and how many resources it found that the watch had missed."""
+
+    def instances(self, server: Key, states: Mapping[str, int], /) -> None:
+        """How many instances of a server are in which health state; empty when the server is gone."""
+
+    def problem(self, message: str, /, **fields: str | float) -> None:
+        """Something went wrong that is not a resource's fault; a constant message, with fields."""
+
+    def crashed(self, message: str, error: Exception, /, **fields: str | float) -> None:
+        """A bug, with its traceback; the text of the error may hold anything and is not logged."""

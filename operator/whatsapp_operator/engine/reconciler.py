@@ -1,0 +1,271 @@
+"""One look at one instance: what is wanted, what was observed, what follows.
+
+    desired + observed → assess → plan → one step → a later look verifies it
+
+A look never waits for time to pass. It returns the seconds after which the next one is due; without any, only a
+difference in what is observed brings the instance back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from whatsapp_operator.engine import deletion, existence, finalizers, requests
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.codes import Codes
+from whatsapp_operator.engine.configuration import synchronise
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft, begin
+from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, present, present_invalid
+from whatsapp_operator.engine.sampling import Sampler
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.steps import Steps
+from whatsapp_operator.engine.subject import Subject, restore
+from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health import opinion as opinions
+from whatsapp_operator.health import rules
+from whatsapp_operator.health.assessment import Seen, Verdict, seconds
+from whatsapp_operator.recovery import incident, planner
+from whatsapp_operator.resources import instance, names
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+
+_SOON = 1.0
+_TOLD = frozenset({HealthState.STUCK, HealthState.CORRUPTED, HealthState.NOT_FOUND, HealthState.DEGRADED})
+
+
+class Reconciler:
+    """Looks at instances."""
+
+    def __init__(self, context: Context, writer: StatusWriter) -> None:
+        self._context, self._writer = context, writer
+        self._announcer = Announcer(context)
+        self._existence = existence.Existence(context, self._announcer)
+        self._steps = Steps(context, writer, self._existence, self._announcer)
+        self._deletions = deletion.Deletions(context, self._existence, self._announcer)
+        self._codes = Codes(context)
+        self._sampler = Sampler(context)
+        self._rules = (*rules.RULES, *rules.plugged_in())
+
+    async def look(self, one: Subject) -> float | None:
+        """One look at an instance; the seconds to the next one, or None.
+
+        Raises:
+            ports.KubernetesError: the Kubernetes API did not do its part; look again after a backoff.
+        """
+        now = self._context.clock.now()
+        if one.instance is None:
+            return await self._show_invalid(one, now=now)
+        server = self._context.server_of(one)
+        draft = begin(one, one.instance, server, now=now)
+        if one.instance.metadata.deletion_timestamp is not None:
+            return await self._end(server, draft)
+        wrong = self._cannot_be_used(server, draft)
+        if wrong is not None or server is None:
+            draft.synced = wrong or Reason.SERVER_NOT_FOUND
+            draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
+            return await self._show(draft)
+        return await self._tend(server, draft)
+
+    async def _show_invalid(self, one: Subject, *, now: datetime) -> float | None:
+        """Say which field is not understood, and do nothing else: half of a wish is not acted on."""
+        shown = present_invalid(one.status, one.metadata, one.problem or "", now=now)
+        return await self._writer.write_instance(one, shown) or None
+
+    async def _end(self, server: Server | None, draft: Draft) -> float | None:
+        wait = await self._deletions.proceed(server, draft)
+        if wait is None:
+            return None
+        await self._show(draft)
+        return wait
+
+    def _cannot_be_used(self, server: Server | None, draft: Draft) -> Reason | None:
+        if server is None:
+            return Reason.SERVER_NOT_FOUND
+        if not server.admits(draft.subject.key.namespace):
+            return Reason.SERVER_NOT_ALLOWED
+        acting = server.subjects.get(draft.instance.remote_name)
+        return Reason.DUPLICATE if acting is not None and acting is not draft.subject else None
+
+    async def _tend(self, server: Server, draft: Draft) -> float | None:
+        one = draft.subject
+        if not one.restored:
+            restore(one)
+        if requests.take_up(draft):
+            self._context.hurry(server)
+        if not self._context.may_step or not server.fresh(draft.now):
+            return await self._wait_for_the_server(server, draft)
+        await finalizers.add(self._context, instance.KIND, one, names.FINALIZER)
+        draft.instance = one.instance or draft.instance
+        draft.synced = await self._existence.establish(server, draft) if server.warm else self._established(draft)
+        if draft.synced in NEEDS_THE_SPEC:
+            draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
+            return await self._show(draft)
+        await self._heal(server, draft)
+        return await self._keep_up(server, draft)
+
+    @staticmethod
+    def _established(draft: Draft) -> Reason:
+        return Reason.SYNCED if draft.instance_id is not None else Reason.CONFIGURATION_PENDING
+
+    async def _wait_for_the_server(self, server: Server, draft: Draft) -> float | None:
+        """Nothing is known of now: say so, unless the operator has only just begun to look."""
+        if server.just_begun(draft.now):
+            return None
+        self._assess(server, draft)
+        draft.synced = self._established(draft)
+        return await self._show(draft)
+
+    async def _heal(self, server: Server, draft: Draft) -> None:
+        one = draft.subject
+        before = one.opinion
+        self._assess(server, draft)
+        if before is None or before.verdict != draft.verdict:
+            self._notice(draft)
+        self._steps.judge(server, draft)
+        self._open_window(draft)
+        self._note_incident(draft)
+        await deletion.resend(self._context, self._existence, server, draft)
+        if draft.recovery.in_flight is None and one.deletion is None and draft.instance_id is not None:
+            await self._plan(server, draft)
+
+    def _assess(self, server: Server, draft: Draft) -> None:
+        one, seen = draft.subject, self._seen(server, draft)
+        server.note_symptom(one, rules.symptom(seen))
+        verdict = rules.assess(seen, rules=self._rules)
+        one.opinion = opinions.consider(one.opinion, verdict, reads=one.record.reads, at=draft.now)
+        draft.verdict, draft.since = one.opinion.verdict, one.opinion.since
+
+    def _seen(self, server: Server, draft: Draft) -> Seen:
+        return Seen(
+            now=draft.now,
+            record=draft.subject.record,
+            spans=self._context.spans,
+            neighbours=server.neighbours(draft.subject, name=draft.instance.remote_name, now=draft.now),
+            integration=str(draft.instance.spec.integration),
+            stuck_timeout=timedelta(seconds=draft.policy.health.stuck_timeout_seconds),
+            pairing_wanted=draft.pairing_wanted,
+            deleting=draft.subject.deletion is not None,
+        )
+
+    def _notice(self, draft: Draft) -> None:
+        """An Event for what was noticed; an outage is told once, on the server."""
+        told = draft.verdict.state in _TOLD and draft.verdict.reason is not Reason.SETTLING
+        news = draft.verdict.state in (HealthState.DISCONNECTED, HealthState.HEALTHY) and self._is_news(draft)
+        if told or news:
+            self._announcer.announce(draft, draft.verdict.reason)
+
+    @staticmethod
+    def _is_news(draft: Draft) -> bool:
+        """An operator that starts finds most things as they were."""
+        return draft.instance.status.reason is not draft.verdict.reason
+
+    @staticmethod
+    def _open_window(draft: Draft) -> None:
+        """The end of a pairing opens the window in which a new one is wanted."""
+        ended = draft.subject.record.ended_at
+        if ended is not None and (draft.window_opened_at is None or draft.window_opened_at < ended):
+            draft.window_opened_at = ended
+
+    def _note_incident(self, draft: Draft) -> None:
+        opinion = draft.subject.opinion
+        if opinion is None or not opinion.confirmed:
+            return
+        if incident.is_well(draft.verdict):
+            min_healthy = timedelta(seconds=draft.policy.health.min_healthy_seconds)
+            draft.recovery = incident.rested(draft.recovery, now=draft.now, min_healthy=min_healthy)
+        elif incident.is_bad(draft.verdict):
+            new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
+            draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)
+
+    async def _plan(self, server: Server, draft: Draft) -> None:
+        opinion = draft.subject.opinion
+        if opinion is None:
+            return
+        situation = self._situation(server, draft, opinion)
+        planned = planner.plan(situation)
+        draft.plan, draft.exhausted = planned, planner.exhausted(situation, planned)
+        if situation.restart_requested:
+            requests.handled(draft, names.Request.RESTART)
+        self._tell_refusal(server, draft, planned)
+        if planned.due(draft.now):
+            await self._steps.take(server, draft, planned)
+
+    def _situation(self, server: Server, draft: Draft, opinion: opinions.Opinion) -> planner.Situation:
+        return planner.Situation(
+            now=draft.now,
+            opinion=opinion,
+            record=draft.subject.record,
+            history=draft.recovery,
+            policy=draft.policy.recovery,
+            spans=self._context.spans,
+            warm=server.warm,
+            acted_on=server.acted_on,
+            paused=draft.paused,
+            pairing_wanted=draft.pairing_wanted,
+            restart_requested=requests.asked(draft, names.Request.RESTART),
+        )
+
+    def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+        before = draft.instance.status.recovery
+        told = before.blocked_by if before else ()
+        if planned.step is not None and Reason.PROTECTED_INSTANCE in planned.blocked_by and told != planned.blocked_by:
+            self._announcer.audit_refused(server, draft, planned.step, against=planned.blocked_by)
+            self._announcer.announce(draft, Reason.PROTECTED_INSTANCE, detail=f"{planned.step} is not taken.")
+
+    async def _keep_up(self, server: Server, draft: Draft) -> float | None:
+        one = draft.subject
+        self._sampler.consider(server, draft)
+        waits: list[float | None] = [await self._codes.keep(server, draft)]
+        if draft.synced is Reason.SYNCED and self._is_there(draft) and draft.recovery.in_flight is None:
+            draft.synced = await synchronise(self._context, server, draft)
+        if one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED:
+            return _SOON
+        waits += [await self._show(draft), self._until_planned(draft), self._until_something_ends(draft)]
+        due = [wait for wait in waits if wait is not None and wait > 0]
+        one.steady = not due and self._is_steady(draft)
+        return min(due, default=None)
+
+    @staticmethod
+    def _is_there(draft: Draft) -> bool:
+        record = draft.subject.record
+        return record.memory is not None and record.memory.state is not None and record.row is not None
+
+    @staticmethod
+    def _is_steady(draft: Draft) -> bool:
+        opinion, record = draft.subject.opinion, draft.subject.record
+        if opinion is None or not opinion.confirmed or draft.recovery.in_flight is not None:
+            return False
+        if draft.synced is not Reason.SYNCED or draft.plan.step is not None:
+            return False
+        resting = record.memory is not None and record.memory.state is not ConnectionState.CONNECTING
+        return draft.verdict.state is HealthState.HEALTHY or (
+            draft.verdict.state is HealthState.DISCONNECTED and resting and not draft.pairing_wanted
+        )
+
+    @staticmethod
+    def _until_planned(draft: Draft) -> float | None:
+        at = draft.plan.at
+        return max((at - draft.now).total_seconds(), _SOON) if draft.plan.step is not None and at is not None else None
+
+    @staticmethod
+    def _until_something_ends(draft: Draft) -> float | None:
+        """Timers that no observation rings: lasting health, a pause, a window, a step's time."""
+        ends = []
+        recovery, policy, window = draft.recovery, draft.policy, draft.instance.spec.pairing.window_seconds
+        if recovery.incident is not None and recovery.healthy_since is not None:
+            ends.append(recovery.healthy_since + seconds(policy.health.min_healthy_seconds))
+        if recovery.in_flight is not None:
+            ends.append(recovery.in_flight.since + seconds(policy.recovery.step_timeout_seconds))
+        pause = draft.instance.spec.pause
+        if draft.paused and pause is not None and pause.until is not None:
+            ends.append(pause.until)
+        if draft.pairing_wanted and draft.window_opened_at is not None and not draft.subject.record.paired:
+            ends.append(draft.window_opened_at + seconds(window))
+        later = [(end - draft.now).total_seconds() for end in ends]
+        return min((wait + _SOON for wait in later if wait > -_SOON), default=None)
+
+    async def _show(self, draft: Draft) -> float | None:
+        wait = await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now))
+        return wait or None

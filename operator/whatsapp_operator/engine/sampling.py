@@ -1,0 +1,74 @@
+"""Samples of stability: the one case in which a broken instance is read more often than a healthy one.
+
+A flapping instance shows `close` in 56 of 57 reads, and looks closed, or stuck, to anyone who polls. So before such a
+conclusion memory is read some hundred times within half a minute, once per incident, for few instances at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from whatsapp_operator.engine import observer, ports
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import seconds
+from whatsapp_operator.resources.instance import Integration
+from whatsapp_operator.resources.reasons import Reason
+
+_CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.FLAPPING, Reason.REPLACED, Reason.RESTRICTED})
+
+
+class Sampler:
+    """Takes samples where a conclusion waits for one."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._running: Counter[ports.Key] = Counter()
+
+    def consider(self, server: Server, draft: Draft) -> None:
+        """Start a sample, if one is called for and not too many are under way."""
+        one = draft.subject
+        if one.sampling or not server.warm or not self._is_called_for(draft):
+            return
+        if self._running[server.key] >= self._context.limits.samples_per_server:
+            return
+        one.sampling = True
+        self._running[server.key] += 1
+        self._context.tasks.spawn("sample", self._take(server, draft))
+
+    def _is_called_for(self, draft: Draft) -> bool:
+        record, verdict = draft.subject.record, draft.verdict
+        if draft.instance.spec.integration is not Integration.BAILEYS or draft.recovery.in_flight is not None:
+            return False
+        if record.memory is None or verdict.reason in _CONCLUSIVE or not self._is_old(draft):
+            return False
+        match record.memory.state:
+            case ConnectionState.CLOSE:
+                return record.paired is not False or draft.pairing_wanted
+            case ConnectionState.CONNECTING:
+                return record.paired is not False and verdict.reason is not Reason.CREDENTIALS_LOST
+            case _:
+                return False
+
+    def _is_old(self, draft: Draft) -> bool:
+        """There is no sample, or what it showed is no longer how things are."""
+        sample, memory = draft.subject.record.sample, draft.subject.record.memory
+        if sample is None or memory is None:
+            return True
+        if sample.constant is not None:
+            return sample.constant is not memory.state
+        return draft.now - sample.taken_at > seconds(self._context.spans.flapping)
+
+    async def _take(self, server: Server, draft: Draft) -> None:
+        one = draft.subject
+        try:
+            taken = await observer.sample(self._context, server, name=draft.instance.remote_name)
+            if taken is not None:
+                one.record = records.saw_sample(one.record, taken)
+        finally:
+            one.sampling = False
+            self._running[server.key] -= 1
+        self._context.look_at(one)

@@ -1,0 +1,105 @@
+"""One sentence per reason: what it means, and what to do next.
+
+Conditions and Events both speak with these, so that no reason is explained twice, or differently. The words in braces
+are filled in from the resource; nothing that a server answered ever gets in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from whatsapp_operator.resources.instance import WhatsAppInstance
+from whatsapp_operator.resources.names import Request
+from whatsapp_operator.resources.reasons import Reason
+
+_SCAN = "Scan the QR code: kubectl get secret {secret} -n {namespace} -o jsonpath='{{.data.qr\\.txt}}' | base64 -d"
+_WANT = "To get a QR code: kubectl annotate wai {name} -n {namespace} --overwrite {pairing}=$(date +%s)"
+_WAITS = "Nothing is done; it is looked at again all the time."
+
+SENTENCES: Mapping[Reason, str] = {
+    Reason.HEALTHY: "The instance is open in memory and in the database.",
+    Reason.AWAITING_SCAN: f"A QR code waits to be scanned. {_SCAN}",
+    Reason.GHOST: "The database has the instance, the running server does not hold it. A restart of the Evolution API "
+    "server brings it back with its pairing.",
+    Reason.ROW_MISSING: "The running server holds the instance, the database has no row for it. It works until the "
+    "next restart of the server.",
+    Reason.SESSION_MISSING: "It works, but its stored session is gone: the next restart of the Evolution API server "
+    "will need a new scan. Do not restart the server before someone with the phone is at hand.",
+    Reason.DEAD_SOCKET: "It says open, but its socket is dead. Restart the Evolution API server.",
+    Reason.RESTRICTED: "WhatsApp refuses this account (see status.connection.code). Open WhatsApp on the phone and "
+    "follow what it says; nothing is tried meanwhile.",
+    Reason.LOGGED_OUT: f"The phone logged this instance out. {_WANT}",
+    Reason.CREDENTIALS_LOST: f"The server lost the instance's credentials and shows a new QR code. {_SCAN}",
+    Reason.NO_QR_CODE: "A QR code is wanted, and the server offers none, or only one that has expired.",
+    Reason.CONNECTING: "The instance has been connecting without any progress.",
+    Reason.REPLACED: "It is opened and replaced again and again: another server holds the same session, or two sockets "
+    "of this one do. Make sure that only one Evolution API server uses this database, then restart that server.",
+    Reason.FLAPPING: f"It tries to connect without success: WhatsApp may be out of the server's reach. {_WAITS}",
+    Reason.CREDENTIALS: "Its stored credentials are unusable, while other instances of the server reach WhatsApp. It "
+    "must be paired again: delete this resource and create it anew when someone with the phone is at hand.",
+    Reason.QR_EXPIRED: f"The QR codes were not scanned in time. {_WANT}",
+    Reason.CLOSED_SOCKET: "The database says open, memory has said close for long: its close was lost.",
+    Reason.NOT_STARTED: f"No phone was paired yet. {_WANT}",
+    Reason.CHANNEL_CLOSED: "The channel was logged out; only a restart of the Evolution API server opens it again.",
+    Reason.SETTLING: f"Its state is changing, or is not understood yet. {_WAITS}",
+    Reason.NOT_FOUND: "The instance does not exist on the server; it is created.",
+    Reason.TERMINATING: "DELETE was sent; the server has not finished it. It is asked again.",
+    Reason.NOT_OBSERVED: "Nothing was observed yet.",
+    Reason.SERVER_UNREACHABLE: "The server could not be read lately, so nothing is known. See the conditions of the "
+    "EvolutionServer {server}.",
+    Reason.KEY_REJECTED: "The server rejects the API key. Put the value of AUTHENTICATION_API_KEY into the Secret of "
+    "spec.apiKeySecretRef of the EvolutionServer {server}.",
+    Reason.OTHER_IDENTITY: "The server answers with another client name than the one it is held to. See the "
+    "EvolutionServer {server}.",
+    Reason.INSTANCES_VANISHED: "More than half of the known instances vanished from the database at once: it is "
+    "probably another database. Nothing is changed until they are back. See the EvolutionServer {server}.",
+    Reason.SERVER_INVALID: "The EvolutionServer {server} has an invalid spec; see its conditions.",
+    Reason.SECRET_NOT_FOUND: "A Secret that the EvolutionServer {server} refers to is missing; see its conditions.",
+    Reason.SECRET_KEY_MISSING: "A Secret that the EvolutionServer {server} refers to lacks a key; see its conditions.",
+    Reason.SYNCED: "The instance's settings on the server are those of the spec.",
+    Reason.CONFIGURATION_PENDING: "Settings or webhook are not yet verified on the server.",
+    Reason.ALREADY_EXISTS: "An instance named {instance} exists on the server with another token, so it is not "
+    "touched. To adopt it put its token into the Secret {token_secret} (key {token_key}); else choose another "
+    "spec.instanceName.",
+    Reason.DUPLICATE: "Another, older WhatsAppInstance stands for the instance {instance} on this server. Delete one "
+    "of them.",
+    Reason.SERVER_NOT_FOUND: "There is no EvolutionServer {server}. Create it, or correct spec.serverRef.",
+    Reason.SERVER_NOT_ALLOWED: "The EvolutionServer {server} does not admit instances of the namespace {namespace}: "
+    "add it to its spec.allowedNamespaces.",
+    Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without the key {token_key}, and is not overwritten. "
+    "Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.REMEDIATION_ALLOWED: "Recovery steps may be taken.",
+    Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, so it is not taken. Restart the "
+    "Evolution API server, which loses neither; if nothing else is left, log the instance out yourself.",
+    Reason.WARMING_UP: "The server, or this operator, started or failed lately: until all instances are loaded "
+    "nothing is healed.",
+    Reason.UNSUPPORTED_VERSION: "This version of the Evolution API is only observed; see the EvolutionServer {server}.",
+    Reason.RECOVERY_DISABLED: "recovery.mode is Disabled.",
+    Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken.",
+    Reason.PAUSED: "spec.pause is set: nothing is changed on the server.",
+    Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried at most hourly.",
+    Reason.RETRY_DELAY: "The next step waits, see status.recovery.planned.",
+    Reason.AWAITING_OBSERVATION: "The next step waits for another observation.",
+    Reason.NOT_REQUESTED: "Not checked, since nobody asked for it.",
+    Reason.RECOVERING: "A recovery step is under way; its effect is being observed.",
+    Reason.DELETING: "The instance is being deleted on the server.",
+    Reason.DELETION_REFUSED: "The server has not deleted the instance, though it was asked more than once. Restart the "
+    "Evolution API server, or let go of the instance: kubectl patch wai {name} -n {namespace} --type merge -p "
+    '\'{{"spec":{{"deletionPolicy":"Retain"}}}}\'',
+    Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
+}
+
+
+def sentence(reason: Reason, one: WhatsAppInstance) -> str:
+    """The sentence of a reason, for one instance."""
+    namespace, server = one.server_key
+    return SENTENCES.get(reason, str(reason)).format(
+        name=one.metadata.name,
+        namespace=one.metadata.namespace,
+        secret=one.pairing_secret_name,
+        server=f"{namespace}/{server}",
+        instance=one.remote_name,
+        token_secret=one.token_secret.name,
+        token_key=one.token_secret.key,
+        pairing=Request.PAIRING.annotation,
+    )

@@ -1,0 +1,193 @@
+"""A server as the engine holds it: its resource, its client, and what the last reads of it proved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from whatsapp_operator.engine import ports, warmup
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.evolution import evidence, versions
+from whatsapp_operator.health.assessment import Neighbours
+from whatsapp_operator.health.rules import Symptom
+from whatsapp_operator.resources import parsing, policy
+from whatsapp_operator.resources.errors import InvalidResource
+from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerStatus
+
+STALE_PERIODS = 3
+_VANISHED_AT_LEAST = 3
+
+
+@dataclass(slots=True)
+class Observed:
+    """What the last reads of the server proved. Times are wall times."""
+
+    memory: evidence.MemoryList | None = None
+    """None also where the server has no `/metrics`."""
+    has_metrics: bool | None = None
+    memory_at: datetime | None = None
+    rows: Mapping[str, evidence.Row] | None = None
+    rows_at: datetime | None = None
+    version: str | None = None
+    client_name: str | None = None
+    unknown: evidence.Ignorance | None = None
+    """Why the last read proved nothing; None when it did."""
+    ever_read: bool = False
+    began_at: datetime | None = None
+    """When this process first tried to read the server."""
+    key_accepted: bool | None = None
+    vanished: bool = False
+    opened: tuple[tuple[datetime, str], ...] = ()
+    """The latest instances that turned open, and when."""
+
+
+@dataclass(slots=True)
+class Server:
+    """One EvolutionServer."""
+
+    key: ports.Key
+    body: Mapping[str, Any]
+    resource: EvolutionServer | None = None
+    problem: str | None = None
+    endpoint: ports.Endpoint | None = None
+    client: ports.Evolution | None = None
+    secret_problem: tuple[Reason, str] | None = None
+    observed: Observed = field(default_factory=Observed)
+    warm_up: warmup.WarmUp = field(default_factory=warmup.WarmUp)
+    subjects: dict[str, Subject] = field(default_factory=dict)
+    """The instances that live here, by their name on the server: the one resource that acts for each name."""
+    symptoms: Counter[Symptom | None] = field(default_factory=Counter)
+    was_fresh: bool | None = None
+    was_warm: bool = False
+    status_written_at: float | None = None
+    announced_down: bool = False
+
+    def update(self, body: Mapping[str, Any]) -> None:
+        """Take a newer version of the resource."""
+        self.body = body
+        try:
+            self.resource, self.problem = parsing.parse_server(body), None
+        except InvalidResource as error:
+            self.problem = str(error)
+
+    @property
+    def metadata(self) -> ObjectMeta:
+        """The resource's metadata."""
+        return parsing.parse_metadata(self.body)
+
+    @property
+    def resource_version(self) -> str:
+        """The version of the resource as it was last seen or written."""
+        return str(self.body.get("metadata", {}).get("resourceVersion", ""))
+
+    @property
+    def status(self) -> EvolutionServerStatus:
+        """What was last written."""
+        return parsing.parse_server_status(self.body)
+
+    @property
+    def health(self) -> policy.HealthPolicy:
+        """The policy of reads that serve all instances."""
+        return policy.server_health(self.resource.spec) if self.resource else policy.HealthPolicy()
+
+    @property
+    def pinned_client_name(self) -> str | None:
+        """The client name that the server is held to, once one is known."""
+        given = self.resource.spec.client_name if self.resource else None
+        return given or self.status.client_name
+
+    @property
+    def support(self) -> versions.Support | None:
+        """What may be done to a server of this version; None while it is unknown."""
+        return versions.support(self.observed.version) if self.observed.version else None
+
+    @property
+    def acted_on(self) -> bool:
+        """Whether steps may be taken at all."""
+        return self.support in (versions.Support.TESTED, versions.Support.ACTED_ON)
+
+    @property
+    def identity_confirmed(self) -> bool:
+        """Whether it is the server, with the database, that is meant."""
+        seen = self.observed
+        return seen.client_name is not None and seen.client_name == self.pinned_client_name and not seen.vanished
+
+    def admits(self, namespace: str) -> bool:
+        """Whether instances of a namespace may live here."""
+        allowed = self.resource.spec.allowed_namespaces if self.resource else ()
+        return namespace == self.key.namespace or namespace in allowed or "*" in allowed
+
+    def fresh(self, now: datetime) -> bool:
+        """Whether both witnesses were read lately enough to speak of now."""
+        seen, health = self.observed, self.health
+        if seen.memory_at is None or seen.rows_at is None or not self.identity_confirmed:
+            return False
+        memory_limit = timedelta(seconds=health.check_period_seconds * STALE_PERIODS)
+        rows_limit = timedelta(seconds=max(health.database_period_seconds, health.check_period_seconds) * STALE_PERIODS)
+        return now - seen.memory_at <= memory_limit and now - seen.rows_at <= rows_limit
+
+    def just_begun(self, now: datetime) -> bool:
+        """Whether this process has looked for so short a time that not having read yet says nothing."""
+        seen = self.observed
+        if seen.unknown is None and self.pinned_client_name is None and self.problem is None:
+            return True
+        if seen.ever_read or self.problem is not None or self.secret_problem is not None:
+            return False
+        if seen.unknown is evidence.Ignorance.KEY_REJECTED:
+            return False
+        limit = timedelta(seconds=self.health.check_period_seconds * STALE_PERIODS)
+        return seen.began_at is None or now - seen.began_at <= limit
+
+    @property
+    def warm(self) -> bool:
+        """Whether what is missing on the server is missing."""
+        return self.warm_up.done and self.observed.ever_read and self.observed.unknown is None
+
+    def neighbours(self, subject: Subject, *, name: str, now: datetime) -> Neighbours:
+        """What the other instances tell about one."""
+        others = [at for at, other in self.observed.opened if other != name]
+        return Neighbours(
+            fresh=self.fresh(now),
+            warm=self.warm,
+            why_unknown=self.why_unknown(),
+            mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
+            mostly_without_code=self._mostly_without_code(subject),
+            opened_at=max(others, default=None),
+        )
+
+    def _mostly_without_code(self, subject: Subject) -> bool:
+        without = self.symptoms[Symptom.WITHOUT_CODE] - (subject.symptom is Symptom.WITHOUT_CODE)
+        showing = self.symptoms[Symptom.SHOWS_CODE] - (subject.symptom is Symptom.SHOWS_CODE)
+        return without > showing and without + showing > 1
+
+    def note_symptom(self, subject: Subject, symptom: Symptom | None) -> None:
+        """Keep count of what the instances show."""
+        self.symptoms[subject.symptom] -= 1
+        self.symptoms[symptom] += 1
+        subject.symptom = symptom
+
+    def why_unknown(self) -> Reason:
+        """The reason that stands for everything that is not known about the instances."""
+        seen = self.observed
+        if self.problem is not None:
+            return Reason.SERVER_INVALID
+        if self.secret_problem is not None:
+            return self.secret_problem[0]
+        if seen.unknown is evidence.Ignorance.KEY_REJECTED:
+            return Reason.KEY_REJECTED
+        if seen.ever_read and seen.unknown is None and not self.identity_confirmed:
+            if self.pinned_client_name is None:
+                return Reason.NOT_OBSERVED
+            return Reason.INSTANCES_VANISHED if seen.vanished else Reason.OTHER_IDENTITY
+        return Reason.SERVER_UNREACHABLE if seen.ever_read or seen.unknown else Reason.NOT_OBSERVED
+
+    def vanished(self, rows: Mapping[str, evidence.Row]) -> bool:
+        """Whether so many known instances are gone at once that it is the database that changed, not they."""
+        known = [name for name, one in self.subjects.items() if one.status.instance_id and one.deletion is None]
+        missing = [name for name in known if name not in rows]
+        return len(known) >= _VANISHED_AT_LEAST and len(missing) * 2 > len(known)

@@ -1,0 +1,192 @@
+"""One look at one server: its Secrets, its client, its observer, its conditions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from whatsapp_operator.engine import finalizers, ports
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.observer import Observer
+from whatsapp_operator.engine.server import STALE_PERIODS, Server
+from whatsapp_operator.engine.server_presentation import present_server, states
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.resources import names
+from whatsapp_operator.resources import server as servers
+from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.server import EvolutionServerSpec
+
+_SOON = 2.0
+
+
+class Servers:
+    """Looks at servers."""
+
+    def __init__(self, context: Context, writer: StatusWriter) -> None:
+        self._context, self._writer = context, writer
+        self._announcer = Announcer(context)
+        self._tasks: dict[ports.Key, asyncio.Task[None]] = {}
+        self._secrets_due: dict[ports.Key, float] = {}
+        self._secrets_generation: dict[ports.Key, int] = {}
+
+    async def look(self, one: Server) -> float | None:
+        """One look at a server; the seconds to the next one.
+
+        Raises:
+            ports.KubernetesError: the Kubernetes API did not do its part.
+        """
+        if one.metadata.deletion_timestamp is not None and await self._may_go(one):
+            await finalizers.remove(self._context, servers.KIND, one, names.SERVER_FINALIZER)
+            return None
+        if one.resource is not None and one.problem is None:
+            if one.metadata.deletion_timestamp is None:
+                await finalizers.add(self._context, servers.KIND, one, names.SERVER_FINALIZER)
+            await self._connect(one, one.resource.spec)
+        self._tell_instances(one)
+        latched = one.pinned_client_name is not None
+        wait = await self._writer.write_server(one, present_server(one, now=self._context.clock.now()))
+        if not latched and one.pinned_client_name is not None:
+            # The client name is now held to, and written down: what is read under it may be believed.
+            self._context.hurry(one)
+        self._announce(one)
+        self._context.telemetry.instances(one.key, {str(state): n for state, n in states(one).items()})
+        return min(filter(None, (wait, self._until_stale(one), self._until_secrets(one))), default=_SOON)
+
+    async def _may_go(self, one: Server) -> bool:
+        """Instances that are to be deleted on the server need its key."""
+        for subject in self._context.subjects.values():
+            refers = subject.instance is not None and ports.Key(*subject.instance.server_key) == one.key
+            if refers and subject.instance is not None and _is_deleted_with(subject.instance.spec.deletion_policy):
+                return False
+        return True
+
+    async def _connect(self, one: Server, spec: EvolutionServerSpec) -> None:
+        if not self._secrets_are_due(one):
+            return
+        try:
+            endpoint = await self._endpoint(one, spec)
+        except _SecretProblem as problem:
+            if one.client is None or one.metadata.deletion_timestamp is None:
+                one.secret_problem = (problem.reason, problem.text)
+            return
+        one.secret_problem = None
+        if endpoint != one.endpoint:
+            await self._use(one, endpoint)
+        self._watch(one)
+
+    def _secrets_are_due(self, one: Server) -> bool:
+        now, generation = self._context.clock.monotonic(), one.metadata.generation
+        rejected = one.observed.unknown is evidence.Ignorance.KEY_REJECTED and one.observed.key_accepted is not None
+        due = now >= self._secrets_due.get(one.key, 0.0) or self._secrets_generation.get(one.key) != generation
+        if not due and not rejected and one.secret_problem is None:
+            return False
+        if rejected:
+            # Once on each 401; the next one comes with the next read.
+            one.observed.key_accepted = None
+        self._secrets_due[one.key] = now + self._context.limits.key_refresh
+        self._secrets_generation[one.key] = generation
+        return True
+
+    async def _endpoint(self, one: Server, spec: EvolutionServerSpec) -> ports.Endpoint:
+        key = await self._secret(one, spec.api_key_secret_ref.name, spec.api_key_secret_ref.key, "spec.apiKeySecretRef")
+        bundle, auth = spec.ca_bundle_secret_ref, spec.metrics_auth_secret_ref
+        return ports.Endpoint(
+            url=spec.url,
+            api_key=key.strip(),
+            ca_bundle=await self._secret(one, bundle.name, bundle.key, "spec.caBundleSecretRef") if bundle else None,
+            metrics_auth=(
+                await self._secret(one, auth.name, "username", "spec.metricsAuthSecretRef"),
+                await self._secret(one, auth.name, "password", "spec.metricsAuthSecretRef"),
+            )
+            if auth
+            else None,
+            per_second=spec.requests.per_second,
+            max_in_flight=spec.requests.max_in_flight,
+            timeout_seconds=one.health.check_timeout_seconds,
+        )
+
+    async def _secret(self, one: Server, name: str, key: str, field: str) -> str:
+        try:
+            secret = await self._context.kubernetes.read_secret(ports.Key(one.key.namespace, name))
+        except ports.NotFound:
+            text = f"{field}: there is no Secret {name} in the namespace {one.key.namespace}. Create it."
+            raise _SecretProblem(Reason.SECRET_NOT_FOUND, text) from None
+        value = secret.values.get(key)
+        if not value:
+            text = f"{field}: the Secret {name} has no key {key}. Add it, or name another one in {field}.key."
+            raise _SecretProblem(Reason.SECRET_KEY_MISSING, text)
+        return value.decode()
+
+    async def _use(self, one: Server, endpoint: ports.Endpoint) -> None:
+        before = one.client
+        one.client, one.endpoint = self._context.make_client(endpoint), endpoint
+        if before is not None:
+            await before.close()
+        self._context.hurry(one)
+
+    def _watch(self, one: Server) -> None:
+        if one.key not in self._tasks:
+            watching = Observer(self._context, one)
+            self._context.observers[one.key] = watching
+            self._tasks[one.key] = self._context.tasks.spawn("observe-server", watching.run())
+
+    async def forget(self, one: Server) -> None:
+        """The resource is gone: stop observing.
+
+        Raises:
+            asyncio.CancelledError: the operator itself is stopping.
+        """
+        self._context.observers.pop(one.key, None)
+        task = self._tasks.pop(one.key, None)
+        if task is not None:
+            task.cancel()
+        if one.client is not None:
+            await one.client.close()
+        one.client = one.endpoint = None
+        self._secrets_due.pop(one.key, None)
+        self._context.telemetry.instances(one.key, {})
+
+    def _tell_instances(self, one: Server) -> None:
+        """When what is known of the server begins or ends to be worth something, all its instances are looked at."""
+        fresh, warm = one.fresh(self._context.clock.now()), one.warm
+        if fresh is not one.was_fresh or (warm and not one.was_warm):
+            one.was_fresh = fresh
+            self._context.look_at_all(one)
+        one.was_warm = warm
+
+    def _announce(self, one: Server) -> None:
+        """An outage is one Event on the server, not a thousand on its instances."""
+        down = not one.fresh(self._context.clock.now()) and not one.just_begun(self._context.clock.now())
+        if down is one.announced_down:
+            return
+        one.announced_down = down
+        if down:
+            text = "The server cannot be read; its instances are Unknown, and nothing is done to them."
+            self._announcer.announce_server(one, one.why_unknown(), text=text)
+        else:
+            self._announcer.announce_server(one, Reason.AVAILABLE, text="The server can be read again.")
+
+    def _until_stale(self, one: Server) -> float | None:
+        read_at = one.observed.memory_at or one.observed.began_at
+        if read_at is None:
+            return None
+        limit = one.health.check_period_seconds * STALE_PERIODS
+        return max(limit - (self._context.clock.now() - read_at).total_seconds(), 0) + 1.0
+
+    def _until_secrets(self, one: Server) -> float | None:
+        due = self._secrets_due.get(one.key)
+        if one.secret_problem is not None:
+            return _SOON
+        return max(due - self._context.clock.monotonic(), _SOON) if due is not None else None
+
+
+class _SecretProblem(Exception):  # noqa: N818 - a fact about a Secret, which becomes a condition
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason, self.text = reason, text
+
+
+def _is_deleted_with(policy: DeletionPolicy | None) -> bool:
+    return policy is not DeletionPolicy.RETAIN

@@ -1,0 +1,61 @@
+"""The instance's token: in a Secret before the create, so that a create that got no answer is known as ours."""
+
+from __future__ import annotations
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.subject import Token
+from whatsapp_operator.resources import instance
+from whatsapp_operator.resources.instance import DeletionPolicy
+
+_TOKEN_BITS = 160
+
+
+class TokenMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+    """The Secret is there, without the key; it is not overwritten."""
+
+
+async def find(context: Context, draft: Draft) -> Token | None:
+    """The token in its Secret, or None when there is no Secret.
+
+    Raises:
+        TokenMissing: the Secret lacks the key.
+        ports.KubernetesError: it could not be read.
+    """
+    reference = draft.instance.token_secret
+    try:
+        secret = await context.kubernetes.read_secret(ports.Key(draft.subject.key.namespace, reference.name))
+    except ports.NotFound:
+        return None
+    value = secret.values.get(reference.key)
+    if not value:
+        raise TokenMissing
+    return Token(value=value.decode().strip(), generated=secret.managed)
+
+
+async def ensure(context: Context, draft: Draft) -> Token:
+    """The token in its Secret, generated when there is none.
+
+    Raises:
+        TokenMissing: the Secret lacks the key.
+        ports.KubernetesError: it could not be read or created.
+    """
+    one = draft.subject
+    if one.token is None:
+        one.token = await find(context, draft) or await _generate(context, draft)
+    return one.token
+
+
+async def _generate(context: Context, draft: Draft) -> Token:
+    reference, one = draft.instance.token_secret, draft.subject
+    value = f"{context.random.getrandbits(_TOKEN_BITS):040X}"
+    metadata = draft.instance.metadata
+    owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
+    await context.kubernetes.create_secret(
+        ports.Key(one.key.namespace, reference.name),
+        {reference.key: value.encode()},
+        # Under Retain the instance outlives its resource, and so must the token that opens it.
+        owner=owner if draft.deletion_policy is DeletionPolicy.DELETE else None,
+    )
+    return Token(value=value, generated=True)

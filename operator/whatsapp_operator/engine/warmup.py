@@ -1,0 +1,46 @@
+"""Warm-up: the time in which what a server shows proves nothing.
+
+A starting Evolution API answers at once and loads its instances one after another; what it has not loaded yet looks
+like a ghost. So after an operator start, a server start or a failed read nothing is healed until memory holds every
+listed instance, or has not grown for some minutes: what is missing then is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """How far a server has warmed up."""
+
+    done: bool = False
+    held: int = -1
+    """Instances in memory at the last look."""
+    grown_at: datetime | None = None
+    ghosts: frozenset[str] = frozenset()
+    """Listed instances that were confirmed missing from memory."""
+
+
+def begin(before: WarmUp) -> WarmUp:
+    """Warm up again: a read failed. Ghosts confirmed before stay known, since the server may have gone on running."""
+    return replace(before, done=False, held=-1, grown_at=None)
+
+
+def observed(
+    before: WarmUp, *, listed: AbstractSet[str], held: AbstractSet[str], at: datetime, growth: timedelta
+) -> WarmUp:
+    """Fold one look at both witnesses, the list read just before memory."""
+    missing = frozenset(listed - held)
+    if before.done and not missing <= before.ghosts:
+        # More is missing than was: the server restarted, and even old ghosts may be loaded now.
+        return WarmUp(held=len(held), grown_at=at)
+    if before.done or missing <= before.ghosts:
+        return WarmUp(done=True, held=len(held), grown_at=at, ghosts=missing)
+    if before.grown_at is None or len(held) > before.held:
+        return replace(before, held=len(held), grown_at=at)
+    if at - before.grown_at >= growth:
+        return WarmUp(done=True, held=len(held), grown_at=at, ghosts=missing)
+    return replace(before, held=len(held))

@@ -1,0 +1,221 @@
+"""HTTP to one Evolution API server: one request out, one whole reply or one error back.
+
+httpx speaks to the server through aiohttp, whose calls cost a third of the CPU of httpx's own pool. Three things that
+either would do unasked are kept from happening: following a redirect (it would carry the key elsewhere), reading
+proxies or credentials from the environment, and sending a request again. aiohttp repeats a GET or DELETE whose
+connection broke, but `connect` starts one more socket per call and `logout` destroys a pairing, so calls that act go
+over a connection of their own and are sent at most once. Reads may be repeated: a kept connection that the server
+closed meanwhile (Node closes after 5 s) proves nothing about the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import json
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+import httpx
+import httpx_aiohttp
+
+from whatsapp_operator.evolution import errors, routes, urls
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""About eight times the list of 10,000 instances."""
+
+_KEEPALIVE_SECONDS: Final = 4.0
+"""Less than the 5 s after which Node closes an idle connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer; the content can hold keys, QR codes and phone numbers, so no repr shows it."""
+
+    request: errors.Request
+    status: int
+    content: bytes = field(repr=False)
+
+
+class Transport:
+    """The connections to one server."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        api_key: str,
+        ca_bundle: str | None,
+        metrics_auth: tuple[str, str] | None,
+        timeout_seconds: float,
+        rules: urls.Rules,
+    ) -> None:
+        """Never raise: with a URL, key or CA bundle that cannot be used, every call ends in the error that says so."""
+        self._url = url.rstrip("/")
+        self._timeout_seconds = timeout_seconds
+        self._headers = _headers(api_key, metrics_auth)
+        self._fault: type[errors.EvolutionError] | None = None
+        if rules.flaw(url) is not None:
+            self._fault = errors.PolicyRefused
+        elif not (api_key.isascii() and api_key.isprintable()):
+            self._fault = errors.KeyRejected
+        context = self._trust(ca_bundle)
+        connect = functools.partial(_open_socket, rules)
+        self._reads = _client(context, connect=connect, keep=True)
+        self._acts = _client(context, connect=connect, keep=False)
+
+    def _trust(self, ca_bundle: str | None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if not self._url.lower().startswith("https:"):
+            return context
+        if ca_bundle is None:
+            context.load_default_certs()
+            return context
+        try:
+            context.load_verify_locations(cadata=ca_bundle)
+        except (ssl.SSLError, ValueError):
+            self._fault = self._fault or errors.TLSFailed
+        return context
+
+    async def send(self, route: routes.Route, *, path: str, body: Mapping[str, object] | None = None) -> Reply:
+        """Send one request and read the whole reply; raise `errors.PolicyRefused`, `Unreachable` or `Misanswered`."""
+        if self._fault is not None:
+            raise self._fault(route.request)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._exchange(route, path=path, body=body)
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
+            raise _failure(error)(route.request) from error
+
+    async def _exchange(self, route: routes.Route, *, path: str, body: Mapping[str, object] | None) -> Reply:
+        client = self._acts if route.acts else self._reads
+        if client.is_closed:
+            raise errors.Broken(route.request)
+        headers = self._headers[route.credential]
+        content = None
+        if body is not None:
+            headers, content = {**headers, "content-type": "application/json"}, json.dumps(body).encode()
+        request = httpx.Request(route.method, self._url + path, headers=headers, content=content)
+        response = await client.send(request, stream=True)
+        try:
+            return Reply(route.request, response.status_code, await _read(response, route.request))
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        """Close all connections; a call after that ends in `errors.Broken`."""
+        await self._reads.aclose()
+        await self._acts.aclose()
+
+
+class _AddressRefused(OSError):  # noqa: N818 - the answer is the name, and it never leaves this module
+    """A name led to an address that the operator does not call.
+
+    An OSError, because only after one does aiohttp try the next address; with a constant text, because it merges errors
+    that differ into a new one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("address refused by policy")
+
+
+class _ConnectionLost(aiohttp.ClientError):
+    """A connection broke under a request that may not be sent again."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Hide a broken connection from aiohttp's own retry of GET and DELETE."""
+    try:
+        return await send(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLost from error
+
+
+def _open_socket(rules: urls.Rules, address: aiohttp.AddrInfoType) -> socket.socket:
+    """The last moment before a connection: what is checked here is the address that is connected to."""
+    family, kind, protocol, _, place = address
+    if rules.refuses(str(place[0])):
+        raise _AddressRefused
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+def _client(context: ssl.SSLContext, *, connect: aiohttp.SocketFactoryType, keep: bool) -> httpx.AsyncClient:
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            ssl=context,
+            limit=0,
+            socket_factory=connect,
+            force_close=not keep,
+            keepalive_timeout=_KEEPALIVE_SECONDS if keep else None,
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("content-type",),
+            middlewares=() if keep else (_send_once,),
+            trust_env=False,
+        )
+
+    transport = httpx_aiohttp.AiohttpTransport(verify=context, trust_env=False, client=session)
+    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113 - `send` bounds the whole call
+
+
+def _headers(api_key: str, metrics_auth: tuple[str, str] | None) -> Mapping[routes.Credential, Mapping[str, str]]:
+    common = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "whatsapp-operator"}
+    metrics = dict(common)
+    if metrics_auth is not None:
+        pair = base64.b64encode(":".join(metrics_auth).encode()).decode()
+        metrics["authorization"] = f"Basic {pair}"
+    return {
+        routes.Credential.NONE: common,
+        routes.Credential.METRICS: metrics,
+        routes.Credential.KEY: {**common, "apikey": api_key},
+    }
+
+
+async def _read(response: httpx.Response, request: errors.Request) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.aiter_raw():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise errors.UnexpectedShape(request)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+_FAILURES: Final[tuple[tuple[type[BaseException], type[errors.EvolutionError]], ...]] = (
+    (_AddressRefused, errors.PolicyRefused),
+    (aiohttp.InvalidURL, errors.PolicyRefused),
+    (httpx.InvalidURL, errors.PolicyRefused),
+    (ssl.SSLError, errors.TLSFailed),
+    (aiohttp.ClientConnectorDNSError, errors.NotResolved),
+    (UnicodeError, errors.NotResolved),
+    (ConnectionResetError, errors.Broken),
+    (TimeoutError, errors.TimedOut),
+    (aiohttp.ClientConnectorError, errors.ConnectionRefused),
+)
+"""First match wins, causes included; httpx-aiohttp calls a lost connection `ConnectTimeout`, so it is not asked."""
+
+
+def _failure(error: BaseException) -> type[errors.EvolutionError]:
+    links = _chain(error)
+    for kind, failure in _FAILURES:
+        if any(isinstance(link, kind) for link in links):
+            return failure
+    return errors.Broken
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    links = []
+    while error is not None:
+        links.append(error)
+        error = error.__cause__
+    return links

@@ -1,0 +1,1 @@
+"""Pairing a phone: QR codes, and the Secret that hands them over."""

@@ -1,0 +1,85 @@
+"""The present incident, as it is kept in status: pure changes from one `RecoveryStatus` to the next.
+
+Nothing here is kept elsewhere, so attempts, waits and the step in flight survive a restart of the operator. A step is
+counted when it is announced, not when it succeeds: one that a crash interrupted was a step all the same.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import ladder
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HISTORY_LENGTH, HealthState, RecoveryStatus
+from whatsapp_operator.resources.steps import Step, StepInFlight, StepRecord, StepResult
+
+_NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EXPIRED, Reason.SETTLING})
+_WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
+
+
+def is_bad(verdict: Verdict) -> bool:
+    """Whether an assessment opens an incident."""
+    if verdict.state in (HealthState.HEALTHY, HealthState.UNKNOWN, HealthState.TERMINATING):
+        return False
+    return verdict.reason not in _NO_INCIDENT
+
+
+def is_well(verdict: Verdict) -> bool:
+    """Whether an assessment, if it lasts, ends an incident."""
+    return verdict.reason in _WELL
+
+
+def opened(recovery: RecoveryStatus, *, incident: str, now: datetime) -> RecoveryStatus:
+    """Open an incident, unless one is open."""
+    if recovery.incident is not None:
+        return recovery.replace(healthy_since=None)
+    return RecoveryStatus(incident=incident, started_at=now, history=recovery.history)
+
+
+def announced(recovery: RecoveryStatus, step: Step, *, now: datetime) -> RecoveryStatus:
+    """Count a step and put it in flight; written before the step is taken."""
+    in_flight = StepInFlight(step=step, step_class=ladder.CLASSES[step], since=now)
+    counted = _COUNTERS.get(step)
+    counts = {counted: getattr(recovery, counted) + 1} if counted else {}
+    return recovery.replace(in_flight=in_flight, planned=None, blocked_by=(), **counts)
+
+
+_COUNTERS = {Step.RESTART: "attempts", Step.RECONNECT: "reconnects", Step.RECREATE: "recreates"}
+
+
+def concluded(recovery: RecoveryStatus, result: StepResult, *, reason: Reason, now: datetime) -> RecoveryStatus:
+    """Move the step in flight into the history, with its verdict."""
+    flying = recovery.in_flight
+    if flying is None:
+        return recovery
+    record = StepRecord(
+        step=flying.step,
+        reason=reason,
+        incident=recovery.incident or "",
+        start_time=flying.since,
+        end_time=now,
+        result=result,
+    )
+    history = (*recovery.history, record)[-HISTORY_LENGTH:]
+    return recovery.replace(in_flight=None, history=history)
+
+
+def rested(recovery: RecoveryStatus, *, now: datetime, min_healthy: timedelta) -> RecoveryStatus:
+    """Note that the instance is well; after lasting health the incident is over and attempts count from zero."""
+    if recovery.incident is None:
+        return recovery
+    since = recovery.healthy_since or now
+    if now - since >= min_healthy:
+        return RecoveryStatus(history=recovery.history)
+    return recovery.replace(healthy_since=since, planned=None, blocked_by=())
+
+
+def reset(recovery: RecoveryStatus) -> RecoveryStatus:
+    """Forget the incident, as a person asked; a step in flight stays, since its verdict is still to come."""
+    return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight)
+
+
+def new_id(*, now: datetime, bits: int) -> str:
+    """An incident's id: the day, and 16 random bits."""
+    return f"{now:%Y%m%d}-{bits:04x}"

@@ -20,7 +20,8 @@ import pytest
 import pytest_kind.cluster
 
 import clusters
-from e2e import kube
+from e2e import kube, stage
+from evolution_simulator.control_client import Simulator
 
 DELETES_CLUSTER = pytest.StashKey[bool]()
 DELETION_SECONDS = 60
@@ -161,3 +162,33 @@ def kubeconfig_for(cluster: kube.Cluster, namespace: str, tmp_path: Path) -> Cal
         return cluster.kubeconfig_for(service_account, namespace=namespace, target=target)
 
     return kubeconfig_of
+
+
+@pytest.fixture
+def simulator() -> Iterator[Simulator]:
+    """A simulated Evolution API server of this test's own."""
+    yield from stage.open_simulator()
+
+
+@pytest.fixture
+def staged(
+    namespace: str,
+    kubectl: kube.Kubectl,
+    simulator: Simulator,
+    kubeconfig_for: Callable[[str], Path],
+    tmp_path: Path,
+) -> Iterator[stage.Stage]:
+    """A simulated server, its EvolutionServer `main`, and an operator that is ready."""
+    stage.install_roles(kubectl, namespace)
+    operator = stage.Operator(
+        kubeconfig=kubeconfig_for("whatsapp-operator"),
+        log_file=tmp_path / "operator.log",
+        flags=(*stage.QUICK, f"--namespace={namespace}"),
+    )
+    set_up = stage.Stage(namespace=namespace, kubectl=kubectl, simulator=simulator, operator=operator)
+    set_up.server()
+    operator.start()
+    kubectl("wait", "evs/main", "--for=condition=Ready", "--timeout=30s")
+    yield set_up
+    operator.stop()
+    stage.show_log(operator)

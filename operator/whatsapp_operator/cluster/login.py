@@ -35,7 +35,8 @@ _log = structlog.get_logger(__name__)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Load = Callable[[Configuration], Awaitable[None]]
-UNREADABLE = (OSError, config.ConfigException, yaml.YAMLError)
+_UNREADABLE = (OSError, config.ConfigException, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError)
+"""What reading a login may end in; the client trips over a file of another shape with whatever its code meets."""
 
 
 class LoginError(Exception):
@@ -92,14 +93,14 @@ class Login:
         """Read the login for the first time. Raises `LoginError`."""
         try:
             await self._read()
-        except UNREADABLE as error:
+        except _UNREADABLE as error:
             raise LoginError(f"cannot log in with {self._source.name}: {_describe(error)}") from error
 
     async def renew(self) -> None:
         """Read the login again; when it cannot be read, the last one stays."""
         try:
             await self._read()
-        except UNREADABLE as error:
+        except _UNREADABLE as error:
             _log.warning("the login could not be read again", source=self._source.name, error=_describe(error))
 
     async def _read(self) -> None:
@@ -134,7 +135,7 @@ class Login:
 
 def _describe(error: Exception) -> str:
     """What went wrong, without the file's text: a parser quotes the line it stumbled over, and that may be a key."""
-    return type(error).__name__ if isinstance(error, yaml.YAMLError) else str(error)
+    return str(error) if isinstance(error, OSError | config.ConfigException) else type(error).__name__
 
 
 async def _resolve(hosts: Iterable[str]) -> frozenset[Address]:

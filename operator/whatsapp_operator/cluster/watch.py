@@ -110,11 +110,11 @@ class Watch:
         try:
             asyncio.run(self._watch(caller))
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread is for the caller to know
+            self._started.clear()
             ended.set_exception(error)
         else:
-            ended.set_result(None)
-        finally:
             self._started.clear()
+            ended.set_result(None)
 
     async def _watch(self, caller: asyncio.AbstractEventLoop) -> None:
         def saw(kind: str, change: str | None, body: ports.Body) -> None:

@@ -155,6 +155,8 @@ class Reconciler:
         news = draft.verdict.state in (HealthState.DISCONNECTED, HealthState.HEALTHY) and self._is_news(draft)
         if told or news:
             self._announcer.announce(draft, draft.verdict.reason)
+        if draft.subject.record.paired and draft.instance.status.paired is False:
+            self._announcer.announce(draft, Reason.PAIRED)
 
     @staticmethod
     def _is_news(draft: Draft) -> bool:
@@ -174,7 +176,12 @@ class Reconciler:
             return
         if incident.is_well(draft.verdict):
             min_healthy = timedelta(seconds=draft.policy.health.min_healthy_seconds)
-            draft.recovery = incident.rested(draft.recovery, now=draft.now, min_healthy=min_healthy)
+            before, draft.recovery = (
+                draft.recovery,
+                incident.rested(draft.recovery, now=draft.now, min_healthy=min_healthy),
+            )
+            if before.incident is not None and draft.recovery.incident is None:
+                self._announcer.announce(draft, Reason.RECOVERED, detail=f"Incident {before.incident}.")
         elif incident.is_bad(draft.verdict):
             new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
             draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)

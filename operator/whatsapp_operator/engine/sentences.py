@@ -82,6 +82,24 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.AWAITING_OBSERVATION: "The next step waits for another observation.",
     Reason.NOT_REQUESTED: "Not checked, since nobody asked for it.",
     Reason.RECOVERING: "A recovery step is under way; its effect is being observed.",
+    Reason.STEP_STARTED: "Its effect will be observed.",
+    Reason.STEP_SUCCEEDED: "The instance was observed to work.",
+    Reason.STEP_FAILED: "Its effect was not observed.",
+    Reason.STEP_INTERRUPTED: "The operator ended in the middle of it; what comes next rests on new evidence.",
+    Reason.RECOVERED: "It has been well for long enough: the incident is over, and attempts count from zero.",
+    Reason.PAIRED: "A phone is linked.",
+    Reason.EXISTS: "The instance exists on the server.",
+    Reason.CONNECTED: "The connection to WhatsApp is open.",
+    Reason.SETTLED: "The connection is not in the middle of a change.",
+    Reason.CONSISTENT: "Memory and database of the server do not contradict each other.",
+    Reason.FUNCTIONAL: "A fresh QR code can be had.",
+    Reason.CREATED: "The instance was created on the server.",
+    Reason.ADOPTED: "The instance existed before, with the token of this resource's Secret; it is now looked after. "
+    "When this resource is deleted it stays, unless spec.deletionPolicy is Delete.",
+    Reason.DELETED: "The instance is gone from the server's memory and database.",
+    Reason.RETAINED: "The instance, if there is one, stays on the server, untouched.",
+    Reason.CONFIGURATION_REFUSED: "The server refuses what the spec asks for. Check number, settings and webhook; "
+    "it is tried again.",
     Reason.DELETING: "The instance is being deleted on the server.",
     Reason.DELETION_REFUSED: "The server has not deleted the instance, though it was asked more than once. Restart the "
     "Evolution API server, or let go of the instance: kubectl patch wai {name} -n {namespace} --type merge -p "

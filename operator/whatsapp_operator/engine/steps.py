@@ -24,6 +24,12 @@ from whatsapp_operator.recovery import incident, planner, strategies, verificati
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepResult
 
+_TOLD = {
+    StepResult.SUCCEEDED: Reason.STEP_SUCCEEDED,
+    StepResult.FAILED: Reason.STEP_FAILED,
+    StepResult.UNVERIFIED: Reason.STEP_FAILED,
+    StepResult.INTERRUPTED: Reason.STEP_INTERRUPTED,
+}
 _CREATING = (Step.CREATE, Step.RECREATE)
 
 
@@ -44,11 +50,10 @@ class Steps:
         if result is None:
             return
         one.took = False
-        reason = Reason(draft.verdict.reason)
-        draft.recovery = incident.concluded(draft.recovery, result, reason=self._why(draft), now=draft.now)
+        draft.recovery = incident.concluded(draft.recovery, result, now=draft.now)
+        reason = flying.reason or Reason.UNKNOWN
         self._announcer.audit_result(server, draft, flying.step, reason=reason, result=str(result))
-        told = Reason.STEP_SUCCEEDED if result is StepResult.SUCCEEDED else Reason.STEP_FAILED
-        self._announcer.announce(draft, told, detail=f"{flying.step}: {result}.")
+        self._announcer.announce(draft, _TOLD[result], detail=f"{flying.step}, because of {reason}: {result}.")
 
     def _verdict(self, server: Server, draft: Draft) -> StepResult | None:
         flying = draft.recovery.in_flight
@@ -62,11 +67,6 @@ class Steps:
         )
         timeout = timedelta(seconds=draft.policy.recovery.step_timeout_seconds)
         return verification.judge(flying, seen, timeout=timeout)
-
-    @staticmethod
-    def _why(draft: Draft) -> Reason:
-        """Why the step was taken: the reason that was shown when it was announced."""
-        return draft.instance.status.reason or Reason.UNKNOWN
 
     async def take(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         """Announce a step that is due, look once more, and carry it out.
@@ -89,12 +89,12 @@ class Steps:
     async def _announce(self, server: Server, draft: Draft, step: Step) -> None:
         bits = self._context.random.getrandbits(16)
         opened = incident.opened(draft.recovery, incident=incident.new_id(now=draft.now, bits=bits), now=draft.now)
-        draft.recovery = incident.announced(opened, step, now=draft.now)
+        draft.recovery = incident.announced(opened, step, reason=draft.verdict.reason, now=draft.now)
         draft.plan = planner.NOTHING
         await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
         draft.subject.took = True
         self._announcer.audit_intent(server, draft, step, reason=draft.verdict.reason)
-        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because: {draft.verdict.reason}.")
+        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {draft.verdict.reason}.")
 
     async def _is_still_so(self, server: Server, draft: Draft) -> bool:
         """Between the assessment and now the instance may have healed, or gone."""

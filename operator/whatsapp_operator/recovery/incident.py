@@ -37,9 +37,9 @@ def opened(recovery: RecoveryStatus, *, incident: str, now: datetime) -> Recover
     return RecoveryStatus(incident=incident, started_at=now, history=recovery.history)
 
 
-def announced(recovery: RecoveryStatus, step: Step, *, now: datetime) -> RecoveryStatus:
+def announced(recovery: RecoveryStatus, step: Step, *, reason: Reason, now: datetime) -> RecoveryStatus:
     """Count a step and put it in flight; written before the step is taken."""
-    in_flight = StepInFlight(step=step, step_class=ladder.CLASSES[step], since=now)
+    in_flight = StepInFlight(step=step, step_class=ladder.CLASSES[step], reason=reason, since=now)
     counted = _COUNTERS.get(step)
     counts = {counted: getattr(recovery, counted) + 1} if counted else {}
     return recovery.replace(in_flight=in_flight, planned=None, blocked_by=(), **counts)
@@ -48,14 +48,14 @@ def announced(recovery: RecoveryStatus, step: Step, *, now: datetime) -> Recover
 _COUNTERS = {Step.RESTART: "attempts", Step.RECONNECT: "reconnects", Step.RECREATE: "recreates"}
 
 
-def concluded(recovery: RecoveryStatus, result: StepResult, *, reason: Reason, now: datetime) -> RecoveryStatus:
+def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) -> RecoveryStatus:
     """Move the step in flight into the history, with its verdict."""
     flying = recovery.in_flight
     if flying is None:
         return recovery
     record = StepRecord(
         step=flying.step,
-        reason=reason,
+        reason=flying.reason or Reason.UNKNOWN,
         incident=recovery.incident or "",
         start_time=flying.since,
         end_time=now,

@@ -35,12 +35,10 @@ class Reason(enum.StrEnum):
     TERMINATING = "Terminating"
     UNKNOWN = "Unknown"
     NOT_OBSERVED = "NotObserved"
-    STALE_OBSERVATION = "StaleObservation"
 
     # The single checks.
     EXISTS = "Exists"
     CONNECTED = "Connected"
-    DISCONNECTED = "Disconnected"
     SETTLED = "Settled"
     CONSISTENT = "Consistent"
     FUNCTIONAL = "Functional"
@@ -53,7 +51,6 @@ class Reason(enum.StrEnum):
     DUPLICATE = "Duplicate"
     SERVER_NOT_FOUND = "ServerNotFound"
     SERVER_NOT_ALLOWED = "ServerNotAllowed"
-    SERVER_NOT_READY = "ServerNotReady"
     SERVER_INVALID = "ServerInvalid"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, no secret
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a word, no secret
@@ -75,7 +72,6 @@ class Reason(enum.StrEnum):
     UNEXPECTED_SHAPE = "UnexpectedShape"
     NO_SUCH_ROUTE = "NoSuchRoute"
     REFUSED_BY_POLICY = "RefusedByPolicy"
-    ADDRESS_REFUSED = "AddressRefused"
     AUTHENTICATED = "Authenticated"
     KEY_REJECTED = "KeyRejected"
     COMPATIBLE = "Compatible"
@@ -86,7 +82,6 @@ class Reason(enum.StrEnum):
     INSTANCES_VANISHED = "InstancesVanished"
     WARMED_UP = "WarmedUp"
     WARMING_UP = "WarmingUp"
-    IN_USE = "InUse"
 
     # What recovery did, and what keeps it from doing more.
     RECOVERING = "Recovering"
@@ -95,13 +90,10 @@ class Reason(enum.StrEnum):
     RECOVERY_DISABLED = "RecoveryDisabled"
     DRY_RUN = "DryRun"
     PAUSED = "Paused"
-    CLEARED = "Cleared"
     RETRY_DELAY = "RetryDelay"
     AWAITING_OBSERVATION = "AwaitingObservation"
     RECOVERY_EXHAUSTED = "RecoveryExhausted"
-    HUMAN_NEEDED = "HumanNeeded"
     CREATED = "Created"
-    CREATE_FAILED = "CreateFailed"
     STEP_STARTED = "StepStarted"
     STEP_SUCCEEDED = "StepSucceeded"
     STEP_FAILED = "StepFailed"
@@ -113,5 +105,4 @@ class Reason(enum.StrEnum):
     RETAINED = "Retained"
     ORPHANED = "Orphaned"
     PAIRED = "Paired"
-    PAIRING_REQUESTED = "PairingRequested"
     ADOPTED = "Adopted"

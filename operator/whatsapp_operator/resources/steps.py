@@ -41,6 +41,7 @@ class StepInFlight(Model):
 
     step: Step = Field(description="The step.")
     step_class: StepClass = Field(alias="class", description="What it costs: Soft or Recreate.")
+    reason: StatusReason | None = Field(default=None, description="Why it is taken.")
     since: Timestamp = Field(description="When it was announced, which is before it was taken.")
 
 

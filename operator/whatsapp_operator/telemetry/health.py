@@ -106,10 +106,10 @@ class TelemetryServer:
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
         self._end = lambda: None if loop.is_closed() else loop.call_soon_threadsafe(ended.set)
-        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False)
+        runner = web.AppRunner(self._application(), access_log=None, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port, shutdown_timeout=1).start()
+            await web.TCPSite(runner, self._host, self._port).start()
             bound.set_result(int(runner.addresses[0][1]))
             await ended.wait()
         finally:

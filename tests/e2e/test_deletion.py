@@ -1,0 +1,210 @@
+"""What becomes of an instance when its resource is deleted.
+
+The finalizer stays until both witnesses say that the instance is gone, or until nothing can be done any more.
+"""
+
+import json
+
+import pytest
+
+from e2e import kube, stage
+
+DEAD = "http://127.0.0.1:9/nobody-listens"
+ZOMBIE_SECONDS = 90
+
+
+def policy(staged: stage.Stage, name: str, wanted: str) -> None:
+    staged.kubectl("patch", "wai", name, "--type=merge", "-p", json.dumps({"spec": {"deletionPolicy": wanted}}))
+
+
+def deleted(staged: stage.Stage, name: str, *, timeout: float = 60) -> None:
+    staged.delete(name)
+    staged.wait_gone(name, timeout=timeout)
+
+
+def audited(staged: stage.Stage, name: str, phase: str) -> bool:
+    return any(line.get("name") == name and line.get("phase") == phase for line in staged.log_lines())
+
+
+def test_paired_instance_is_silenced_logged_out_and_deleted_before_its_resource_goes(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1", webhook={"url": DEAD, "events": ["MESSAGES_UPSERT", "REMOVE_INSTANCE"]})
+
+    deleted(staged, "user-1")
+
+    assert not staged.lives("user-1")
+    assert staged.mutating_calls("user-1") == ["webhookSet", "logout", "delete"]
+    kube.wait_until(lambda: not staged.kubectl.exists("secret", "user-1-token"), message="the token stayed")
+
+
+def test_instance_that_waits_for_its_scan_is_deleted_with_its_code(staged: stage.Stage) -> None:
+    staged.instance("user-1")
+    staged.wait_for_reason("user-1", "AwaitingScan")
+    kube.wait_until(lambda: staged.kubectl.exists("secret", "user-1-pairing"), message="no QR code was offered")
+
+    deleted(staged, "user-1")
+
+    assert not staged.lives("user-1")
+    kube.wait_until(lambda: not staged.kubectl.exists("secret", "user-1-pairing"), message="the code stayed")
+
+
+def test_retained_instance_is_let_go_without_a_call(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1", deletionPolicy="Retain")
+
+    deleted(staged, "user-1")
+
+    assert staged.mutating_calls("user-1") == []
+    assert staged.simulator.instance("user-1")["memory"] == "open"
+    assert staged.kubectl.exists("secret", "user-1-token")
+
+
+def test_deletion_is_held_by_no_dead_webhook_receiver(staged: stage.Stage) -> None:
+    """S10: the receiver of REMOVE_INSTANCE would hold DELETE for twenty minutes."""
+    staged.paired_instance("user-1")
+    staged.simulator.break_("user-1", "S10")
+
+    deleted(staged, "user-1")
+
+    assert not staged.lives("user-1")
+    assert staged.mutating_calls("user-1") == ["webhookSet", "logout", "delete"]
+
+
+def test_delete_that_the_server_lost_is_sent_again_until_both_witnesses_agree(staged: stage.Stage) -> None:
+    """S11: the server says that it is deleted, while its database was away."""
+    staged.paired_instance("user-1")
+    staged.simulator.break_("user-1", "S11")
+
+    staged.delete("user-1")
+
+    staged.wait_for_reason("user-1", "Terminating")
+    assert staged.kubectl.json("get", "wai", "user-1")["metadata"]["finalizers"] == ["whatsapp-operator.dev/instance"]
+    staged.wait_gone("user-1")
+    assert not staged.lives("user-1")
+    assert staged.mutating_calls("user-1").count("delete") >= 2
+    assert "create" not in staged.mutating_calls("user-1")
+
+
+def test_deletion_waits_for_a_database_that_is_down(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+    staged.simulator.database_down()
+    staged.wait_for_condition("user-1", "Ready", "ServerUnreachable")
+
+    staged.delete("user-1")
+    staged.quiet_for(3)
+
+    assert staged.mutating_calls("user-1") == []
+    staged.simulator.database_up()
+    staged.wait_gone("user-1")
+    assert not staged.lives("user-1")
+
+
+@pytest.mark.parametrize("paired", [True, False], ids=["open", "connecting"])
+def test_races_of_logout_and_delete_end_in_a_deletion(staged: stage.Stage, paired: bool) -> None:
+    """2.3.7 answers 500 to a logout and 400 to a delete that half happened."""
+    staged.instance("user-1")
+    staged.wait_for_reason("user-1", "AwaitingScan")
+    if paired:
+        staged.pair("user-1")
+    staged.simulator.races(logoutOpen=1, logoutConnecting=1, deleteOpen=1, deleteConnecting=1)
+    staged.simulator.reset_calls()
+
+    deleted(staged, "user-1")
+
+    assert not staged.lives("user-1")
+    assert staged.mutating_calls("user-1").count("logout") == 1
+    assert "connect" not in staged.mutating_calls("user-1")
+
+
+@pytest.mark.timeout(300)
+def test_zombie_that_refuses_its_deletion_is_kept_and_the_cure_is_told(staged: stage.Stage) -> None:
+    """S3 on 2.3.7: logout answers 500 and DELETE 400, however often; only a restart of the server helps."""
+    staged.paired_instance("user-1")
+    staged.simulator.break_("user-1", "S3")
+
+    staged.delete("user-1")
+
+    told = staged.wait_for_condition("user-1", "Synced", "DeletionRefused", timeout=ZOMBIE_SECONDS)
+    assert "Restart the Evolution API server" in told["message"]
+    assert "Retain" in told["message"]
+    assert staged.lives("user-1")
+    staged.simulator.restart_server()
+    staged.wait_gone("user-1", timeout=ZOMBIE_SECONDS)
+    assert not staged.lives("user-1")
+
+
+def test_resource_stays_while_its_server_is_away_and_says_how_to_let_it_go(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+    staged.simulator.down()
+    staged.wait_for_condition("user-1", "Ready", "ServerUnreachable")
+
+    staged.delete("user-1")
+
+    told = staged.wait_for_condition("user-1", "Synced", "DeletionWaits")
+    assert "EvolutionServer" in told["message"]
+    assert '"deletionPolicy":"Retain"' in told["message"]
+    staged.quiet_for(5)  # longer than the span after which a terminating namespace is let go
+    assert staged.kubectl.exists("wai", "user-1")
+
+    policy(staged, "user-1", "Retain")
+
+    staged.wait_gone("user-1")
+    staged.simulator.up()
+    assert staged.lives("user-1")
+    assert staged.mutating_calls("user-1") == []
+
+
+def test_deletion_goes_on_when_its_server_is_back(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+    staged.simulator.down()
+    staged.wait_for_condition("user-1", "Ready", "ServerUnreachable")
+    staged.delete("user-1")
+
+    staged.simulator.up()
+
+    staged.wait_gone("user-1")
+    assert not staged.lives("user-1")
+
+
+def test_paused_instance_is_deleted_once_the_pause_is_over(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+    staged.kubectl("patch", "wai", "user-1", "--type=merge", "-p", '{"spec": {"pause": {"reason": "investigating"}}}')
+    staged.wait_for_condition("user-1", "Paused", "Paused")
+
+    staged.delete("user-1")
+    staged.quiet_for(4)
+
+    assert staged.mutating_calls("user-1") == []
+    staged.kubectl("patch", "wai", "user-1", "--type=merge", "-p", '{"spec": {"pause": null}}')
+    staged.wait_gone("user-1")
+    assert not staged.lives("user-1")
+
+
+def test_resource_whose_server_never_was_goes_at_once(staged: stage.Stage) -> None:
+    staged.instance("user-1", serverRef={"name": "nowhere"})
+    staged.wait_for_condition("user-1", "Ready", "ServerNotFound")
+
+    deleted(staged, "user-1", timeout=10)
+
+
+def test_server_stays_as_long_as_instances_are_to_be_deleted_with_it(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+
+    staged.delete("main", "evs")
+    staged.quiet_for(3)
+
+    assert staged.kubectl.exists("evs", "main")
+    assert staged.mutating_calls("user-1") == []
+    deleted(staged, "user-1")
+    assert not staged.lives("user-1")
+    staged.wait_gone("main", "evs")
+
+
+def test_server_goes_while_its_instances_are_retained(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1", deletionPolicy="Retain")
+
+    staged.delete("main", "evs")
+
+    staged.wait_gone("main", "evs")
+    staged.wait_for_condition("user-1", "Ready", "ServerNotFound")
+    assert staged.mutating_calls("user-1") == []
+    deleted(staged, "user-1")
+    assert staged.lives("user-1")

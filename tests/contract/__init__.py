@@ -1,0 +1,1 @@
+"""Recorded answers of real Evolution API servers, and what it takes to compare with them."""

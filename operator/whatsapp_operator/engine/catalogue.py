@@ -26,14 +26,15 @@ class Catalogue:
         self._context = context
         self._seats: dict[tuple[ports.Key, str], set[ports.Key]] = {}
         self._seated: dict[ports.Key, tuple[ports.Key, str]] = {}
-        self._gone_uids: dict[tuple[str, ports.Key], str] = {}
+        self._gone_uids: set[str] = set()
+        self._gone_uids_before: set[str] = set()
 
     def saw(self, kind: str, event: str | None, body: Body) -> bool:
         """Take one watch event, or one resource of a LIST (`event` None); returns whether it was news."""
         key = _key(body)
         if event == "DELETED":
             return self._lost(kind, key, uid=_uid(body))
-        if self._gone_uids.get((kind, key)) == _uid(body):
+        if _uid(body) in self._gone_uids or _uid(body) in self._gone_uids_before:
             return False
         known = self._known(kind, key)
         if known is not None and _version(body) <= _version(known.body):
@@ -51,29 +52,35 @@ class Catalogue:
     def _take(self, kind: str, key: ports.Key, body: Body, known: Subject | Server | None) -> None:
         changed = known is None or _wish(known.body) != _wish(body)
         if kind == server.KIND:
-            one = known if isinstance(known, Server) else Server(key=key, body=body)
-            one.update(body)
-            if known is None:
-                self._context.servers[key] = one
-                self._adopt_orphans(one)
-            if changed:
-                self._context.look_at_server(one, urgency=Urgency.USER)
-                self._context.look_at_all(one)
-            return
-        subject = known if isinstance(known, Subject) else Subject(key=key, body=body)
-        self._context.subjects[key] = subject
-        steady = subject.steady
-        subject.update(body)
-        subject.steady = steady and not changed
+            self._take_server(key, body, known if isinstance(known, Server) else None, changed=changed)
+        else:
+            self._take_subject(key, body, known if isinstance(known, Subject) else None, changed=changed)
+
+    def _take_server(self, key: ports.Key, body: Body, known: Server | None, *, changed: bool) -> None:
+        one = known or Server(key=key, body=body, known_since=self._context.clock.monotonic())
+        one.update(body)
+        if known is None:
+            self._context.servers[key] = one
+            self._elect_all(one)
         if changed:
-            self._seat(subject)
-            self._context.look_at(subject, urgency=Urgency.USER)
+            self._context.look_at_server(one, urgency=Urgency.USER)
+            self._context.look_at_all(one)
+
+    def _take_subject(self, key: ports.Key, body: Body, known: Subject | None, *, changed: bool) -> None:
+        one = known or Subject(key=key, body=body, known_since=self._context.clock.monotonic())
+        self._context.subjects[key] = one
+        steady = one.steady
+        one.update(body)
+        one.steady = steady and not changed
+        if changed:
+            self._seat(one)
+            self._context.look_at(one, urgency=Urgency.USER)
 
     def _lost(self, kind: str, key: ports.Key, *, uid: str) -> bool:
         known = self._known(kind, key)
         if known is None or _uid(known.body) != uid:
             return False
-        self._gone_uids[kind, key] = uid
+        self._gone_uids.add(uid)
         if isinstance(known, Server):
             self._context.gone[key] = known
             self._context.servers.pop(key, None)
@@ -116,18 +123,25 @@ class Catalogue:
             one.subjects[name] = acting
             self._context.look_at(acting)
 
-    def _adopt_orphans(self, one: Server) -> None:
+    def _elect_all(self, one: Server) -> None:
         for place in self._seats:
             if place[0] == one.key:
                 self._elect(place)
 
-    def sweep(self, kind: str, bodies: Sequence[Body]) -> int:
-        """Compare with a LIST; returns how many resources the watch had missed."""
+    def forget_the_gone(self) -> None:
+        """Between two sweeps a late event of what is gone may still come; after that, none does."""
+        self._gone_uids, self._gone_uids_before = set(), self._gone_uids
+
+    def sweep(self, kind: str, bodies: Sequence[Body], *, began: float) -> int:
+        """Compare with a LIST that was asked for at `began`; returns how many resources the watch had missed.
+
+        What the watch told after that moment may be too young to be in the list.
+        """
         drift = sum(self.saw(kind, None, body) for body in bodies)
         listed = {_key(body) for body in bodies}
         store: Mapping[ports.Key, Subject | Server]
         store = self._context.subjects if kind == instance.KIND else self._context.servers
-        for key in [key for key in store if key not in listed]:
+        for key in [key for key, one in store.items() if key not in listed and one.known_since < began]:
             drift += self._lost(kind, key, uid=_uid(store[key].body))
         return drift
 

@@ -74,16 +74,22 @@ class Controller:
             await self._context.sleep(self._context.limits.sweep_period if done else _LIST_RETRY)
 
     async def _sweep(self) -> bool:
+        began = self._context.clock.monotonic()
+        self._catalogue.forget_the_gone()
         try:
             servers = await self._context.kubernetes.list(server.KIND)
             instances = await self._context.kubernetes.list(instance.KIND)
         except ports.KubernetesError as error:
             self._context.telemetry.problem("Listing the resources failed", error=type(error).__name__)
             return False
-        drift = self._catalogue.sweep(server.KIND, servers) + self._catalogue.sweep(instance.KIND, instances)
+        drift = self._catalogue.sweep(server.KIND, servers, began=began)
+        drift += self._catalogue.sweep(instance.KIND, instances, began=began)
         self._context.telemetry.sweep(drift if self._swept_at is not None else 0)
         self._swept_at = self._context.clock.monotonic()
-        self._context.may_step = True
+        if not self._context.may_step:
+            self._context.may_step = True
+            for one in self._context.subjects.values():
+                self._context.look_at(one)
         return True
 
     async def _work(self) -> None:

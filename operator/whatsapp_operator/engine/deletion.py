@@ -133,6 +133,10 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     deletion = draft.subject.deletion
     if deletion is None or server.client is None or not server.warm:
         return
+    if draft.subject.record.paired:
+        # It outlived its DELETE, and somebody has paired it since.
+        draft.subject.deletion = None
+        return
     work = await found.work(server, draft, creates=False)
     if await strategies.is_gone(work):
         draft.subject.deletion = None

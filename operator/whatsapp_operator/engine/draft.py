@@ -11,7 +11,7 @@ from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
-from whatsapp_operator.resources.instance import DeletionPolicy, PairingMode, WhatsAppInstance
+from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
 
@@ -50,6 +50,8 @@ class Draft:
     def pairing_wanted(self) -> bool:
         """Whether a QR code is wanted now."""
         wanted = self.instance.spec.pairing
+        if self.instance.spec.integration is not Integration.BAILEYS:
+            return False
         if wanted.mode is not PairingMode.ON_DEMAND:
             return wanted.mode is PairingMode.ALWAYS
         opened = self.window_opened_at or self.instance.metadata.creation_timestamp

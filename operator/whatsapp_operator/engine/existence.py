@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from whatsapp_operator.engine import configuration, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.presentation import present
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.recovery import strategies
-from whatsapp_operator.resources import instance
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
@@ -20,8 +23,8 @@ from whatsapp_operator.resources.steps import Step
 class Existence:
     """Finds, adopts or creates the instance of a resource that has none yet."""
 
-    def __init__(self, context: Context, announcer: Announcer) -> None:
-        self._context, self._announcer = context, announcer
+    def __init__(self, context: Context, writer: StatusWriter, announcer: Announcer) -> None:
+        self._context, self._writer, self._announcer = context, writer, announcer
 
     async def establish(self, server: Server, draft: Draft) -> Reason:
         """`Synced` when the instance is known to be ours; else what is wrong, or is still to come.
@@ -51,13 +54,13 @@ class Existence:
         if token is None or row.token is None or token.value != row.token:
             return Reason.ALREADY_EXISTS
         one.token = token
-        if draft.instance_id is None:
+        if draft.instance_id is not None:
+            one.record = replace(records.after_step(one.record), paired=None, database=None)
+        elif draft.adopted is None:
             # A generated token proves that an earlier pass created it, and died before it could write that down.
-            draft.adopted = draft.adopted or (not token.generated)
+            draft.adopted = not token.generated
             if draft.adopted:
                 self._announcer.announce(draft, Reason.ADOPTED)
-        else:
-            one.record = replace(records.after_step(one.record), paired=None, database=None)
         draft.instance_id, draft.configured_generation = row.id, None
         return Reason.SYNCED
 
@@ -78,35 +81,48 @@ class Existence:
         if not isinstance(memory, evidence.Absent):
             return Reason.CONFIGURATION_PENDING
         wanted = await self.wanted(draft)
-        one.create_asked_at = self._context.clock.now()
+        await self._write_intent(draft)
+        one.create_asked_at, one.create_unanswered = self._context.clock.now(), False
         self._announcer.audit_intent(server, draft, Step.CREATE, reason=Reason.NOT_FOUND)
         answer = await client.create(wanted)
         self._context.hurry(server)
         if isinstance(answer, evidence.Created):
             return await self._created(server, draft, answer)
+        one.create_unanswered = isinstance(answer, evidence.Unknown)
         self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result=_result(answer))
         return _refusal(answer)
 
+    async def _write_intent(self, draft: Draft) -> None:
+        """A token that a user made does not tell whether the instance was there before: write down that it was not."""
+        token = draft.subject.token
+        if draft.adopted is None and token is not None and not token.generated:
+            draft.adopted = False
+            await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
+
     def _list_is_newer_than_last_try(self, server: Server, draft: Draft) -> bool:
-        """After a create without an answer nothing is posted again before the list was read anew."""
-        asked, listed = draft.subject.create_asked_at, server.observed.rows_at
+        """After a create nothing is posted again before the list was read anew.
+
+        One that got no answer may still be under way, and two creates of one name can undo each other, so it is given
+        the time after which absence counts.
+        """
+        one, listed = draft.subject, server.observed.rows_at
         if listed is None:
             return False
-        if asked is not None and listed <= asked:
-            self._context.hurry(server)
-            return False
-        return True
+        if one.create_asked_at is None:
+            return True
+        wait = seconds(self._context.spans.absence) if one.create_unanswered else timedelta()
+        if listed - one.create_asked_at > wait:
+            return True
+        self._context.hurry(server)
+        return False
 
     async def _created(self, server: Server, draft: Draft, answer: evidence.Created) -> Reason:
         one, client = draft.subject, server.client
         self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result="Created")
         self._announcer.announce(draft, Reason.CREATED)
+        draft.adopted = bool(draft.adopted)
         born(draft, answer.id)
-        if (
-            client is not None
-            and draft.pairing_wanted
-            and draft.instance.spec.integration is instance.Integration.BAILEYS
-        ):
+        if client is not None and draft.pairing_wanted:
             await client.connect(draft.instance.remote_name)
         one.pairing_next_at = 0.0
         return Reason.CONFIGURATION_PENDING

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from whatsapp_operator.engine import deletion, existence, finalizers, requests
+from whatsapp_operator.engine import deletion, existence, finalizers, ports, requests
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.configuration import synchronise
@@ -41,7 +41,7 @@ class Reconciler:
     def __init__(self, context: Context, writer: StatusWriter) -> None:
         self._context, self._writer = context, writer
         self._announcer = Announcer(context)
-        self._existence = existence.Existence(context, self._announcer)
+        self._existence = existence.Existence(context, writer, self._announcer)
         self._steps = Steps(context, writer, self._existence, self._announcer)
         self._deletions = deletion.Deletions(context, self._existence, self._announcer)
         self._codes = Codes(context)
@@ -193,8 +193,6 @@ class Reconciler:
         situation = self._situation(server, draft, opinion)
         planned = planner.plan(situation)
         draft.plan, draft.exhausted = planned, planner.exhausted(situation, planned)
-        if situation.restart_requested:
-            requests.handled(draft, names.Request.RESTART)
         self._tell_refusal(server, draft, planned)
         if planned.due(draft.now):
             await self._steps.take(server, draft, planned)
@@ -216,23 +214,34 @@ class Reconciler:
 
     def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         before = draft.instance.status.recovery
-        told = before.blocked_by if before else ()
-        if planned.step is not None and Reason.PROTECTED_INSTANCE in planned.blocked_by and told != planned.blocked_by:
+        told = before is not None and Reason.PROTECTED_INSTANCE in before.blocked_by
+        if planned.step is not None and Reason.PROTECTED_INSTANCE in planned.blocked_by and not told:
             self._announcer.audit_refused(server, draft, planned.step, against=planned.blocked_by)
             self._announcer.announce(draft, Reason.PROTECTED_INSTANCE, detail=f"{planned.step} is not taken.")
 
     async def _keep_up(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
         self._sampler.consider(server, draft)
-        waits: list[float | None] = [await self._codes.keep(server, draft)]
-        if draft.synced is Reason.SYNCED and self._is_there(draft) and draft.recovery.in_flight is None:
-            draft.synced = await synchronise(self._context, server, draft)
+        waits: list[float | None] = []
+        failure = await self._serve(server, draft, waits)
         if one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED:
             return _SOON
         waits += [await self._show(draft), self._until_planned(draft), self._until_something_ends(draft)]
+        if failure is not None:
+            raise failure
         due = [wait for wait in waits if wait is not None and wait > 0]
         one.steady = not due and self._is_steady(draft)
         return min(due, default=None)
+
+    async def _serve(self, server: Server, draft: Draft, waits: list[float | None]) -> ports.KubernetesError | None:
+        """Codes and configuration; when a Secret is not to be had, the status is shown all the same."""
+        try:
+            waits.append(await self._codes.keep(server, draft))
+            if draft.synced is Reason.SYNCED and self._is_there(draft) and draft.recovery.in_flight is None:
+                draft.synced = await synchronise(self._context, server, draft)
+        except ports.KubernetesError as error:
+            return error
+        return None
 
     @staticmethod
     def _is_there(draft: Draft) -> bool:

@@ -64,6 +64,8 @@ class Server:
     symptoms: Counter[Symptom | None] = field(default_factory=Counter)
     was_fresh: bool | None = None
     was_warm: bool = False
+    known_since: float = 0.0
+    """Monotonic seconds at which this process first heard of it."""
     status_written_at: float | None = None
     announced_down: bool = False
 
@@ -109,7 +111,7 @@ class Server:
     @property
     def acted_on(self) -> bool:
         """Whether steps may be taken at all."""
-        return self.support in (versions.Support.TESTED, versions.Support.ACTED_ON)
+        return self.problem is None and self.support in (versions.Support.TESTED, versions.Support.ACTED_ON)
 
     @property
     def identity_confirmed(self) -> bool:

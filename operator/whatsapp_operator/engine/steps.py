@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from whatsapp_operator.engine import existence, tokens
+from whatsapp_operator.engine import existence, requests, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -21,6 +21,7 @@ from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.recovery import incident, planner, strategies, verification
+from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepResult
 
@@ -91,6 +92,8 @@ class Steps:
         opened = incident.opened(draft.recovery, incident=incident.new_id(now=draft.now, bits=bits), now=draft.now)
         draft.recovery = incident.announced(opened, step, reason=draft.verdict.reason, now=draft.now)
         draft.plan = planner.NOTHING
+        if step is Step.RESTART:
+            requests.handled(draft, names.Request.RESTART)
         await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
         draft.subject.took = True
         self._announcer.audit_intent(server, draft, step, reason=draft.verdict.reason)
@@ -115,6 +118,9 @@ class Steps:
         one = draft.subject
         one.record = records.after_step(one.record)
         one.codes.retire()
+        if step in _CREATING:
+            one.create_asked_at = self._context.clock.now()
+            one.create_unanswered = done is strategies.Done.UNCERTAIN
         if step in _CREATING and done is strategies.Done.DONE:
             existence.born(draft, None)
         if done is strategies.Done.PENDING:

@@ -79,10 +79,14 @@ class Subject:
     restored: bool = False
     create_asked_at: datetime | None = None
     """When `create` was last sent."""
+    create_unanswered: bool = False
+    """The answer to it proved nothing."""
     took: bool = False
     """The step in flight was taken by this process."""
     status_written_at: float | None = None
     pairing_next_at: float = 0.0
+    known_since: float = 0.0
+    """Monotonic seconds at which this process first heard of it."""
     blocked_since: datetime | None = None
     """Since when a deletion cannot go on for want of its server."""
 

@@ -60,6 +60,12 @@ class Seen:
         """The database's state; None also when there is no row."""
         return self.row.state if self.row else None
 
+    @property
+    def row_is_newer(self) -> bool:
+        """Whether the row was read since memory shows its present state; one from before contradicts nothing."""
+        memory, database = self.record.memory, self.record.database
+        return memory is not None and database is not None and database.seen_at >= memory.since
+
     def states(self, memory: ConnectionState, database: ConnectionState) -> bool:
         """Whether the two witnesses say exactly this."""
         return self.memory is memory and self.database is database

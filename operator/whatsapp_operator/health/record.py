@@ -18,6 +18,7 @@ BAILEYS = "WHATSAPP-BAILEYS"
 
 _REMEMBERED_CHANGES = 32
 _LOGIN_IS_WRITTEN_WITHIN = timedelta(seconds=5)
+_TURNS_WITHIN = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +66,6 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
-    """What `connect` last said of the QR code while the instance was connecting."""
-
-    fresh: bool
-    """It is not the code of an earlier session, which the server goes on returning."""
-    since: datetime
-    """When this code, or this lack of one, was first seen."""
-    seen_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """Everything known of one instance. `paired` is None until something was proved either way."""
 
@@ -83,7 +73,6 @@ class Record:
     database: Database | None = None
     absence: Absence | None = None
     sample: Sample | None = None
-    code: Code | None = None
     paired: bool | None = None
     opened_at: datetime | None = None
     baseline: datetime | None = None
@@ -92,11 +81,16 @@ class Record:
     """When the last pairing was seen to have ended."""
     changes: tuple[tuple[datetime, ConnectionState], ...] = ()
     """The latest changes of the memory state, oldest first."""
+    turning_since: datetime | None = None
+    """Since when close and connecting take turns, open never between them, no two turns far apart."""
     known_data: int = 0
     remembered: tuple[ConnectionState, datetime] | None = None
     """The state and its beginning as an earlier process of the operator wrote them down."""
     reads: int = field(default=0, compare=False)
     """Observations of any kind, which tell one read from the next."""
+    observed_at: datetime | None = field(default=None, compare=False)
+    observations: int = field(default=0, compare=False)
+    """Moments at which something was observed since the last step; what is read at once counts once."""
 
     @property
     def row(self) -> evidence.Row | None:
@@ -112,9 +106,10 @@ class Record:
     def new_code(self) -> int | None:
         """The code with which the last pairing ended, if one ended and none has begun since."""
         row = self.row
-        if row is None or row.code not in evidence.ENDED_CODES or row.disconnection_at == self.baseline:
+        if row is None or row.code not in evidence.ENDED_CODES or row.disconnection_at is None:
             return None
-        return row.code
+        is_new = self.baseline is None or row.disconnection_at > self.baseline
+        return row.code if is_new else None
 
 
 def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime) -> Record:
@@ -123,20 +118,38 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
         case evidence.InMemory(state=state):
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
-            memory = _next_memory(record, None, at=at)
-            return replace(record, memory=memory, absence=None, reads=record.reads + 1)
+            seen = replace(record, memory=_next_memory(record, None, at=at), remembered=None, absence=None)
+            return _counted(seen, at=at)
         case _:
             return record
 
 
 def _in_memory(record: Record, state: ConnectionState, *, at: datetime) -> Record:
-    memory = _next_memory(record, state, at=at)
-    changes = record.changes
+    seen = replace(record, memory=_next_memory(record, state, at=at), remembered=None, absence=None)
     if record.memory is None or record.memory.state is not state:
-        changes = (*changes, (at, state))[-_REMEMBERED_CHANGES:]
-    code = record.code if state is ConnectionState.CONNECTING else None
-    seen = replace(record, memory=memory, changes=changes, absence=None, code=code, reads=record.reads + 1)
-    return _opened(seen, at=at) if state is ConnectionState.OPEN else seen
+        seen = _changed(seen, state, at=at)
+    seen = _counted(seen, at=at)
+    return _opened(seen, at=at) if state is ConnectionState.OPEN else _closed(seen, at=at)
+
+
+def _changed(record: Record, state: ConnectionState, *, at: datetime) -> Record:
+    """A new state: what a sample proved of another one no longer holds."""
+    sample = record.sample
+    if sample is not None and sample.constant not in (None, state):
+        sample = None
+    changes = (*record.changes, (at, state))[-_REMEMBERED_CHANGES:]
+    return replace(record, changes=changes, sample=sample, turning_since=_turning_since(record, sample, at=at))
+
+
+def _turning_since(record: Record, sample: Sample | None, *, at: datetime) -> datetime:
+    """A state that had lasted was none of the turns, unless a sample saw the turns that single reads miss."""
+    turns_on = sample is not None or (bool(record.changes) and at - record.changes[-1][0] <= _TURNS_WITHIN)
+    return record.turning_since if turns_on and record.turning_since is not None else at
+
+
+def _counted(record: Record, *, at: datetime) -> Record:
+    observations = record.observations + (record.observed_at != at)
+    return replace(record, reads=record.reads + 1, observed_at=at, observations=observations)
 
 
 def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime) -> Memory:
@@ -151,14 +164,23 @@ def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime)
 def _opened(record: Record, *, at: datetime) -> Record:
     row = record.row
     baseline = row.disconnection_at if row else record.baseline
-    return replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None)
+    return replace(
+        record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None, turning_since=None
+    )
+
+
+def _closed(record: Record, *, at: datetime) -> Record:
+    """Not open any more: the last list may have told already that WhatsApp ended the pairing."""
+    row = record.row
+    ended = record.paired and row is not None and row.state is ConnectionState.CLOSE and record.new_code is not None
+    return replace(record, paired=False, ended_at=at) if ended else record
 
 
 def saw_database(record: Record, row: evidence.Row | None, *, at: datetime) -> Record:
     """Fold one read of the whole list: the instance's row, or None when the list lacks it."""
     before = record.database
     database = _next_database(before, row, at=at)
-    seen = replace(record, database=database, reads=record.reads + 1)
+    seen = _counted(replace(record, database=database), at=at)
     if row is None:
         return seen
     seen = replace(seen, known_data=row.data_count, absence=None)
@@ -184,7 +206,8 @@ def _facts(row: evidence.Row | None) -> tuple[object, ...]:
 
 def _pairing(record: Record, row: evidence.Row, *, at: datetime) -> Record:
     if record.memory is not None and record.memory.state is ConnectionState.OPEN:
-        return replace(record, baseline=row.disconnection_at)
+        # Memory was read before this list: what the list tells may be the end of what memory showed.
+        return record
     if record.paired is None:
         return _first_sight(record, row)
     if record.paired and _has_ended(record, row, at=at):
@@ -202,7 +225,7 @@ def _first_sight(record: Record, row: evidence.Row) -> Record:
         case ConnectionState.CONNECTING:
             paired = False
         case ConnectionState.CLOSE:
-            paired = row.has_owner and row.code not in evidence.ENDED_CODES
+            paired = row.has_owner and record.new_code is None
     return replace(record, paired=paired)
 
 
@@ -213,38 +236,35 @@ def _has_ended(record: Record, row: evidence.Row, *, at: datetime) -> bool:
         case ConnectionState.CLOSE:
             return record.new_code is not None
         case ConnectionState.CONNECTING:
-            # Only a QR code being issued writes `connecting`. The list may still be from before a login just seen.
-            return record.opened_at is None or at - record.opened_at > _LOGIN_IS_WRITTEN_WITHIN
+            # Only a QR code being issued writes `connecting`. What was written before a login just seen tells nothing.
+            moved_at = record.database.moved_at if record.database else at
+            return record.opened_at is None or moved_at - record.opened_at > _LOGIN_IS_WRITTEN_WITHIN
 
 
 def saw_absence(record: Record, *, at: datetime) -> Record:
     """Fold one proof of absence: 404 that names the instance, and no row in the unfiltered list."""
     before = record.absence
     absence = Absence(since=at, seen_at=at) if before is None else replace(before, seen_at=at, times=before.times + 1)
-    return replace(record, absence=absence, memory=None, reads=record.reads + 1)
+    return _counted(replace(record, absence=absence, memory=None, remembered=None), at=at)
 
 
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
-    return replace(record, sample=sample, reads=record.reads + 1)
-
-
-def saw_code(record: Record, *, fresh: bool, changed: bool, at: datetime) -> Record:
-    """Fold what `connect` said of the QR code. `changed`: the code differs from the one seen before."""
-    before = record.code
-    since = at if before is None or changed or before.fresh is not fresh else before.since
-    return replace(record, code=Code(fresh=fresh, since=since, seen_at=at), reads=record.reads + 1)
+    turning = record.turning_since or sample.taken_at
+    seen = replace(record, sample=sample, turning_since=None if sample.constant is not None else turning)
+    return _counted(seen, at=sample.taken_at)
 
 
 def after_step(record: Record) -> Record:
     """Forget what was seen before a step, so that the next one rests on newer evidence; latches stay."""
-    return replace(record, memory=None, absence=None, sample=None, code=None, changes=(), remembered=None)
+    seen = replace(record, memory=None, absence=None, sample=None, changes=(), turning_since=None, remembered=None)
+    return replace(seen, observed_at=None, observations=0)
 
 
 def after_gap(record: Record) -> Record:
     """Nothing was read for a while: what lasts is timed anew, but for an open connection, which is as it was."""
     if record.memory is not None and record.memory.state is ConnectionState.OPEN:
-        return replace(record, sample=None, changes=())
+        return replace(record, sample=None, changes=(), turning_since=None)
     return after_step(record)
 
 

@@ -27,6 +27,7 @@ _ABSENT_TIMES = 3
 _DATABASE_READS = 2
 _REPLACED_OPENINGS = 3
 _FLAPPING_CHANGES = 3
+_SAMPLE_SPANS = 2
 _RECENT = timedelta(seconds=120)
 
 
@@ -157,7 +158,7 @@ def is_stuck_connecting(seen: Seen) -> Verdict | None:
     """S4, S17: every read says connecting, and no QR code explains it."""
     if not seen.baileys or seen.memory is not _CONNECTING or seen.record.paired is False:
         return None
-    if seen.database in (None, _CONNECTING) or not seen.lasted(seen.stuck_timeout):
+    if seen.database in (None, _CONNECTING) or not seen.row_is_newer or not seen.lasted(seen.stuck_timeout):
         return None
     return Verdict(HealthState.STUCK, Reason.CONNECTING) if seen.sampled(_CONNECTING) else None
 
@@ -171,7 +172,7 @@ def let_its_code_expire(seen: Seen) -> Verdict | None:
 
 def has_a_closed_socket(seen: Seen) -> Verdict | None:
     """S5: the close was lost between the two witnesses; one connect heals it."""
-    if seen.baileys and seen.states(_CLOSE, _OPEN) and seen.sampled(_CLOSE):
+    if seen.baileys and seen.states(_CLOSE, _OPEN) and seen.row_is_newer and seen.sampled(_CLOSE):
         return Verdict(HealthState.DEGRADED, Reason.CLOSED_SOCKET)
     return None
 
@@ -291,23 +292,22 @@ def _flapping_since(seen: Seen) -> datetime | None:
     """Since when close and connecting took turns, if they still do and no QR code was issued meanwhile."""
     if not seen.baileys or seen.memory in (None, _OPEN) or _shows_codes(seen):
         return None
-    turns = _turns(seen)
-    if len(turns) > _FLAPPING_CHANGES and seen.now - turns[-1] <= _RECENT:
-        return turns[0]
+    return seen.record.turning_since if _turns_often(seen) or _sampled_turns(seen) else None
+
+
+def _turns_often(seen: Seen) -> bool:
+    """Single reads caught it in both states again and again, and lately."""
+    changes, since = seen.record.changes, seen.record.turning_since
+    turns = [at for at, _ in changes if since is not None and at >= since]
+    return len(turns) > _FLAPPING_CHANGES and seen.now - turns[-1] <= _RECENT
+
+
+def _sampled_turns(seen: Seen) -> bool:
+    """A sample caught it in both states; another is taken before this one is too old."""
     sample = seen.record.sample
-    if sample is not None and sample.states == {_CLOSE, _CONNECTING}:
-        return min(turns[0], sample.taken_at) if turns else sample.taken_at
-    return None
-
-
-def _turns(seen: Seen) -> list[datetime]:
-    """The changes since it was last open."""
-    latest: list[datetime] = []
-    for at, state in reversed(seen.record.changes):
-        if state is _OPEN:
-            break
-        latest.append(at)
-    return latest[::-1]
+    if sample is None or sample.states != {_CLOSE, _CONNECTING}:
+        return False
+    return seen.now - sample.taken_at <= _SAMPLE_SPANS * seconds(seen.spans.flapping)
 
 
 def _shows_codes(seen: Seen) -> bool:

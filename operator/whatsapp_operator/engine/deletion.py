@@ -45,9 +45,9 @@ class Deletions:
             return None
         if server is None or server.client is None or server.resource is None:
             return await self._without_server(server, draft)
-        if not self._context.may_step or draft.paused or not server.acted_on or server.observed.unknown is not None:
-            draft.verdict = Verdict(HealthState.UNKNOWN, Reason.PAUSED if draft.paused else server.why_unknown())
-            return await self._maybe_orphan(server, draft) or _POLL_SECONDS
+        # A server that was not read lately, or is another one than was meant, may hold another's instance of this name.
+        if not self._context.may_step or draft.paused or not server.acted_on or not server.fresh(draft.now):
+            return await self._wait(server, draft, Reason.PAUSED if draft.paused else server.why_unknown())
         if not await self._is_ours(server, draft):
             await self._release(draft, Reason.RETAINED)
             return None
@@ -97,18 +97,25 @@ class Deletions:
         return done
 
     async def _without_server(self, server: Server | None, draft: Draft) -> float | None:
-        draft.synced = Reason.SERVER_NOT_FOUND if server is None else server.why_unknown()
-        draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
-        if draft.instance_id is None and draft.subject.create_asked_at is None and server is None:
+        never_created = draft.instance_id is None and draft.subject.create_asked_at is None
+        if never_created and server is None and self._context.may_step:
             # Never created, and no server that it could be on.
             await self._release(draft, Reason.RETAINED)
             return None
-        return await self._maybe_orphan(server, draft) or _POLL_SECONDS
+        return await self._wait(server, draft, Reason.SERVER_NOT_FOUND if server is None else server.why_unknown())
+
+    async def _wait(self, server: Server | None, draft: Draft, why: Reason) -> float | None:
+        """Nothing can be deleted now: say why, and how to let go, unless the operator has only just begun to look."""
+        draft.verdict = Verdict(HealthState.UNKNOWN, why)
+        just_begun = not self._context.may_step or (server is not None and server.just_begun(draft.now))
+        if not draft.paused and not just_begun:
+            draft.synced = Reason.DELETION_WAITS
+        return await self._maybe_orphan(server, draft)
 
     async def _maybe_orphan(self, server: Server | None, draft: Draft) -> float | None:
         """Let go of an instance whose namespace is going and whose server or key is gone for good."""
         one = draft.subject
-        usable = server is not None and server.client is not None and server.observed.unknown is None
+        usable = server is not None and server.client is not None and server.fresh(draft.now)
         if usable or not await self._context.kubernetes.namespace_is_terminating(one.key.namespace):
             one.blocked_since = None
             return _POLL_SECONDS

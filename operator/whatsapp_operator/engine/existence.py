@@ -19,6 +19,9 @@ from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
+_LONGEST_WAIT = 10.0
+"""Seconds that a worker waits for a deletion to end; after that the instance is looked at again later."""
+
 
 class Existence:
     """Finds, adopts or creates the instance of a resource that has none yet."""
@@ -122,6 +125,7 @@ class Existence:
         self._announcer.announce(draft, Reason.CREATED)
         draft.adopted = bool(draft.adopted)
         born(draft, answer.id)
+        one.stepped_at = self._context.clock.monotonic()
         if client is not None and draft.pairing_wanted:
             await client.connect(draft.instance.remote_name)
         one.pairing_next_at = 0.0
@@ -164,7 +168,7 @@ class Existence:
             list_rows=lambda: self._context.list_rows(server),
             sleep=self._context.sleep,
             monotonic=self._context.clock.monotonic,
-            timeout=draft.policy.recovery.step_timeout_seconds,
+            timeout=min(draft.policy.recovery.step_timeout_seconds, _LONGEST_WAIT),
             connect_after_create=draft.pairing_wanted,
             flapping=reason in (Reason.FLAPPING, Reason.CREDENTIALS),
             broken_record=reason in (Reason.GHOST, Reason.ROW_MISSING),

@@ -44,12 +44,15 @@ class Observer:
 
     async def run(self) -> None:
         """Observe until cancelled."""
-        while True:
-            if self._server.client is not None:
-                await self._tick_safely()
-            self._alarm.ring_in(self._server.health.check_period_seconds)
-            await self._alarm.wait()
-            await self._keep_distance()
+        try:
+            while True:
+                if self._server.client is not None:
+                    await self._tick_safely()
+                self._alarm.ring_in(self._server.health.check_period_seconds)
+                await self._alarm.wait()
+                await self._keep_distance()
+        finally:
+            self._answer(self._wanted_rows, evidence.Unknown(evidence.Ignorance.BROKEN))
 
     async def _tick_safely(self) -> None:
         try:
@@ -97,10 +100,17 @@ class Observer:
         self._rows_not_before = began + took + took * _DATABASE_SHARE
         self._rows_due = began + self._server.health.database_period_seconds
         self._context.telemetry.check_took("database", took)
+        self._answer(waiting, answer)
+        return answer
+
+    @staticmethod
+    def _answer(
+        waiting: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]],
+        answer: evidence.DatabaseList | evidence.Unknown,
+    ) -> None:
         for future in waiting:
             if not future.done():
                 future.set_result(answer)
-        return answer
 
     async def _read_memory(self) -> States | None:
         """The memory states by name, complete where the server has `/metrics`; None when nothing was proved."""
@@ -144,6 +154,8 @@ class Observer:
     def _failed(self, answer: evidence.Unknown) -> None:
         seen = self._server.observed
         seen.unknown = answer.why
+        # A server that comes back may have `/metrics` now.
+        seen.has_metrics = seen.has_metrics or None
         seen.key_accepted = False if answer.why is evidence.Ignorance.KEY_REJECTED else seen.key_accepted
         self._server.warm_up = warmup.begin(self._server.warm_up)
 
@@ -200,6 +212,9 @@ class Observer:
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
         absent: list[tuple[str, Subject]] = []
         for name, one in self._server.subjects.items():
+            if one.stepped_at >= self._last_tick:
+                # Read before the step, or during it: it tells nothing of what the step did.
+                continue
             if one.steady and self._unchanged(one, states.get(name), both, name):
                 continue
             self._fold_one(name, one, states, both)

@@ -63,10 +63,10 @@ class Sampler:
         return draft.now - sample.taken_at > seconds(self._context.spans.flapping)
 
     async def _take(self, server: Server, draft: Draft) -> None:
-        one = draft.subject
+        one, began = draft.subject, self._context.clock.monotonic()
         try:
             taken = await observer.sample(self._context, server, name=draft.instance.remote_name)
-            if taken is not None:
+            if taken is not None and one.stepped_at < began:
                 one.record = records.saw_sample(one.record, taken)
         finally:
             one.sampling = False

@@ -14,6 +14,10 @@ from whatsapp_operator.resources.reasons import Reason
 
 _SCAN = "Scan the QR code: kubectl get secret {secret} -n {namespace} -o jsonpath='{{.data.qr\\.txt}}' | base64 -d"
 _WANT = "To get a QR code: kubectl annotate wai {name} -n {namespace} --overwrite {pairing}=$(date +%s)"
+_LET_GO = (
+    "let go of the instance, which leaves it on the server: kubectl patch wai {name} -n {namespace} --type merge -p "
+    '\'{{"spec":{{"deletionPolicy":"Retain"}}}}\''
+)
 _WAITS = "Nothing is done; it is looked at again all the time."
 
 SENTENCES: Mapping[Reason, str] = {
@@ -102,8 +106,9 @@ SENTENCES: Mapping[Reason, str] = {
     "it is tried again.",
     Reason.DELETING: "The instance is being deleted on the server.",
     Reason.DELETION_REFUSED: "The server has not deleted the instance, though it was asked more than once. Restart the "
-    "Evolution API server, or let go of the instance: kubectl patch wai {name} -n {namespace} --type merge -p "
-    '\'{{"spec":{{"deletionPolicy":"Retain"}}}}\'',
+    f"Evolution API server, or {_LET_GO}",
+    Reason.DELETION_WAITS: "The instance is deleted once its server can be read and acted on again: see the conditions "
+    f"of the EvolutionServer {{server}}, or {_LET_GO}",
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 

@@ -12,7 +12,7 @@ from whatsapp_operator.engine.server import STALE_PERIODS, Server
 from whatsapp_operator.engine.server_presentation import present_server, states
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.resources import names
+from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.reasons import Reason
@@ -57,8 +57,10 @@ class Servers:
     async def _may_go(self, one: Server) -> bool:
         """Instances that are to be deleted on the server need its key."""
         for subject in self._context.subjects.values():
-            refers = subject.instance is not None and ports.Key(*subject.instance.server_key) == one.key
-            if refers and subject.instance is not None and _is_deleted_with(subject.instance.spec.deletion_policy):
+            if subject.instance is None or ports.Key(*subject.instance.server_key) != one.key:
+                continue
+            # Without our finalizer there is nothing of it on the server, as where the server does not admit it.
+            if names.FINALIZER in subject.metadata.finalizers and _is_deleted(subject.instance):
                 return False
         return True
 
@@ -188,5 +190,7 @@ class _SecretProblem(Exception):  # noqa: N818 - a fact about a Secret, which be
         self.reason, self.text = reason, text
 
 
-def _is_deleted_with(policy: DeletionPolicy | None) -> bool:
-    return policy is not DeletionPolicy.RETAIN
+def _is_deleted(one: instance.WhatsAppInstance) -> bool:
+    """Whether the instance is deleted on the server when its resource goes."""
+    default = DeletionPolicy.RETAIN if one.status.adopted else DeletionPolicy.DELETE
+    return (one.spec.deletion_policy or default) is DeletionPolicy.DELETE

@@ -116,7 +116,7 @@ class Steps:
 
     def _settle(self, server: Server, draft: Draft, step: Step, done: strategies.Done) -> None:
         one = draft.subject
-        one.record = records.after_step(one.record)
+        one.record, one.stepped_at = records.after_step(one.record), self._context.clock.monotonic()
         one.codes.retire()
         if step in _CREATING:
             one.create_asked_at = self._context.clock.now()

@@ -81,6 +81,8 @@ class Subject:
     """When `create` was last sent."""
     create_unanswered: bool = False
     """The answer to it proved nothing."""
+    stepped_at: float = float("-inf")
+    """Monotonic seconds at which a step of any kind last came to its end."""
     took: bool = False
     """The step in flight was taken by this process."""
     status_written_at: float | None = None

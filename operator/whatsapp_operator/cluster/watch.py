@@ -23,6 +23,9 @@ from whatsapp_operator.cluster import login, permissions
 from whatsapp_operator.engine import ports
 from whatsapp_operator.resources import names
 
+_GOODBYE_SECONDS = 0.25
+"""TLS connections close only after their session did (aiohttp's "Graceful Shutdown"); the loop waits for them."""
+
 Saw = Callable[[str, str | None, ports.Body], None]
 
 
@@ -124,14 +127,17 @@ class Watch:
         self._wake = functools.partial(_call_soon, asyncio.get_running_loop(), stop_flag.set)
         if self._stop.is_set():  # set before there was a flag to raise
             return
-        await kopf.operator(
-            registry=registry(saw, self._access),
-            settings=settings(),
-            clusterwide=not self._namespaces,
-            namespaces=self._namespaces,
-            ready_flag=self._started,
-            stop_flag=stop_flag,
-        )
+        try:
+            await kopf.operator(
+                registry=registry(saw, self._access),
+                settings=settings(),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                ready_flag=self._started,
+                stop_flag=stop_flag,
+            )
+        finally:
+            await asyncio.sleep(_GOODBYE_SECONDS)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

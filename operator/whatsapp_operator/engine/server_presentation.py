@@ -23,7 +23,8 @@ _NOT_YET: _Finding = (_UNKNOWN, Reason.NOT_OBSERVED, "The server was not read ye
 
 _WHY_UNREACHABLE = {
     evidence.Ignorance.TIMEOUT: "It did not answer in time. Check that it runs, and spec.url.",
-    evidence.Ignorance.REFUSED: "The connection was refused, or its name is unknown. Check that it runs, and spec.url.",
+    evidence.Ignorance.NOT_RESOLVED: "Its name is not known in the cluster's DNS. Check spec.url.",
+    evidence.Ignorance.REFUSED: "The connection was refused. Check that it runs, and the port in spec.url.",
     evidence.Ignorance.TLS: "Its certificate is not trusted. Put the right CA into spec.caBundleSecretRef.",
     evidence.Ignorance.BROKEN: "The connection broke. Check what stands between the operator and the server.",
     evidence.Ignorance.RATE_LIMITED: "It answers 429. Lower spec.requests.perSecond.",

@@ -23,10 +23,11 @@ test: setup check unit e2e ## Runs every check and every test
 
 unit: setup ## Runs the tests that need no cluster
 	@echo "== unit tests"
-	@$(BIN)/pytest -q -n $(UNIT_WORKERS)
+	@$(BIN)/pytest -q -n $(UNIT_WORKERS) -m "not e2e"
 
 e2e: setup ## Runs the tests on a real control plane; ARGS="-k name" chooses
 	@echo "== end-to-end tests"
+	@$(BIN)/pytest -q -m e2e tests/cluster
 	@.venv-kind/bin/pytest -q -n $(E2E_WORKERS) tests/e2e $(ARGS)
 
 check: setup ## Lints, types, import layers, generated files, locks

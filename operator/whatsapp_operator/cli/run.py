@@ -11,6 +11,7 @@ import signal
 import socket
 from collections.abc import Coroutine, Sequence
 
+import prometheus_client
 import structlog
 
 from whatsapp_operator.cli import assembly, telling
@@ -27,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 def run(options: cli_options.Options) -> int:
     """Run until SIGTERM or SIGINT; the exit code is 0 then, and 1 after a failure, which was logged."""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types; they are of no use here
     logs.configure(format=options.log_format, level=options.log_level)
     told, state = metrics.Metrics(), health.Health(monotonic=runtime.SystemClock().monotonic)
     state.expect(_PREFLIGHT, "not done yet")
@@ -135,8 +137,8 @@ class _Operator:
         while True:
             try:
                 await watching.run()
-            except Exception as error:  # noqa: BLE001 - kopf gives up with whatever it met
-                _log.warning("the watch ended", error=logs.describe(error))
+            except watch.WatchFailed as error:
+                _log.warning("the watch ended, and is started again", error=logs.describe(error))
             await runtime.sleep(_WATCH_AGAIN_SECONDS)
             await self._preflight(calls)
 

@@ -28,7 +28,6 @@ from kubernetes.aio.config import incluster_config
 
 from whatsapp_operator.engine import ports
 
-IN_CLUSTER_HOST = "kubernetes.default.svc"
 _TOKEN_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -114,7 +113,7 @@ class Login:
     async def api_server_addresses(self) -> frozenset[Address]:
         """Where the API server is, as this login and as every pod finds it."""
         known = urllib.parse.urlsplit(self.configuration.host).hostname
-        return await _resolve({known or "", os.environ.get("KUBERNETES_SERVICE_HOST", ""), IN_CLUSTER_HOST} - {""})
+        return await _resolve({known or "", os.environ.get("KUBERNETES_SERVICE_HOST", "")} - {""})
 
     async def connection(self) -> kopf.ConnectionInfo:
         """The login as kopf takes it. kopf asks again after a 401."""

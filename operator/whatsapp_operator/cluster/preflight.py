@@ -35,7 +35,7 @@ async def wait(
     while lacking := await missing(calls, namespaces=namespaces):
         report(lacking)
         if lacking != told:
-            _log.error("the operator cannot start yet", missing=lacking)
+            _log.error("the cluster lacks what the operator needs", missing=lacking)
         told = lacking
         await sleep(period_seconds)
     report(())

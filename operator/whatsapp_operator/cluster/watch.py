@@ -29,6 +29,10 @@ _GOODBYE_SECONDS = 0.25
 Saw = Callable[[str, str | None, ports.Body], None]
 
 
+class WatchFailed(Exception):  # noqa: N818 - the event is the name
+    """kopf ended by itself; what it met is the cause."""
+
+
 class Sink(Protocol):
     """Takes what the watch sees."""
 
@@ -88,7 +92,7 @@ class Watch:
         return self._started.is_set()
 
     async def run(self) -> None:
-        """Watch until `stop`, or until kopf gives up: then it raises kopf's error, and may be run again."""
+        """Watch until `stop`, or until kopf gives up: then it raises `WatchFailed`, and may be run again."""
         ended: futures.Future[None] = futures.Future()
         ended.set_running_or_notify_cancel()  # so that cancelling the wait below leaves it to the thread
         caller = asyncio.get_running_loop()
@@ -114,7 +118,9 @@ class Watch:
             asyncio.run(self._watch(caller))
         except BaseException as error:  # noqa: BLE001 - whatever ends the thread is for the caller to know
             self._started.clear()
-            ended.set_exception(error)
+            failure = WatchFailed("kopf gave up")
+            failure.__cause__ = error
+            ended.set_exception(failure)
         else:
             self._started.clear()
             ended.set_result(None)

@@ -6,8 +6,8 @@ import io
 
 import segno
 
-_SCALE = 6
-"""Pixels per module: a pairing code, of about 65 modules, becomes a picture of some 440 pixels."""
+_SCALE = 8
+"""Pixels per module: a pairing code, of some 55 modules, becomes a picture of about 500 pixels."""
 _BORDER = 4
 """Modules of quiet zone, which ISO/IEC 18004 asks for."""
 

@@ -1,0 +1,1 @@
+"""The Kubernetes API, against a scripted server and a real one."""

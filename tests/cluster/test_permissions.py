@@ -1,0 +1,35 @@
+"""The roles that are shipped grant what preflight asks for, and what the code calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from whatsapp_operator.cluster import permissions
+
+MANIFESTS = Path(__file__).resolve().parents[2] / "manifests"
+ROLES = [MANIFESTS / "cluster-role.yaml", MANIFESTS / "namespaced" / "role.yaml"]
+
+
+def granted(path: Path) -> set[permissions.Permission]:
+    role = next(document for document in yaml.safe_load_all(path.read_text()) if "rules" in document)
+    return {
+        permissions.Permission(group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize("path", ROLES, ids=lambda path: path.name)
+def test_role_grants_what_the_operator_needs(path: Path) -> None:
+    assert set(permissions.PERMISSIONS) - granted(path) == set()
+
+
+@pytest.mark.parametrize("path", ROLES, ids=lambda path: path.name)
+def test_secrets_can_be_neither_listed_nor_watched(path: Path) -> None:
+    verbs = {one.verb for one in granted(path) if one.resource == "secrets"}
+    assert verbs == {"get", "create", "patch", "delete"}

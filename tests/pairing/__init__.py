@@ -1,0 +1,1 @@
+"""Pairing a phone."""

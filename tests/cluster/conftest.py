@@ -23,10 +23,6 @@ from whatsapp_operator.cluster import api, events, login, runtime, transport
 TREE = Path(__file__).resolve().parents[2]
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "e2e: needs a real API server")
-
-
 @pytest.fixture
 async def scripted() -> AsyncIterator[doubles.Scripted]:
     server = doubles.Scripted()

@@ -117,9 +117,11 @@ class Catalogue:
             return
         if before is not None:
             one.note_symptom(before, None)
+            self._context.look_at(before)
         if acting is None:
             one.subjects.pop(name, None)
         else:
+            acting.symptom = None  # whatever server counted it before, this one did not
             one.subjects[name] = acting
             self._context.look_at(acting)
 

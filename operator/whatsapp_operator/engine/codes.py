@@ -25,6 +25,10 @@ from whatsapp_operator.resources.steps import Step
 
 _AFTER_RESTART = timedelta(seconds=5)
 _FIRST_LOOK_SECONDS = 2.0
+_FIRST_CODE_WITHIN = timedelta(seconds=15)
+"""A server that works has issued a code by then."""
+_LOOKS_PER_CODE = 4
+"""Looks at a code in its life: the next one is shown a quarter of a life late at most."""
 
 
 class Codes:
@@ -134,5 +138,8 @@ class Codes:
             codes.retire()
 
     def _wait(self, draft: Draft) -> float:
-        period = float(draft.policy.health.check_period_seconds)
-        return period if draft.subject.codes.current is not None else min(period, _FIRST_LOOK_SECONDS)
+        if draft.subject.codes.current is None:
+            period, memory = float(draft.policy.health.check_period_seconds), draft.subject.record.memory
+            just_begun = memory is not None and draft.now - memory.since < _FIRST_CODE_WITHIN
+            return min(period, _FIRST_LOOK_SECONDS) if just_begun else period
+        return self._context.spans.qr_life / _LOOKS_PER_CODE

@@ -26,6 +26,7 @@ _HURRY_SECONDS = 1.0
 _DATABASE_SHARE = 10
 _OPENED_REMEMBERED = 8
 _IDENTIFY_SECONDS = 60.0
+_PROOFS_AT_ONCE = 16
 
 States = Mapping[str, ConnectionState]
 
@@ -218,10 +219,18 @@ class Observer:
             if one.steady and self._unchanged(one, states.get(name), both, name):
                 continue
             self._fold_one(name, one, states, both)
-            if both is not None and name not in states and name not in both and one.instance is not None:
+            if both is not None and name not in states and name not in both and self._needs_proof(one):
                 absent.append((name, one))
             self._context.look_at(one)
-        await asyncio.gather(*(self._prove_absence(name, one) for name, one in absent))
+        await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
+
+    def _needs_proof(self, one: Subject) -> bool:
+        """One that its next look creates is proved absent there, right before."""
+        if one.instance is None:
+            return False
+        is_new = one.instance.status.instance_id is None and one.create_asked_at is None
+        is_wanted = one.instance.spec.pause is None and one.instance.metadata.deletion_timestamp is None
+        return not (is_new and is_wanted and self._server.warm and self._server.acted_on)
 
     @staticmethod
     def _unchanged(
@@ -260,6 +269,16 @@ class Observer:
             one.record = records.saw_memory(one.record, reading, at=at)
         if isinstance(reading, evidence.Absent) and one.status.instance_id is not None:
             self.hurry()
+
+
+def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Subject]]:
+    """As many as leave room for other calls: where a whole fleet is missing, each gets its turn."""
+
+    def proved_at(missing: tuple[str, Subject]) -> float:
+        absence = missing[1].record.absence
+        return absence.seen_at.timestamp() if absence is not None else 0.0
+
+    return sorted(absent, key=proved_at)[:_PROOFS_AT_ONCE]
 
 
 def sample_gaps(random: float, *, span: float, samples: int) -> float:

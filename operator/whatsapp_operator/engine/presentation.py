@@ -88,7 +88,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         reason=view.verdict.reason,
         connection=_connection(view),
         instance_id=view.instance_id,
-        paired=view.record.paired,
+        paired=None if view.synced is Reason.ALREADY_EXISTS else view.record.paired,
         pairing=view.pairing,
         pairing_window_opened_at=view.window_opened_at,
         configured_generation=view.configured_generation,
@@ -101,6 +101,9 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
 
 def _connection(view: View) -> ConnectionStatus | None:
     record, before = view.record, view.instance.status.connection
+    if view.synced is Reason.ALREADY_EXISTS:
+        # What was observed is somebody else's instance.
+        return None
     if record.memory is None or view.unknown or not view.confirmed:
         return before
     code = record.new_code if record.memory.state is not ConnectionState.OPEN else None

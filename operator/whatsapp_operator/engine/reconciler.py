@@ -224,7 +224,8 @@ class Reconciler:
         self._sampler.consider(server, draft)
         waits: list[float | None] = []
         failure = await self._serve(server, draft, waits)
-        if one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED:
+        unobserved = one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED
+        if unobserved and not self._must_be_kept(draft):
             return _SOON
         waits += [await self._show(draft), self._until_planned(draft), self._until_something_ends(draft)]
         if failure is not None:
@@ -237,15 +238,25 @@ class Reconciler:
         """Codes and configuration; when a Secret is not to be had, the status is shown all the same."""
         try:
             waits.append(await self._codes.keep(server, draft))
-            if draft.synced is Reason.SYNCED and self._is_there(draft) and draft.recovery.in_flight is None:
+            if draft.synced is Reason.SYNCED and self._may_be_configured(draft):
                 draft.synced = await synchronise(self._context, server, draft)
         except ports.KubernetesError as error:
             return error
         return None
 
     @staticmethod
-    def _is_there(draft: Draft) -> bool:
+    def _must_be_kept(draft: Draft) -> bool:
+        """What would be concluded anew at every look until it is written: another incarnation, a verdict on a step."""
+        before, recovery = draft.instance.status, draft.instance.status.recovery
+        in_flight = recovery.in_flight if recovery is not None else None
+        return draft.instance_id != before.instance_id or draft.recovery.in_flight != in_flight
+
+    @staticmethod
+    def _may_be_configured(draft: Draft) -> bool:
+        """It is there, and no step or DELETE of ours, which need its webhook as they left it, is under way."""
         record = draft.subject.record
+        if draft.recovery.in_flight is not None or draft.subject.deletion is not None:
+            return False
         return record.memory is not None and record.memory.state is not None and record.row is not None
 
     @staticmethod

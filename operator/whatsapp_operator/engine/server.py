@@ -78,9 +78,14 @@ class Server:
             self.problem = str(error)
 
     @property
+    def _understood(self) -> EvolutionServer | None:
+        """The present body as a model; `resource` stays the last one that was understood."""
+        return self.resource if self.problem is None else None
+
+    @property
     def metadata(self) -> ObjectMeta:
         """The resource's metadata."""
-        return parsing.parse_metadata(self.body)
+        return self._understood.metadata if self._understood is not None else parsing.parse_metadata(self.body)
 
     @property
     def resource_version(self) -> str:
@@ -90,7 +95,7 @@ class Server:
     @property
     def status(self) -> EvolutionServerStatus:
         """What was last written."""
-        return parsing.parse_server_status(self.body)
+        return self._understood.status if self._understood is not None else parsing.parse_server_status(self.body)
 
     @property
     def health(self) -> policy.HealthPolicy:
@@ -138,7 +143,9 @@ class Server:
         seen = self.observed
         if seen.unknown is None and self.pinned_client_name is None and self.problem is None:
             return True
-        if seen.ever_read or self.problem is not None or self.secret_problem is not None:
+        # The first reads only latch the client name; they are believed, and kept, from the next ones on.
+        believed = seen.rows_at is not None or (seen.ever_read and not self.identity_confirmed)
+        if believed or self.problem is not None or self.secret_problem is not None:
             return False
         if seen.unknown is evidence.Ignorance.KEY_REJECTED:
             return False

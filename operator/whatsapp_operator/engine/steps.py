@@ -60,8 +60,10 @@ class Steps:
         flying = draft.recovery.in_flight
         if flying is None:
             return None
+        since = timedelta(seconds=self._context.clock.monotonic() - draft.subject.stepped_at)
         seen = verification.Aftermath(
             now=draft.now,
+            carried_out_at=draft.now - since,
             verdict=draft.verdict,
             record=draft.subject.record,
             observable=server.fresh(draft.now) and server.observed.unknown is None,
@@ -83,21 +85,23 @@ class Steps:
         except tokens.TokenMissing:
             draft.synced = Reason.SECRET_NOT_OURS
             return
-        await self._announce(server, draft, step)
+        await self._announce(server, draft, step, asked=requests.asked(draft, names.Request.RESTART))
         done = await strategies.STRATEGIES[step](work)
         self._settle(server, draft, step, done)
 
-    async def _announce(self, server: Server, draft: Draft, step: Step) -> None:
-        bits = self._context.random.getrandbits(16)
-        opened = incident.opened(draft.recovery, incident=incident.new_id(now=draft.now, bits=bits), now=draft.now)
-        draft.recovery = incident.announced(opened, step, reason=draft.verdict.reason, now=draft.now)
+    async def _announce(self, server: Server, draft: Draft, step: Step, *, asked: bool) -> None:
+        reason = Reason.REQUESTED if asked and step is Step.RESTART else draft.verdict.reason
+        if reason is not Reason.REQUESTED:
+            new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
+            draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)
+        draft.recovery = incident.announced(draft.recovery, step, reason=reason, now=draft.now)
         draft.plan = planner.NOTHING
         if step is Step.RESTART:
             requests.handled(draft, names.Request.RESTART)
         await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
         draft.subject.took = True
-        self._announcer.audit_intent(server, draft, step, reason=draft.verdict.reason)
-        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {draft.verdict.reason}.")
+        self._announcer.audit_intent(server, draft, step, reason=reason)
+        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {reason}.")
 
     async def _is_still_so(self, server: Server, draft: Draft) -> bool:
         """Between the assessment and now the instance may have healed, or gone."""
@@ -123,6 +127,9 @@ class Steps:
             one.create_unanswered = done is strategies.Done.UNCERTAIN
         if step in _CREATING and done is strategies.Done.DONE:
             existence.born(draft, None)
+        if step is Step.RECREATE:
+            # Its webhook is off, whether or not the rest was done.
+            draft.configured_generation = None
         if done is strategies.Done.PENDING:
             one.deletion = Deletion(since=draft.now, sent=1)
         self._context.hurry(server)

@@ -95,7 +95,7 @@ class Subject:
     @property
     def metadata(self) -> ObjectMeta:
         """The resource's metadata."""
-        return parsing.parse_metadata(self.body)
+        return self.instance.metadata if self.instance is not None else parsing.parse_metadata(self.body)
 
     @property
     def resource_version(self) -> str:

@@ -34,13 +34,11 @@ def observed(
 ) -> WarmUp:
     """Fold one look at both witnesses, the list read just before memory."""
     missing = frozenset(listed - held)
-    if before.done and not missing <= before.ghosts:
-        # More is missing than was: the server restarted, and even old ghosts may be loaded now.
-        return WarmUp(held=len(held), grown_at=at)
-    if before.done or missing <= before.ghosts:
+    if missing <= before.ghosts:
         return WarmUp(done=True, held=len(held), grown_at=at, ghosts=missing)
-    if before.grown_at is None or len(held) > before.held:
-        return replace(before, held=len(held), grown_at=at)
+    # More is missing than was: the server restarted, and even ghosts confirmed before may be loaded now.
+    if before.done or before.grown_at is None or len(held) > before.held:
+        return WarmUp(held=len(held), grown_at=at)
     if at - before.grown_at >= growth:
         return WarmUp(done=True, held=len(held), grown_at=at, ghosts=missing)
-    return replace(before, held=len(held))
+    return WarmUp(held=len(held), grown_at=before.grown_at)

@@ -164,9 +164,7 @@ def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime)
 def _opened(record: Record, *, at: datetime) -> Record:
     row = record.row
     baseline = row.disconnection_at if row else record.baseline
-    return replace(
-        record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None, turning_since=None
-    )
+    return replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None, turning_since=None)
 
 
 def _closed(record: Record, *, at: datetime) -> Record:

@@ -34,7 +34,7 @@ def opened(recovery: RecoveryStatus, *, incident: str, now: datetime) -> Recover
     """Open an incident, unless one is open."""
     if recovery.incident is not None:
         return recovery.replace(healthy_since=None)
-    return RecoveryStatus(incident=incident, started_at=now, history=recovery.history)
+    return reset(recovery).replace(incident=incident, started_at=now)
 
 
 def announced(recovery: RecoveryStatus, step: Step, *, reason: Reason, now: datetime) -> RecoveryStatus:
@@ -45,7 +45,12 @@ def announced(recovery: RecoveryStatus, step: Step, *, reason: Reason, now: date
     return recovery.replace(in_flight=in_flight, planned=None, blocked_by=(), **counts)
 
 
-_COUNTERS = {Step.RESTART: "attempts", Step.RECONNECT: "reconnects", Step.RECREATE: "recreates"}
+_COUNTERS = {
+    Step.RESTART: "attempts",
+    Step.RECONNECT: "reconnects",
+    Step.RECREATE: "recreates",
+    Step.CREATE: "recreates",  # what was gone is created anew
+}
 
 
 def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) -> RecoveryStatus:
@@ -71,12 +76,12 @@ def rested(recovery: RecoveryStatus, *, now: datetime, min_healthy: timedelta) -
         return recovery
     since = recovery.healthy_since or now
     if now - since >= min_healthy:
-        return RecoveryStatus(history=recovery.history)
+        return reset(recovery)
     return recovery.replace(healthy_since=since, planned=None, blocked_by=())
 
 
 def reset(recovery: RecoveryStatus) -> RecoveryStatus:
-    """Forget the incident, as a person asked; a step in flight stays, since its verdict is still to come."""
+    """Forget the incident; a step in flight stays, since its verdict is still to come, and it must stay alone."""
     return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight)
 
 

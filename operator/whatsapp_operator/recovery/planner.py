@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
-from whatsapp_operator.health.opinion import Opinion
+from whatsapp_operator.health.opinion import OBSERVATIONS, Opinion
 from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.recovery import ladder
 from whatsapp_operator.resources.overrides import RecoveryMode
@@ -24,6 +24,7 @@ from whatsapp_operator.resources.status import HealthState, RecoveryStatus
 from whatsapp_operator.resources.steps import Step, StepClass
 
 _HOUR = timedelta(hours=1)
+_SOCKETS_SETTLE = timedelta(seconds=5)
 _JITTER = 0.2
 
 Ladders = Mapping[Reason, tuple[ladder.Rung, ...]]
@@ -115,9 +116,8 @@ def would_lose_a_pairing_or_data(situation: Situation, step: Step) -> Reason | N
 
 def was_seen_only_once(situation: Situation, step: Step) -> Reason | None:
     """No step on one observation, none on evidence older than the last step."""
-    if situation.opinion.confirmed or _asked_for(situation, step):
-        return None
-    return Reason.AWAITING_OBSERVATION
+    seen_twice = situation.opinion.confirmed and situation.record.observations >= OBSERVATIONS
+    return None if seen_twice or _asked_for(situation, step) else Reason.AWAITING_OBSERVATION
 
 
 def close_is_not_known_to_be_stable(situation: Situation, step: Step) -> Reason | None:
@@ -183,9 +183,21 @@ def _stable_close(record: records.Record) -> bool:
 
 
 def _not_before(situation: Situation, step: Step) -> datetime | None:
-    if _asked_for(situation, step) or situation.last_verdict_at is None or situation.history.incident is None:
+    if _asked_for(situation, step):
         return None
-    return situation.last_verdict_at + _wait(situation, step)
+    moments = []
+    if situation.last_verdict_at is not None and situation.history.incident is not None:
+        moments.append(situation.last_verdict_at + _wait(situation, step))
+    restarted_at = _restarted_at(situation.history)
+    if step is Step.RECONNECT and restarted_at is not None:
+        # The gap of a restart looks closed; a connect in it starts a second socket, and both replace each other.
+        moments.append(restarted_at + _SOCKETS_SETTLE)
+    return max(moments, default=None)
+
+
+def _restarted_at(history: RecoveryStatus) -> datetime | None:
+    last = history.history[-1] if history.history else None
+    return last.start_time if last is not None and last.step is Step.RESTART else None
 
 
 def _wait(situation: Situation, step: Step) -> timedelta:

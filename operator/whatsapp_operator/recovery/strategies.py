@@ -113,6 +113,8 @@ async def create(work: Work) -> Done:
 
 async def recreate(work: Work) -> Done:
     """R4: safe delete, and only when both witnesses say that it is gone, create."""
+    if work.wanted is None:
+        return Done.REFUSED
     deleted = await delete(work)
     return await create(work) if deleted is Done.DONE else deleted
 
@@ -139,11 +141,16 @@ async def _silence_webhook(work: Work) -> Done:
         return Done.UNCERTAIN
     if webhook is None or not webhook.enabled:
         return Done.DONE
-    await work.server.set_webhook(work.name, replace(webhook, enabled=False, events=frozenset()))
-    silenced = await work.server.find_webhook(work.name)
-    if isinstance(silenced, evidence.Webhook) and not silenced.enabled:
+    answer = await work.server.set_webhook(work.name, replace(webhook, enabled=False, events=frozenset()))
+    if work.broken_record and answer == evidence.Unknown(evidence.Ignorance.SERVER_ERROR):
         return Done.DONE
-    return Done.DONE if work.broken_record else Done.UNCERTAIN
+    silenced = await work.server.find_webhook(work.name)
+    return Done.UNCERTAIN if _is_heard(silenced) else Done.DONE
+
+
+def _is_heard(webhook: evidence.Webhook | evidence.Unknown | None) -> bool:
+    """Whether the webhook may still be called."""
+    return isinstance(webhook, evidence.Unknown) or (webhook is not None and webhook.enabled)
 
 
 async def _end_socket(work: Work) -> Done:

@@ -16,7 +16,6 @@ from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepInFlight, StepResult
 
 _READS = 2
-_WORKS = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +23,8 @@ class Aftermath:
     """What was observed since a step was taken."""
 
     now: datetime
+    carried_out_at: datetime
+    """When the last call of the step was answered; a Recreate takes its time between the announcement and this."""
     verdict: Verdict
     record: records.Record
     """Everything in it is from after the step."""
@@ -32,7 +33,9 @@ class Aftermath:
 
     @property
     def reads(self) -> int:
-        """Reads of memory since the step."""
+        """Reads in a row, all since the step, that said the same: what memory shows, or that it is absent."""
+        if self.record.absence is not None:
+            return self.record.absence.times
         return self.record.memory.reads if self.record.memory else 0
 
 
@@ -42,11 +45,19 @@ def judge(flying: StepInFlight, seen: Aftermath, *, timeout: timedelta) -> StepR
         return None
     if seen.reads >= _READS and _PROOFS[flying.step](seen):
         return StepResult.SUCCEEDED
-    return StepResult.FAILED if seen.now - flying.since >= timeout else None
+    return StepResult.FAILED if seen.now - seen.carried_out_at >= timeout else None
 
 
 def _works_again(seen: Aftermath) -> bool:
-    return seen.verdict.reason in _WORKS
+    if seen.verdict.reason is Reason.AWAITING_SCAN:
+        return _a_code_was_issued(seen)
+    return seen.verdict.reason is Reason.HEALTHY
+
+
+def _a_code_was_issued(seen: Aftermath) -> bool:
+    """A dead socket goes on showing the code of before, which only the passing of time tells from a new one."""
+    database = seen.record.database
+    return database is not None and database.moved_at >= seen.carried_out_at
 
 
 def _has_a_socket(seen: Aftermath) -> bool:
@@ -55,7 +66,9 @@ def _has_a_socket(seen: Aftermath) -> bool:
 
 
 def _exists(seen: Aftermath) -> bool:
-    return seen.record.memory is not None and seen.record.row is not None
+    """Both witnesses have it; a row that memory does not hold is a ghost."""
+    memory = seen.record.memory
+    return memory is not None and memory.state is not None and seen.record.row is not None
 
 
 def _is_gone(seen: Aftermath) -> bool:

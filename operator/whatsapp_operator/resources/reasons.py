@@ -85,6 +85,7 @@ class Reason(enum.StrEnum):
     WARMING_UP = "WarmingUp"
 
     # What recovery did, and what keeps it from doing more.
+    REQUESTED = "Requested"
     RECOVERING = "Recovering"
     REMEDIATION_ALLOWED = "RemediationAllowed"
     PROTECTED_INSTANCE = "ProtectedInstance"

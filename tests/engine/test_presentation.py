@@ -1,0 +1,283 @@
+"""From what is known to the status that is shown."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import world
+from support.world import START, World
+from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, View, present, present_invalid
+from whatsapp_operator.engine.sentences import SENTENCES, sentence
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import planner
+from whatsapp_operator.resources import parsing
+from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType
+from whatsapp_operator.resources.instance import WhatsAppInstance
+from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState, PairingStatus, RecoveryStatus, WhatsAppInstanceStatus
+from whatsapp_operator.resources.steps import Step
+
+ALWAYS = {
+    ConditionType.READY,
+    ConditionType.SYNCED,
+    ConditionType.EXISTS,
+    ConditionType.CONNECTED,
+    ConditionType.SETTLED,
+    ConditionType.CONSISTENT,
+    ConditionType.FUNCTIONAL,
+    ConditionType.REMEDIATION_ALLOWED,
+}
+SECRET = "shop-pairing"  # noqa: S105 - the name of a Secret
+SYNC_REASONS = [
+    Reason.SYNCED,
+    Reason.CONFIGURATION_PENDING,
+    Reason.SERVER_NOT_FOUND,
+    *sorted(NEEDS_THE_SPEC - {Reason.INVALID_SPEC}),
+]
+
+
+def an_instance(status: WhatsAppInstanceStatus | None = None) -> WhatsAppInstance:
+    metadata = {"name": "shop", "namespace": "messaging", "uid": "u-1", "generation": 3}
+    body = {"metadata": metadata, "spec": {"serverRef": {"name": "main"}}}
+    shown = {"status": parsing.to_status_body(status)} if status else {}
+    return parsing.parse_instance(body | shown)
+
+
+def view_of(one: World, **facts: Any) -> View:
+    """What is shown of a world; healthy, synced and at rest where nothing else is said."""
+    known = View(
+        instance=an_instance(),
+        verdict=one.believed.verdict,
+        since=one.believed.since,
+        confirmed=one.believed.pending is None,
+        record=one.record,
+        plan=one.plan,
+        recovery=one.recovery,
+        exhausted=planner.exhausted(one.situation, one.plan),
+        synced=Reason.SYNCED,
+        paused=one.paused,
+        code_offered=False,
+        pairing=None,
+        window_opened_at=None,
+        instance_id="id-1",
+        adopted=None,
+        configured_generation=3,
+        handled=None,
+    )
+    return replace(known, **facts)
+
+
+def healthy() -> World:
+    return world.given().memory("open").database("open").paired().watch(minutes=1)
+
+
+def stuck() -> World:
+    return world.given().memory("connecting").database("open").paired().watch(minutes=20)
+
+
+def scan_awaited() -> World:
+    return world.given().memory("connecting").database("connecting").issuing_codes().watch(minutes=2)
+
+
+def conditions_of(view: View, *, now: datetime = START) -> dict[ConditionType, Condition]:
+    return {condition.type: condition for condition in present(view, now=now).conditions}
+
+
+def test_healthy_and_synced_instance_is_ready() -> None:
+    shown = conditions_of(view_of(healthy()))
+
+    assert shown[ConditionType.READY].status is ConditionStatus.TRUE
+    assert set(shown) == ALWAYS
+
+
+@pytest.mark.parametrize("synced", SYNC_REASONS[1:])
+def test_healthy_instance_that_is_not_as_wanted_is_not_ready(synced: Reason) -> None:
+    shown = conditions_of(view_of(healthy(), synced=synced))
+
+    assert (shown[ConditionType.READY].status, shown[ConditionType.READY].reason) == (ConditionStatus.FALSE, synced)
+
+
+def test_scan_that_is_awaited_is_reconciling_and_never_stalled() -> None:
+    shown = conditions_of(view_of(scan_awaited()))
+
+    assert shown[ConditionType.READY].reason is Reason.AWAITING_SCAN
+    assert ConditionType.RECONCILING in shown
+    assert ConditionType.STALLED not in shown
+
+
+@pytest.mark.parametrize("synced", SYNC_REASONS)
+def test_stalled_is_shown_only_where_a_human_must_change_the_spec(synced: Reason) -> None:
+    assert (ConditionType.STALLED in conditions_of(view_of(healthy(), synced=synced))) is (synced in NEEDS_THE_SPEC)
+
+
+def test_what_cannot_be_read_is_unknown_in_every_check() -> None:
+    away = healthy().neighbour(fresh=False, why_unknown=Reason.SERVER_UNREACHABLE).watch(seconds=10)
+
+    shown = conditions_of(view_of(away))
+
+    for kind in (ConditionType.READY, ConditionType.EXISTS, ConditionType.CONNECTED, ConditionType.CONSISTENT):
+        assert (shown[kind].status, shown[kind].reason) == (ConditionStatus.UNKNOWN, Reason.SERVER_UNREACHABLE)
+
+
+def test_protected_instance_that_needs_more_says_so() -> None:
+    shown = conditions_of(view_of(stuck()))
+
+    assert shown[ConditionType.REMEDIATION_ALLOWED].status is ConditionStatus.FALSE
+    assert shown[ConditionType.REMEDIATION_ALLOWED].reason is Reason.PROTECTED_INSTANCE
+    assert shown[ConditionType.READY].reason is Reason.RECOVERY_EXHAUSTED
+    assert ConditionType.RECONCILING not in shown
+
+
+def test_dry_run_shows_the_step_and_why_it_is_not_taken() -> None:
+    one = world.given().memory("close").database("open").paired()
+    one.policy = world.dry_run()
+
+    status = present(view_of(one.watch(minutes=2)), now=one.now)
+
+    assert status.recovery is not None
+    assert status.recovery.planned is not None
+    assert status.recovery.planned.step is Step.RECONNECT
+    assert status.recovery.blocked_by == (Reason.DRY_RUN,)
+
+
+def test_what_only_takes_time_does_not_forbid_remediation() -> None:
+    plan = planner.Plan(step=Step.RESTART, at=START, blocked_by=(Reason.AWAITING_OBSERVATION,))
+
+    shown = conditions_of(view_of(stuck(), plan=plan))
+
+    assert shown[ConditionType.REMEDIATION_ALLOWED].status is ConditionStatus.TRUE
+    assert ConditionType.RECONCILING in shown
+
+
+def test_raw_state_is_shown_only_when_it_is_confirmed() -> None:
+    before = healthy()
+    shown = present(view_of(before), now=before.now)
+    blip = before.memory("close")
+    blip.now += timedelta(seconds=10)
+    blip.look()
+
+    status = present(view_of(blip, instance=an_instance(shown)), now=blip.now)
+
+    assert status.connection == shown.connection
+    assert status.health_state is HealthState.HEALTHY
+
+
+def test_flapping_instance_does_not_move_its_status_at_every_read() -> None:
+    one = world.given().memory("close", "connecting").database("open").paired().watch(minutes=8)
+    first = present(view_of(one), now=one.now)
+    one.watch(seconds=10)
+
+    again = present(view_of(one, instance=an_instance(first)), now=one.now)
+
+    assert first.connection is not None
+    assert again.connection is not None
+    assert again.connection.since == first.connection.since
+
+
+def test_old_code_is_not_shown_while_it_is_open() -> None:
+    one = world.given().memory("open").database("open", code=401, ended=world.EARLIER).with_owner().watch(minutes=1)
+
+    status = present(view_of(one), now=one.now)
+
+    assert status.connection is not None
+    assert status.connection.code is None
+    assert status.connection.disconnection_at == world.EARLIER
+
+
+def test_invalid_spec_keeps_what_was_known_and_names_the_problem() -> None:
+    before = present(view_of(healthy()), now=START)
+    metadata = ObjectMeta(name="shop", namespace="messaging", generation=4)
+
+    status = present_invalid(before, metadata, "spec.settings: must be an object", now=START)
+
+    shown = {condition.type: condition for condition in status.conditions}
+    assert status.observed_generation == 4
+    assert (status.instance_id, status.paired) == (before.instance_id, before.paired)
+    assert shown[ConditionType.STALLED].message == "spec.settings: must be an object"
+    assert shown[ConditionType.READY].status is ConditionStatus.FALSE
+
+
+@functools.cache
+def situations() -> list[World]:
+    return [healthy(), stuck(), scan_awaited(), world.given().gone().watch(minutes=2)]
+
+
+VIEWS = st.builds(
+    lambda which, facts: view_of(situations()[which], **facts),
+    st.integers(min_value=0, max_value=3),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "verdict": st.builds(Verdict, st.sampled_from(HealthState), st.sampled_from(Reason)),
+            "synced": st.sampled_from(SYNC_REASONS),
+            "paused": st.booleans(),
+            "exhausted": st.booleans(),
+            "confirmed": st.booleans(),
+            "code_offered": st.booleans(),
+            "pairing": st.just(PairingStatus(secret_name=SECRET, expires=START)),
+            "window_opened_at": st.just(START + timedelta(milliseconds=7)),
+            "recovery": st.just(RecoveryStatus(incident="20261123-7f3a", attempts=2, healthy_since=START)),
+            "adopted": st.booleans(),
+        },
+    ),
+)
+
+
+@given(VIEWS)
+def test_status_is_the_same_when_read_back(view: View) -> None:
+    status = present(view, now=START)
+
+    assert parsing.parse_instance_status({"status": parsing.to_status_body(status)}) == status
+
+
+@given(VIEWS, st.integers(min_value=1, max_value=10**6))
+def test_status_of_what_did_not_change_does_not_change(view: View, seconds: int) -> None:
+    status = present(view, now=START)
+    again = replace(view, instance=an_instance(status))
+
+    assert present(again, now=START + timedelta(seconds=seconds)) == status
+
+
+@given(VIEWS)
+def test_ready_is_true_for_what_is_healthy_and_as_wanted_and_for_nothing_else(view: View) -> None:
+    shown = conditions_of(view)
+
+    well = view.verdict.state is HealthState.HEALTHY and view.synced is Reason.SYNCED
+    assert (shown[ConditionType.READY].status is ConditionStatus.TRUE) is well
+
+
+@given(VIEWS)
+def test_every_condition_speaks_of_the_generation_that_was_looked_at(view: View) -> None:
+    status = present(view, now=START)
+
+    assert status.observed_generation == 3
+    assert {condition.observed_generation for condition in status.conditions} == {3}
+    assert {condition.type for condition in status.conditions} >= ALWAYS
+
+
+@pytest.mark.parametrize("reason", sorted(SENTENCES))
+def test_sentence_is_filled_in_and_leaves_no_blank(reason: Reason) -> None:
+    text = sentence(reason, an_instance())
+
+    assert text.endswith((".", "-d", ")", "'"))
+    assert "{" not in text.replace("{.data.qr\\.txt}", "").replace('{"spec":{"deletionPolicy":"Retain"}}', "")
+
+
+@given(VIEWS)
+def test_every_condition_says_why_in_a_sentence(view: View) -> None:
+    shown = conditions_of(replace(view, verdict=replace(view.verdict, reason=_assessable(view.verdict.reason))))
+
+    assert all(" " in condition.message for condition in shown.values())
+
+
+def _assessable(reason: Reason) -> Reason:
+    """Reasons that no rule gives need no sentence as a verdict."""
+    return reason if reason in SENTENCES else Reason.SETTLING

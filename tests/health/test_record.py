@@ -1,0 +1,197 @@
+"""What is latched, what is timed, and what a step makes void."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from support.world import EARLIER, START, a_row, state
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+
+LATER = START + timedelta(minutes=10)
+
+
+def opened(*, code: int | None = None, ended: bool = False) -> records.Record:
+    """Seen open, with whatever the row kept of an earlier end."""
+    row = a_row("open", owner=True, code=code, ended=EARLIER if ended else None)
+    record = records.saw_database(records.Record(), row, at=START)
+    return records.saw_memory(record, evidence.InMemory(state("open")), at=START)
+
+
+@pytest.mark.parametrize(
+    ("row", "paired"),
+    [
+        (a_row("open", owner=True), True),
+        (a_row("open", owner=True, code=401, ended=EARLIER), True),
+        (a_row("connecting", owner=True), False),
+        (a_row("connecting"), False),
+        (a_row("close"), False),
+        (a_row("close", owner=True), True),
+        (a_row("close", owner=True, code=401, ended=EARLIER), False),
+        (a_row("close", owner=True, code=403, ended=EARLIER), False),
+        (a_row("close", owner=True, code=408, ended=EARLIER), True),
+        (a_row("close", owner=True, code=401), True),
+        (a_row("close", integration="EVOLUTION"), True),
+    ],
+)
+def test_row_alone_counts_as_paired_in_doubt(row: evidence.Row, paired: bool) -> None:
+    assert records.saw_database(records.Record(), row, at=START).paired is paired
+
+
+def test_instance_of_which_nothing_was_proved_is_protected() -> None:
+    assert records.Record().protected
+
+
+def test_new_instance_can_lose_nothing() -> None:
+    assert not records.created().protected
+
+
+def test_data_alone_protects() -> None:
+    record = records.saw_database(records.created(), a_row("close", data=1), at=START)
+
+    assert record.paired is False
+    assert record.protected
+
+
+def test_data_protects_also_while_the_row_is_missing() -> None:
+    record = records.saw_database(records.created(), a_row("close", data=1), at=START)
+
+    assert records.saw_database(record, None, at=START).protected
+
+
+@pytest.mark.parametrize("code", [401, 402, 403, 406])
+def test_new_end_of_a_pairing_clears_it(code: int) -> None:
+    record = records.saw_memory(opened(), evidence.InMemory(state("close")), at=LATER)
+
+    record = records.saw_database(record, a_row("close", owner=True, code=code, ended=LATER), at=LATER)
+
+    assert record.paired is False
+    assert record.ended_at == LATER
+    assert record.new_code == code
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        a_row("close", owner=True, code=401, ended=EARLIER),
+        a_row("close", owner=True, code=401),
+        a_row("close", owner=True, code=401, ended=EARLIER - timedelta(days=1)),
+        a_row("close", owner=True, code=408, ended=LATER),
+        a_row("close", owner=True, code=440, ended=LATER),
+        a_row("close", owner=True),
+        a_row("open", owner=True, code=401, ended=LATER),
+    ],
+    ids=["the old one", "without a moment", "an older one", "lost", "replaced", "no code", "but open"],
+)
+def test_what_is_no_new_end_of_a_pairing_keeps_it(row: evidence.Row) -> None:
+    record = records.saw_memory(opened(code=401, ended=True), evidence.InMemory(state("close")), at=LATER)
+
+    assert records.saw_database(record, row, at=LATER).paired is True
+
+
+def test_pairing_is_kept_while_memory_says_open_whatever_the_row_says() -> None:
+    record = records.saw_database(opened(), a_row("close", owner=True, code=401, ended=LATER), at=LATER)
+
+    assert record.paired is True
+
+
+def test_new_pairing_makes_the_code_of_the_one_before_an_old_one() -> None:
+    closed = records.saw_memory(opened(), evidence.InMemory(state("close")), at=LATER)
+    ended = records.saw_database(closed, a_row("close", owner=True, code=401, ended=LATER), at=LATER)
+    again = records.saw_memory(ended, evidence.InMemory(state("open")), at=LATER + timedelta(minutes=5))
+
+    assert again.paired is True
+    assert again.new_code is None
+    assert again.ended_at is None
+
+
+def test_qr_code_that_was_issued_after_open_ends_the_pairing() -> None:
+    record = records.saw_memory(opened(), evidence.InMemory(state("connecting")), at=LATER)
+
+    assert records.saw_database(record, a_row("connecting", owner=True), at=LATER).paired is False
+
+
+def test_row_from_before_a_login_does_not_end_the_pairing_that_began_with_it() -> None:
+    row = a_row("connecting", updated=START)
+    record = records.saw_database(records.created(), row, at=START)
+    record = records.saw_memory(record, evidence.InMemory(state("open")), at=START + timedelta(seconds=10))
+    record = records.saw_memory(record, evidence.InMemory(state("close")), at=START + timedelta(seconds=20))
+
+    assert records.saw_database(record, row, at=START + timedelta(seconds=30)).paired is True
+
+
+def test_unknown_reads_change_nothing() -> None:
+    record = opened()
+
+    assert records.saw_memory(record, evidence.Unknown(evidence.Ignorance.TIMEOUT), at=LATER) is record
+
+
+def test_404_in_memory_alone_changes_nothing() -> None:
+    record = opened()
+
+    assert records.saw_memory(record, evidence.Absent(), at=LATER) is record
+
+
+def test_step_makes_void_what_was_seen_and_keeps_what_is_latched() -> None:
+    sample = records.Sample(taken_at=LATER, states=frozenset({state("close")}))
+    before = records.saw_sample(opened(code=401, ended=True), sample)
+    before = records.saw_absence(before, at=LATER)
+
+    record = records.after_step(before)
+
+    assert (record.memory, record.absence, record.sample, record.changes) == (None, None, None, ())
+    assert (record.paired, record.baseline) == (True, EARLIER)
+    assert record.observations == 0
+
+
+def test_gap_times_anew_what_lasts_but_an_open_connection() -> None:
+    closed = records.saw_memory(records.created(), evidence.InMemory(state("close")), at=START)
+
+    assert records.after_gap(closed).memory is None
+    assert records.after_gap(opened()).memory == opened().memory
+
+
+def test_both_witnesses_read_at_once_are_one_observation() -> None:
+    record = records.saw_database(records.created(), a_row("close"), at=START)
+    record = records.saw_memory(record, evidence.InMemory(state("close")), at=START)
+    assert record.observations == 1
+
+    record = records.saw_memory(record, evidence.InMemory(state("close")), at=LATER)
+    assert record.observations == 2
+
+
+def test_sample_of_another_state_is_void_and_one_of_turns_stays() -> None:
+    close = records.Sample(taken_at=START, states=frozenset({state("close")}))
+    turns = records.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
+    connecting = evidence.InMemory(state("connecting"))
+
+    assert records.saw_memory(records.saw_sample(records.created(), close), connecting, at=LATER).sample is None
+    assert records.saw_memory(records.saw_sample(records.created(), turns), connecting, at=LATER).sample == turns
+
+
+def test_sample_is_void_once_it_is_open() -> None:
+    turns = records.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
+    record = records.saw_sample(records.created(), turns)
+
+    assert records.saw_memory(record, evidence.InMemory(state("open")), at=LATER).sample is None
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        ({"updated_at": LATER}, True),
+        ({"data_count": 7}, True),
+        ({"state": state("open")}, False),
+        ({"owner_jid": "owner"}, False),
+        ({"disconnection_at": LATER}, False),
+        ({"id": "id-2"}, False),
+        ({"settings": {"rejectCall": True}}, False),
+    ],
+)
+def test_rows_say_the_same_unless_a_conclusion_could_differ(change: dict[str, object], same: bool) -> None:
+    row = a_row("close")
+
+    assert records.same_facts(row, replace(row, **change)) is same  # type: ignore[arg-type] # names of its fields

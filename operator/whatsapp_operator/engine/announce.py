@@ -22,7 +22,6 @@ _NORMAL = frozenset(
         Reason.DELETED,
         Reason.RETAINED,
         Reason.RECOVERED,
-        Reason.PAIRED,
         Reason.STEP_SUCCEEDED,
         Reason.STEP_STARTED,
         Reason.AVAILABLE,

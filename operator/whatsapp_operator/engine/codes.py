@@ -97,12 +97,13 @@ class Codes:
 
     async def _offer(self, draft: Draft, code: str) -> None:
         codes = draft.subject.codes
-        if code == codes.current:
+        if code == codes.current and (codes.published or not self._is_alive(draft)):
             return
-        if codes.current is not None:
-            codes.retired.add(codes.current)
-        codes.current, codes.current_since = code, draft.now
-        expires = draft.now + seconds(self._context.spans.qr_life)
+        if code != codes.current:
+            codes.retire()
+            codes.current, codes.current_since = code, draft.now
+        # A code that was withdrawn when nobody wanted it, and is wanted again, is no younger for that.
+        expires = (codes.current_since or draft.now) + seconds(self._context.spans.qr_life)
         await self._publish(draft, pairing_secret.values(code=code, expires=expires))
         draft.pairing = PairingStatus(secret_name=draft.instance.pairing_secret_name, expires=expires)
         codes.published = True

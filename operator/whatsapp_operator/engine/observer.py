@@ -86,9 +86,13 @@ class Observer:
         both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm
         rows_read = await self._read_rows() if both and now >= self._rows_not_before else None
         states = await self._read_memory()
-        if states is not None and rows_read is None and self._lost_something(states):
-            rows_read = await self._read_rows()
-            states = await self._read_memory()
+        if states is not None and rows_read is None and self._tells_news(states):
+            if self._context.clock.monotonic() >= self._rows_not_before:
+                rows_read = await self._read_rows()
+                states = await self._read_memory()
+            else:
+                self._rows_due = 0.0
+                self._alarm.ring_in(self._rows_not_before - now)
         await self._fold(states, rows_read)
 
     async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
@@ -160,12 +164,9 @@ class Observer:
         seen.key_accepted = False if answer.why is evidence.Ignorance.KEY_REJECTED else seen.key_accepted
         self._server.warm_up = warmup.begin(self._server.warm_up)
 
-    def _lost_something(self, states: States) -> bool:
-        held = self._server.subjects.items()
-        return any(
-            name not in states and one.record.memory is not None and one.record.memory.state is not None
-            for name, one in held
-        )
+    def _tells_news(self, states: States) -> bool:
+        """Whether something opened, closed or went, which only means something beside what the database says."""
+        return any(_is_news(one.record.memory, states.get(name)) for name, one in self._server.subjects.items())
 
     async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
         server, at = self._server, self._context.clock.now()
@@ -269,6 +270,12 @@ class Observer:
             one.record = records.saw_memory(one.record, reading, at=at)
         if isinstance(reading, evidence.Absent) and one.status.instance_id is not None:
             self.hurry()
+
+
+def _is_news(before: records.Memory | None, state: ConnectionState | None) -> bool:
+    if before is None or before.state is state:
+        return False
+    return state is None or ConnectionState.OPEN in (before.state, state)
 
 
 def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Subject]]:

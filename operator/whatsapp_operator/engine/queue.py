@@ -20,6 +20,8 @@ K = TypeVar("K", bound=Hashable)
 _BACKOFF_FIRST = 0.5
 _BACKOFF_LONGEST = 60.0
 _JITTER = 0.5
+_TURNS = 4
+"""Every so many keys, the less urgent ones go first."""
 
 
 class Urgency(enum.Enum):
@@ -44,6 +46,7 @@ class WorkQueue(Generic[K]):
         self._timed: dict[K, tuple[float, Callable[[], None]]] = {}
         self._arrival = asyncio.Event()
         self._closed = False
+        self._turn = 0
 
     def add(self, key: K, urgency: Urgency = Urgency.CHANGE) -> None:
         """Queue a key; one that is queued already keeps its place, unless it becomes more urgent."""
@@ -85,7 +88,10 @@ class WorkQueue(Generic[K]):
         return None
 
     def _pop(self) -> K | None:
-        for urgency in Urgency:
+        self._turn += 1
+        # Users go first, but a thousand of their edits must not keep what was observed waiting until the last is done.
+        turns = tuple(Urgency) if self._turn % _TURNS else tuple(Urgency)[::-1]
+        for urgency in turns:
             waiting = self._waiting[urgency]
             while waiting:
                 key = waiting.popleft()

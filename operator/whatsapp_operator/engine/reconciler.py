@@ -155,8 +155,6 @@ class Reconciler:
         news = draft.verdict.state in (HealthState.DISCONNECTED, HealthState.HEALTHY) and self._is_news(draft)
         if told or news:
             self._announcer.announce(draft, draft.verdict.reason)
-        if draft.subject.record.paired and draft.instance.status.paired is False:
-            self._announcer.announce(draft, Reason.PAIRED)
 
     @staticmethod
     def _is_news(draft: Draft) -> bool:
@@ -249,7 +247,8 @@ class Reconciler:
         """What would be concluded anew at every look until it is written: another incarnation, a verdict on a step."""
         before, recovery = draft.instance.status, draft.instance.status.recovery
         in_flight = recovery.in_flight if recovery is not None else None
-        return draft.instance_id != before.instance_id or draft.recovery.in_flight != in_flight
+        replaced = before.instance_id is not None and draft.instance_id != before.instance_id
+        return replaced or draft.recovery.in_flight != in_flight
 
     @staticmethod
     def _may_be_configured(draft: Draft) -> bool:

@@ -91,7 +91,6 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.STEP_FAILED: "Its effect was not observed.",
     Reason.STEP_INTERRUPTED: "The operator ended in the middle of it; what comes next rests on new evidence.",
     Reason.RECOVERED: "It has been well for long enough: the incident is over, and attempts count from zero.",
-    Reason.PAIRED: "A phone is linked.",
     Reason.EXISTS: "The instance exists on the server.",
     Reason.CONNECTED: "The connection to WhatsApp is open.",
     Reason.SETTLED: "The connection is not in the middle of a change.",

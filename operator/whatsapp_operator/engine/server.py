@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whatsapp_operator.engine import ports, warmup
-from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.engine.subject import Subject, kept
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.health.assessment import Neighbours
 from whatsapp_operator.health.rules import Symptom
@@ -71,7 +71,7 @@ class Server:
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
-        self.body = body
+        self.body = kept(body)
         try:
             self.resource, self.problem = parsing.parse_server(body), None
         except InvalidResource as error:

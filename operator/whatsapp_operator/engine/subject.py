@@ -20,6 +20,8 @@ from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.status import WhatsAppInstanceStatus
 
+_REMEMBERED_CODES = 16
+
 
 @dataclass(slots=True)
 class Deletion:
@@ -37,7 +39,8 @@ class Codes:
 
     history_known: bool = False
     """Every code since the instance was created was seen by this process."""
-    retired: set[str] = field(default_factory=set, repr=False)
+    retired: tuple[str, ...] = field(default=(), repr=False)
+    """The latest codes that were used or replaced, the oldest first."""
     current: str | None = field(default=None, repr=False)
     current_since: datetime | None = None
     published: bool = False
@@ -46,7 +49,7 @@ class Codes:
     def retire(self) -> None:
         """The session that showed the present code is over."""
         if self.current is not None:
-            self.retired.add(self.current)
+            self.retired = (*self.retired, self.current)[-_REMEMBERED_CODES:]
         self.current = self.current_since = None
 
 
@@ -109,12 +112,18 @@ class Subject:
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
-        self.body = body
+        self.body = kept(body)
         self.steady = False
         try:
             self.instance, self.problem = parsing.parse_instance(body), None
         except InvalidResource as error:
             self.instance, self.problem = None, str(error)
+
+
+def kept(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a resource is worth its memory: not the spec, which is parsed, nor who manages which field."""
+    metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "managedFields"}
+    return {"metadata": metadata, "status": body.get("status") or {}}
 
 
 def restore(subject: Subject) -> None:

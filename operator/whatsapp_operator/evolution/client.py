@@ -8,6 +8,7 @@ Unknown.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ class Call:
 
 
 class Client:
-    """The calls to one server, limited in rate and number; it keeps its connections until `close`."""
+    """The calls to one server; it keeps its connections until `close`.
+
+    Calls for single instances are limited in rate and number. The few bulk reads are not: were they to wait behind a
+    thousand creates, nothing would be known of the server meanwhile.
+    """
 
     def __init__(
         self,
@@ -162,7 +167,7 @@ class Client:
         path: str | None = None,
         body: Mapping[str, object] | None = None,
     ) -> _Evidence | evidence.Unknown:
-        async with self._gate.passage():
+        async with contextlib.nullcontext() if route.bulk else self._gate.passage():
             started = self._monotonic()
             try:
                 reply = await self._transport.send(route, path=path or route.path, body=body)

@@ -26,6 +26,8 @@ class Route:
     acts: bool = False
     """A second call does more than one: it is never sent twice, whatever its method promises."""
     credential: Credential = Credential.KEY
+    bulk: bool = False
+    """One call for all instances; it does not queue behind the calls for single ones."""
 
     @property
     def request(self) -> errors.Request:
@@ -44,9 +46,9 @@ class Route:
 
 
 IDENTIFY = Route("GET", "/", credential=Credential.NONE)
-METRICS = Route("GET", "/metrics", credential=Credential.METRICS)
+METRICS = Route("GET", "/metrics", credential=Credential.METRICS, bulk=True)
 VERIFY_KEY = Route("POST", "/verify-creds")
-FETCH_INSTANCES = Route("GET", "/instance/fetchInstances")
+FETCH_INSTANCES = Route("GET", "/instance/fetchInstances", bulk=True)
 CONNECTION_STATE = Route("GET", "/instance/connectionState/{name}")
 CREATE = Route("POST", "/instance/create", acts=True)
 CONNECT = Route("GET", "/instance/connect/{name}", acts=True)

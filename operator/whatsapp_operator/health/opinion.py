@@ -56,7 +56,12 @@ def _replaces_at_once(before: Opinion, verdict: Verdict) -> bool:
 
 
 def _pend(before: Opinion, verdict: Verdict, *, news: int, reads: int, at: datetime) -> Opinion:
-    times = before.pending_observations + news if verdict == before.pending else 1
+    if verdict == before.pending:
+        times = before.pending_observations + news
+    else:
+        # Bad news that becomes clearer is no new news: it is shown, but to act on it takes another observation of it.
+        times = 1 + (news if before.pending is not None and before.pending.reason is Reason.SETTLING else 0)
     if times >= OBSERVATIONS:
-        return Opinion(verdict=verdict, since=at, observations=times, reads=reads)
+        seen = times if verdict == before.pending else 1
+        return Opinion(verdict=verdict, since=at, observations=seen, reads=reads)
     return replace(before, pending=verdict, pending_observations=times, reads=reads)

@@ -118,14 +118,14 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
         case evidence.InMemory(state=state):
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
-            seen = replace(record, memory=_next_memory(record, None, at=at), remembered=None, absence=None)
+            seen = replace(record, memory=_next_memory(record, None, at=at), absence=None)
             return _counted(seen, at=at)
         case _:
             return record
 
 
 def _in_memory(record: Record, state: ConnectionState, *, at: datetime) -> Record:
-    seen = replace(record, memory=_next_memory(record, state, at=at), remembered=None, absence=None)
+    seen = replace(record, memory=_next_memory(record, state, at=at), absence=None)
     if record.memory is None or record.memory.state is not state:
         seen = _changed(seen, state, at=at)
     seen = _counted(seen, at=at)

@@ -107,5 +107,4 @@ class Reason(enum.StrEnum):
     DELETION_WAITS = "DeletionWaits"
     RETAINED = "Retained"
     ORPHANED = "Orphaned"
-    PAIRED = "Paired"
     ADOPTED = "Adopted"

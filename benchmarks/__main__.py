@@ -1,0 +1,82 @@
+"""`python -m benchmarks`: measures, and prints a table."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import environment, plain, report, scenarios
+
+_CHANNEL, _PHONE = "EVOLUTION", "WHATSAPP-BAILEYS"
+PARTS = ("channel", "limits", "phone")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the operator.")
+    parser.add_argument("--instances", type=int, default=1000, help="on the one server (default: %(default)s)")
+    parser.add_argument("--rest-seconds", type=float, default=120, help="to measure at rest (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=50, help="changes of state, each way (default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
+    parser.add_argument(
+        "--part",
+        choices=PARTS,
+        action="append",
+        help="channel: creation of instances that are open at once; limits: the same with the default request limits; "
+        "phone: creation of instances that are scanned, then rest, restart and changes (default: all)",
+    )
+    return parser.parse_args()
+
+
+async def _measure(given: argparse.Namespace, cluster: environment.Cluster, folder: Path) -> report.Results:
+    async with plain.connected(cluster.administrator) as api:
+        stage = scenarios.Stage(api, cluster, folder, given.instances)
+        results = report.Results(await environment.machine(api), given.instances)
+        _say(report.machine(results.machine, given.instances))
+        parts = given.part or PARTS
+        if "channel" in parts:
+            await _create(stage, results, "open at once", name="channel", limits=scenarios.RAISED)
+        if "limits" in parts:
+            await _create(stage, results, "open at once, default limits", name="limits", limits=None)
+        if "phone" in parts:
+            await _live(stage, results, given)
+        return results
+
+
+async def _create(
+    stage: scenarios.Stage, results: report.Results, title: str, *, name: str, limits: dict[str, int] | None
+) -> None:
+    results.created[title] = made = await scenarios.create(stage, name=name, integration=_CHANNEL, limits=limits)
+    _say(report.created(title, made))
+
+
+async def _live(stage: scenarios.Stage, results: report.Results, given: argparse.Namespace) -> None:
+    title = "scanned a second after the QR code shows"
+    results.created[title], results.lived = await scenarios.live(
+        stage, name="phone", integration=_PHONE, rest_seconds=given.rest_seconds, samples=given.samples
+    )
+    _say(report.created(title, results.created[title]))
+    _say(report.lived(results.lived))
+
+
+def _say(text: str) -> None:
+    print(f"\n{text}", flush=True)
+
+
+def main() -> int:
+    """Measure on a cluster that lives as long as this does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    given = arguments()
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        with environment.cluster(folder) as cluster:
+            results = asyncio.run(_measure(given, cluster, folder))
+    if given.json is not None:
+        given.json.write_text(results.as_json())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Nothing changes: what the operator then calls, writes and uses."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from benchmarks.operator_process import Operator, reads, writes
+from evolution_simulator.control_client import Simulator
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A span in which nothing changed. Calls are per minute."""
+
+    seconds: float
+    cpu_share: float
+    """Of one core."""
+    resident_mebibytes: float
+    evolution_calls: dict[str, float]
+    kubernetes_writes: dict[str, float]
+    kubernetes_reads: dict[str, float]
+
+
+async def measure(operator: Operator, simulator: Simulator, *, seconds: float) -> Rest:
+    """Watch it rest."""
+    simulator.reset_calls()
+    calls, cpu, began = operator.kubernetes_calls(), operator.cpu_seconds(), time.monotonic()
+    await asyncio.sleep(seconds)
+    took, cpu = time.monotonic() - began, operator.cpu_seconds() - cpu
+    evolution, calls = Counter(simulator.call_counts()), operator.kubernetes_calls() - calls
+    return Rest(
+        seconds=took,
+        cpu_share=cpu / took,
+        resident_mebibytes=operator.resident_mebibytes(),
+        evolution_calls=_per_minute(evolution, took),
+        kubernetes_writes=_per_minute(writes(calls), took),
+        kubernetes_reads=_per_minute(reads(calls), took),
+    )
+
+
+def _per_minute(counts: Counter[str], seconds: float) -> dict[str, float]:
+    return {name: round(count * 60 / seconds, 2) for name, count in counts.most_common()}

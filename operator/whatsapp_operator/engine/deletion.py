@@ -40,18 +40,24 @@ class Deletions:
         """
         if names.FINALIZER not in draft.instance.metadata.finalizers:
             return None
-        if draft.deletion_policy is DeletionPolicy.RETAIN:
-            await self._release(draft, Reason.RETAINED)
-            return None
+        if self._makes_no_call(server, draft):
+            return await self._release(draft, Reason.RETAINED)
         if server is None or server.client is None or server.resource is None:
             return await self._without_server(server, draft)
         # A server that was not read lately, or is another one than was meant, may hold another's instance of this name.
         if not self._context.may_step or draft.paused or not server.acted_on or not server.fresh(draft.now):
             return await self._wait(server, draft, Reason.PAUSED if draft.paused else server.why_unknown())
         if not await self._is_ours(server, draft):
-            await self._release(draft, Reason.RETAINED)
-            return None
+            return await self._release(draft, Reason.RETAINED)
         return await self._delete(server, draft)
+
+    @staticmethod
+    def _makes_no_call(server: Server | None, draft: Draft) -> bool:
+        """Retain, or another resource stands for the instance now: it is not this one's to delete."""
+        if draft.deletion_policy is DeletionPolicy.RETAIN:
+            return True
+        acting = server.subjects.get(draft.instance.remote_name) if server is not None else None
+        return acting is not None and acting is not draft.subject
 
     async def _is_ours(self, server: Server, draft: Draft) -> bool:
         """Known from status, or by the token in the Secret; anything else was never ours to delete."""
@@ -81,8 +87,7 @@ class Deletions:
             gone = await self._send(one.deletion, work)
         if gone is strategies.Done.DONE:
             self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
-            await self._release(draft, Reason.DELETED)
-            return None
+            return await self._release(draft, Reason.DELETED)
         if one.deletion.sent >= _REFUSED_AFTER:
             draft.synced = Reason.DELETION_REFUSED
         return _POLL_SECONDS
@@ -100,8 +105,7 @@ class Deletions:
         never_created = draft.instance_id is None and draft.subject.create_asked_at is None
         if never_created and server is None and self._context.may_step:
             # Never created, and no server that it could be on.
-            await self._release(draft, Reason.RETAINED)
-            return None
+            return await self._release(draft, Reason.RETAINED)
         return await self._wait(server, draft, Reason.SERVER_NOT_FOUND if server is None else server.why_unknown())
 
     async def _wait(self, server: Server | None, draft: Draft, why: Reason) -> float | None:
@@ -123,12 +127,13 @@ class Deletions:
         if (draft.now - one.blocked_since).total_seconds() < self._context.spans.orphan_release:
             return _POLL_SECONDS
         self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
-        await self._release(draft, Reason.ORPHANED)
-        return None
+        return await self._release(draft, Reason.ORPHANED)
 
-    async def _release(self, draft: Draft, reason: Reason) -> None:
+    async def _release(self, draft: Draft, reason: Reason) -> float | None:
+        """Let the resource go; there is no next look."""
         self._announcer.announce(draft, reason)
         await finalizers.remove(self._context, instance.KIND, draft.subject, names.FINALIZER)
+        return None
 
 
 async def resend(context: Context, found: existence.Existence, server: Server, draft: Draft) -> None:

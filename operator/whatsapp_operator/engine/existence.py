@@ -15,6 +15,7 @@ from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
+from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
@@ -160,7 +161,9 @@ class Existence:
         client = server.client
         if client is None:
             raise ports.Unavailable
-        reason = draft.verdict.reason
+        one, record = draft.subject, draft.subject.record
+        held_nowhere = record.memory is not None and record.memory.state is None
+        without_row = record.database is not None and record.database.row is None
         return strategies.Work(
             server=client,
             name=draft.instance.remote_name,
@@ -170,8 +173,8 @@ class Existence:
             monotonic=self._context.clock.monotonic,
             timeout=min(draft.policy.recovery.step_timeout_seconds, _LONGEST_WAIT),
             connect_after_create=draft.pairing_wanted,
-            flapping=reason in (Reason.FLAPPING, Reason.CREDENTIALS),
-            broken_record=reason in (Reason.GHOST, Reason.ROW_MISSING),
+            flapping=one.symptom is Symptom.FLAPPING,
+            broken_record=held_nowhere or without_row,
         )
 
 

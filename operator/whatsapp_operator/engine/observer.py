@@ -251,6 +251,8 @@ class Observer:
             self._note_opening(name, before, state)
         elif rows is not None and name in rows:
             one.record = records.saw_memory(one.record, evidence.NotInMemory(), at=at)
+        elif rows is not None:
+            one.record = records.lost_from_memory(one.record)
 
     def _note_opening(self, name: str, before: records.Memory | None, state: ConnectionState) -> None:
         if state is ConnectionState.OPEN and before is not None and before.state is not ConnectionState.OPEN:

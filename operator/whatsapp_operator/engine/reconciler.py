@@ -170,6 +170,8 @@ class Reconciler:
 
     def _note_incident(self, draft: Draft) -> None:
         opinion = draft.subject.opinion
+        if not incident.is_well(draft.verdict):
+            draft.recovery = incident.worsened(draft.recovery)
         if opinion is None or not opinion.confirmed:
             return
         if incident.is_well(draft.verdict):

@@ -18,7 +18,7 @@ from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.resources.instance import Integration
 from whatsapp_operator.resources.reasons import Reason
 
-_CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.FLAPPING, Reason.REPLACED, Reason.RESTRICTED})
+_CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.REPLACED, Reason.RESTRICTED})
 
 
 class Sampler:

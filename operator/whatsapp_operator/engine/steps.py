@@ -67,6 +67,7 @@ class Steps:
             verdict=draft.verdict,
             record=draft.subject.record,
             observable=server.fresh(draft.now) and server.observed.unknown is None,
+            replaced_id=draft.subject.replaced_id,
         )
         timeout = timedelta(seconds=draft.policy.recovery.step_timeout_seconds)
         return verification.judge(flying, seen, timeout=timeout)
@@ -99,7 +100,7 @@ class Steps:
         if step is Step.RESTART:
             requests.handled(draft, names.Request.RESTART)
         await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
-        draft.subject.took = True
+        draft.subject.took, draft.subject.replaced_id = True, draft.instance_id
         self._announcer.audit_intent(server, draft, step, reason=reason)
         self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {reason}.")
 

@@ -86,6 +86,8 @@ class Subject:
     """The answer to it proved nothing."""
     stepped_at: float = float("-inf")
     """Monotonic seconds at which a step of any kind last came to its end."""
+    replaced_id: str | None = None
+    """The incarnation that the step in flight found."""
     took: bool = False
     """The step in flight was taken by this process."""
     status_written_at: float | None = None

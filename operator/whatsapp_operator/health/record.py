@@ -246,6 +246,11 @@ def saw_absence(record: Record, *, at: datetime) -> Record:
     return _counted(replace(record, absence=absence, memory=None, remembered=None), at=at)
 
 
+def lost_from_memory(record: Record) -> Record:
+    """A complete read of memory lacks it, and so does the list: what memory showed before no longer holds."""
+    return replace(record, memory=None)
+
+
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
     turning = record.turning_since or sample.taken_at

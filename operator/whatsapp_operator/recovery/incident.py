@@ -70,6 +70,11 @@ def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) ->
     return recovery.replace(in_flight=None, history=history)
 
 
+def worsened(recovery: RecoveryStatus) -> RecoveryStatus:
+    """Health that does not last counts for nothing, also where what follows it is not known to be bad."""
+    return recovery if recovery.healthy_since is None else recovery.replace(healthy_since=None)
+
+
 def rested(recovery: RecoveryStatus, *, now: datetime, min_healthy: timedelta) -> RecoveryStatus:
     """Note that the instance is well; after lasting health the incident is over and attempts count from zero."""
     if recovery.incident is None:

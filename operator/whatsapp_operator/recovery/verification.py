@@ -30,6 +30,8 @@ class Aftermath:
     """Everything in it is from after the step."""
     observable: bool
     """The server could be read; while it cannot, no verdict is passed."""
+    replaced_id: str | None = None
+    """The incarnation that was to be replaced."""
 
     @property
     def reads(self) -> int:
@@ -71,6 +73,11 @@ def _exists(seen: Aftermath) -> bool:
     return memory is not None and memory.state is not None and seen.record.row is not None
 
 
+def _is_another(seen: Aftermath) -> bool:
+    row = seen.record.row
+    return _exists(seen) and row is not None and row.id != seen.replaced_id
+
+
 def _is_gone(seen: Aftermath) -> bool:
     return seen.record.absence is not None
 
@@ -79,6 +86,6 @@ _PROOFS: dict[Step, Callable[[Aftermath], bool]] = {
     Step.CREATE: _exists,
     Step.RECONNECT: _has_a_socket,
     Step.RESTART: _works_again,
-    Step.RECREATE: _exists,
+    Step.RECREATE: _is_another,
     Step.DELETE: _is_gone,
 }

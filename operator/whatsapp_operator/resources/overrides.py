@@ -54,7 +54,7 @@ class RecoveryOverrides(Model):
     mode: RecoveryMode | None = Field(
         default=None,
         description="Enabled: recovery steps are taken. DryRun: they are planned and shown in status, none is taken. "
-        "Disabled: none is planned. Enabled when nothing is set.",
+        "Disabled: none is taken but those that are asked for. Enabled when nothing is set.",
     )
     max_attempts: int | None = Field(
         default=None,

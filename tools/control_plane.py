@@ -32,7 +32,7 @@ def build(_chosen: argparse.Namespace) -> int:
 
 def start(chosen: argparse.Namespace) -> int:
     """Starts a control plane and returns once it answers."""
-    state = plane.start(chosen.name, kubeconfig=chosen.kubeconfig, owner=chosen.owner)
+    state = plane.start(chosen.name, kubeconfig=chosen.kubeconfig, owner=chosen.owner, audits=chosen.audit)
     print(f"The control plane {state.name!r} answers at {state.url}; logs: {state.logs}")
     print(f"export KUBECONFIG={(chosen.kubeconfig or Path(state.kubeconfig)).absolute()}")
     return 0
@@ -41,7 +41,7 @@ def start(chosen: argparse.Namespace) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Runs a control plane in the foreground until Ctrl-C."""
     folder = places.run_folder(chosen.name)
-    supervisor.Supervisor(chosen.name, folder, owner=chosen.owner).run()
+    supervisor.Supervisor(chosen.name, folder, owner=chosen.owner, audits=chosen.audit).run()
     return 0
 
 
@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--kubeconfig", type=Path, help="file for the administrator's kubeconfig")
         if name in {"start", "run"}:
             command.add_argument("--owner", type=int, help="process that the control plane must not outlive")
+            command.add_argument("--audit", action="store_true", help="log every request to audit.log, without bodies")
     return parser
 
 

@@ -26,7 +26,6 @@ from evolution_simulator.control_client import Simulator
 DELETES_CLUSTER = pytest.StashKey[bool]()
 DELETION_SECONDS = 60
 CRDS = Path(__file__).resolve().parents[2] / "crds"
-OUR_KINDS = "whatsappinstances.whatsapp-operator.dev,evolutionservers.whatsapp-operator.dev"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -135,16 +134,10 @@ def namespace(cluster: kube.Cluster, request: pytest.FixtureRequest) -> Iterator
     name = f"{slug}-{secrets.token_hex(3)}"
     cluster.kubectl("create", "namespace", name)
     yield name
-    _free(cluster.kubectl.within(name))
+    stage.free(cluster.kubectl.within(name))
     wait = "true" if cluster.source is clusters.Source.EXISTING else "false"
     limits = (f"--timeout={DELETION_SECONDS}s", f"--wait={wait}", "--ignore-not-found")
     cluster.kubectl("delete", "namespace", name, *limits, timeout=DELETION_SECONDS + 10)
-
-
-def _free(kubectl: kube.Kubectl) -> None:
-    listed = kubectl.run("get", OUR_KINDS, "-o", "name")  # fails where a test took the definitions away
-    for found in listed.stdout.split():
-        kubectl.run("patch", found, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
 
 
 @pytest.fixture
@@ -188,7 +181,7 @@ def staged(
     set_up = stage.Stage(namespace=namespace, kubectl=kubectl, simulator=simulator, operator=operator)
     set_up.server()
     operator.start()
-    kubectl("wait", "evs/main", "--for=condition=Ready", "--timeout=30s")
+    kubectl("wait", "evs/main", "--for=condition=Ready", "--timeout=55s")
     yield set_up
     operator.stop()
     stage.show_log(operator)

@@ -7,10 +7,10 @@ journal of all calls.
 
 import contextlib
 import json
-import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +47,8 @@ QUICK = (
 )
 """Flags that make hours seconds."""
 
+OWN_PORT = ("--telemetry-host=127.0.0.1", "--telemetry-port=0")
+
 QUICK_HEALTH = {
     "checkPeriodSeconds": 1,
     "databasePeriodSeconds": 1,
@@ -54,7 +56,7 @@ QUICK_HEALTH = {
     "stuckTimeoutSeconds": 3,
     "minHealthySeconds": 5,
 }
-QUICK_RECOVERY = {"retryDelaySeconds": 1, "stepTimeoutSeconds": 4}
+QUICK_RECOVERY = {"retryDelaySeconds": 1, "stepTimeoutSeconds": 6}
 
 
 @dataclass
@@ -72,13 +74,14 @@ class Operator:
         with self.log_file.open("ab") as log:
             began = self.log_file.stat().st_size
             self.process = subprocess.Popen(
-                [str(PROGRAMS / "whatsapp-operator"), "run", "--telemetry-host=127.0.0.1", "--telemetry-port=0"]
-                + [f"--kubeconfig={self.kubeconfig}", *self.flags],
+                [str(PROGRAMS / "whatsapp-operator"), "run", *OWN_PORT, f"--kubeconfig={self.kubeconfig}", *self.flags],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if not name.startswith("WHATSAPP_OPERATOR_")},
             )
-        self.port = kube.wait_until(lambda: self._served_port(began), timeout=30, message="no telemetry was served")
+        self.port = (
+            kube.wait_until(lambda: self._served_port(began), timeout=90, message="no telemetry was served") or 0
+        )
 
     def _served_port(self, began: int) -> int | None:
         for line in self.log_file.read_bytes()[began:].decode(errors="replace").splitlines():
@@ -182,17 +185,14 @@ class Stage:
             lambda: not self.kubectl.exists(kind, name), timeout=timeout, message=f"{kind}/{name} did not go"
         )
 
-    def wait_for_condition(
-        self, name: str, condition: str, reason: str, *, kind: str = "wai", timeout: float = 60
-    ) -> dict[str, Any]:
-        """Wait until a condition has a reason; returns the condition."""
+    def told(self, name: str, condition: str, reason: str, *, kind: str = "wai", timeout: float = 60) -> str:
+        """Wait until a condition of a resource has a reason; returns the sentence that goes with it."""
 
-        def found() -> dict[str, Any]:
+        def message() -> str:
             seen = self.kubectl.condition(kind, name, condition)
-            return seen if seen.get("reason") == reason else {}
+            return str(seen["message"]) if seen.get("reason") == reason else ""
 
-        message = f"{condition} of {kind}/{name} never became {reason}"
-        return kube.wait_until(found, timeout=timeout, message=message)
+        return kube.wait_until(message, timeout=timeout, message=f"{condition} of {kind}/{name} never became {reason}")
 
     def lives(self, name: str) -> bool:
         """Whether the simulated server has an instance, in memory or in its database."""
@@ -330,6 +330,29 @@ def install_roles(kubectl: kube.Kubectl, namespace: str) -> None:
     kubectl.apply(yaml.safe_dump_all(wanted))
 
 
+@contextlib.contextmanager
+def cluster_role(kubectl: kube.Kubectl, namespace: str) -> Iterator[None]:
+    """The shipped ServiceAccount in a namespace, with the shipped ClusterRole under a name of its own."""
+    manifests = ROOT / "manifests"
+    role, binding = yaml.safe_load_all((manifests / "cluster-role.yaml").read_text())
+    account = yaml.safe_load((manifests / "base" / "service-account.yaml").read_text())
+    name = f"{role['metadata']['name']}-{namespace}"
+    role["metadata"]["name"] = binding["metadata"]["name"] = binding["roleRef"]["name"] = name
+    account["metadata"]["namespace"] = binding["subjects"][0]["namespace"] = namespace
+    kubectl.apply(yaml.safe_dump_all([account, role, binding]))
+    try:
+        yield
+    finally:
+        kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
+def free(kubectl: kube.Kubectl) -> None:
+    """Take the finalizers from all our resources of a namespace, which no operator looks after any more."""
+    listed = kubectl.run("get", "wai,evs", "-o", "name")  # fails where a test took the definitions away
+    for found in listed.stdout.split():
+        kubectl.run("patch", found, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+
+
 def open_simulator(**options: object) -> Iterator[Simulator]:
     """A simulated server of its own."""
     with launch(api_key=API_KEY, python=str(PROGRAMS / "python"), **options) as running:
@@ -339,4 +362,4 @@ def open_simulator(**options: object) -> Iterator[Simulator]:
 
 def show_log(operator: Operator) -> None:
     """For the report of a failed test."""
-    print(operator.log()[-20_000:])
+    sys.stdout.write(operator.log()[-20_000:])

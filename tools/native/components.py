@@ -56,7 +56,8 @@ def etcd(binary: Path, *, data: Path, port: int, peer_port: int) -> Component:
     return Component("etcd", (str(binary), *_arguments(flags)))
 
 
-def apiserver(binary: Path, *, keys: Path, port: int, etcd_port: int) -> Component:
+def apiserver(binary: Path, *, keys: Path, port: int, etcd_port: int, audit_log: Path | None = None) -> Component:
+    """The API server; with `audit_log` it writes down who asked for what, by the policy in its keys' folder."""
     flags = {
         "etcd-servers": f"http://127.0.0.1:{etcd_port}",
         "bind-address": "127.0.0.1",
@@ -74,7 +75,16 @@ def apiserver(binary: Path, *, keys: Path, port: int, etcd_port: int) -> Compone
         "allow-privileged": "true",
         "profiling": "false",
     }
+    if audit_log is not None:
+        flags |= {"audit-policy-file": str(write_audit_policy(keys)), "audit-log-path": str(audit_log)}
     return Component("kube-apiserver", (str(binary), *_arguments(flags)))
+
+
+def write_audit_policy(folder: Path) -> Path:
+    """A policy that notes each request once it is answered, without bodies."""
+    policy = folder / "audit-policy.yaml"
+    policy.write_text("apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [{level: Metadata}]\n")
+    return policy
 
 
 def controller_manager(binary: Path, *, kubeconfig: Path) -> Component:

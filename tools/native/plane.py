@@ -16,15 +16,18 @@ STOP_SECONDS = 20.0
 POLL_SECONDS = 0.1
 
 
-def start(name: str, *, kubeconfig: Path | None = None, owner: int | None = None) -> supervisor.State:
+def start(
+    name: str, *, kubeconfig: Path | None = None, owner: int | None = None, audits: bool = False
+) -> supervisor.State:
     """Starts the control plane `name`, or finds it running, and writes the administrator's kubeconfig.
 
-    It goes on after this process has ended, but not longer than the process `owner`, where one is given.
+    It goes on after this process has ended, but not longer than the process `owner`, where one is given. With `audits`
+    the API server writes every request to `audit.log` in the folder of its logs.
     Raises ControlPlaneError when it does not get ready, BuildError when its programs cannot be built.
     """
     binaries.ensure()
     with locking.locked(_folder(name).with_suffix(".start.lock")):
-        state = find(name) or _launch(name, owner)
+        state = find(name) or _launch(name, owner, audits=audits)
     if kubeconfig is not None:
         _hand_out(Path(state.kubeconfig), kubeconfig)
     return state
@@ -60,12 +63,13 @@ def running() -> list[supervisor.State]:
     return [state for state in states if state is not None]
 
 
-def _launch(name: str, owner: int | None) -> supervisor.State:
+def _launch(name: str, owner: int | None, *, audits: bool) -> supervisor.State:
     folder = _folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     command = [sys.executable, str(places.TREE / "tools" / "control_plane.py"), "run", "--name", name]
     command += ["--owner", str(owner)] if owner else []
+    command += ["--audit"] if audits else []
     log = folder / "supervisor.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

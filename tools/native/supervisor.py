@@ -43,11 +43,12 @@ class State:
 
 @dataclass(slots=True)
 class Supervisor:
-    """One control plane in `folder`; `owner` is the process it must not outlive, if any."""
+    """One control plane in `folder`; `owner` is the process it must not outlive, if any; `audits` logs requests."""
 
     name: str
     folder: Path
     owner: int | None = None
+    audits: bool = False
     _running: list[tuple[components.Component, subprocess.Popen[bytes]]] = field(default_factory=list)
     _stopping: bool = False
 
@@ -83,7 +84,9 @@ class Supervisor:
         self._launch(
             components.etcd(programs.etcd, data=self.folder / "etcd", port=etcd_port, peer_port=peer_port), logs
         )
-        self._launch(components.apiserver(programs.apiserver, keys=keys, port=port, etcd_port=etcd_port), logs)
+        audit_log = logs / "audit.log" if self.audits else None
+        api = components.apiserver(programs.apiserver, keys=keys, port=port, etcd_port=etcd_port, audit_log=audit_log)
+        self._launch(api, logs)
         self._wait_for(lambda: _answers(f"{url}/readyz", keys / "ca.crt"), "the API server did not get ready")
         self._launch(components.controller_manager(programs.controller_manager, kubeconfig=kubeconfig), logs)
         state = State(self.name, os.getpid(), url, str(kubeconfig), str(logs))

@@ -84,13 +84,22 @@ class KubernetesApi:
 
     async def replace_secret(self, key: ports.Key, values: Mapping[str, bytes], *, resource_version: str) -> None:
         """Replace all values of a Secret; `Conflict` when it is no longer at `resource_version`."""
-        # A merge patch would keep the keys that are to go. Setting the version makes it a precondition.
-        operations = [
-            {"op": "add", "path": "/metadata/resourceVersion", "value": resource_version},
-            {"op": "add", "path": "/data", "value": secrets.encode(values)},
-        ]
+        # A merge patch would keep the keys that are to go.
+        change = {"op": "add", "path": "/data", "value": secrets.encode(values)}
+        await self._change_secret(key, change, resource_version=resource_version)
+
+    async def disown_secret(self, key: ports.Key, *, resource_version: str) -> None:
+        """Drop the owners of a Secret; `Conflict` when it is no longer at `resource_version`."""
+        change = {"op": "remove", "path": "/metadata/ownerReferences"}
+        await self._change_secret(key, change, resource_version=resource_version)
+
+    async def _change_secret(self, key: ports.Key, change: Mapping[str, object], *, resource_version: str) -> None:
+        # Setting the version makes it a precondition.
+        version = {"op": "add", "path": "/metadata/resourceVersion", "value": resource_version}
         await self._calls.call(
-            transport.Call("patch", "secrets", _secret_path(key), body=operations, content_type=transport.JSON_PATCH)
+            transport.Call(
+                "patch", "secrets", _secret_path(key), body=[version, change], content_type=transport.JSON_PATCH
+            )
         )
 
     async def delete_secret(self, key: ports.Key) -> None:

@@ -131,6 +131,8 @@ class Deletions:
 
     async def _release(self, draft: Draft, reason: Reason) -> float | None:
         """Let the resource go; there is no next look."""
+        if reason is Reason.RETAINED:
+            await tokens.outlive(self._context, draft)
         self._announcer.announce(draft, reason)
         await finalizers.remove(self._context, instance.KIND, draft.subject, names.FINALIZER)
         return None

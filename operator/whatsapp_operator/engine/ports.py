@@ -157,6 +157,9 @@ class Kubernetes(Protocol):
     async def replace_secret(self, key: Key, values: Mapping[str, bytes], *, resource_version: str) -> None:
         """Replace the values of a Secret that is at `resource_version`."""
 
+    async def disown_secret(self, key: Key, *, resource_version: str) -> None:
+        """Drop the owner of a Secret that is at `resource_version`, so that it outlives it."""
+
     async def delete_secret(self, key: Key) -> None:
         """Delete a Secret by name; one that is gone already is no error."""
 

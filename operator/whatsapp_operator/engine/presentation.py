@@ -219,6 +219,8 @@ def _functional(view: View) -> Condition:
 
 def _remediation(view: View) -> Condition:
     against = [reason for reason in view.plan.blocked_by if reason not in _ONLY_TIMING]
+    if view.synced in NEEDS_THE_SPEC:
+        return _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, view.synced)
     if not against:
         return _plain(view, ConditionType.REMEDIATION_ALLOWED, Reason.REMEDIATION_ALLOWED)
     return _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, against[0])

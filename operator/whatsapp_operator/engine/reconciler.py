@@ -63,10 +63,15 @@ class Reconciler:
             return await self._end(server, draft)
         wrong = self._cannot_be_used(server, draft)
         if wrong is not None or server is None:
-            draft.synced = wrong or Reason.SERVER_NOT_FOUND
-            draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
-            return await self._show(draft)
+            return await self._refuse(draft, wrong or Reason.SERVER_NOT_FOUND)
         return await self._tend(server, draft)
+
+    async def _refuse(self, draft: Draft, why: Reason) -> float | None:
+        """Nothing is done for this resource; say why, and what would change that."""
+        draft.synced, draft.verdict = why, Verdict(HealthState.UNKNOWN, why)
+        if why in NEEDS_THE_SPEC and draft.instance.status.reason is not why:
+            self._announcer.announce(draft, why)
+        return await self._show(draft)
 
     async def _show_invalid(self, one: Subject, *, now: datetime) -> float | None:
         """Say which field is not understood, and do nothing else: half of a wish is not acted on."""
@@ -100,8 +105,7 @@ class Reconciler:
         draft.instance = one.instance or draft.instance
         draft.synced = await self._existence.establish(server, draft) if server.warm else self._established(draft)
         if draft.synced in NEEDS_THE_SPEC:
-            draft.verdict = Verdict(HealthState.UNKNOWN, draft.synced)
-            return await self._show(draft)
+            return await self._refuse(draft, draft.synced)
         await self._heal(server, draft)
         return await self._keep_up(server, draft)
 

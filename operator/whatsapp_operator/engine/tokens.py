@@ -59,3 +59,18 @@ async def _generate(context: Context, draft: Draft) -> Token:
         owner=owner if draft.deletion_policy is DeletionPolicy.DELETE else None,
     )
     return Token(value=value, generated=True)
+
+
+async def outlive(context: Context, draft: Draft) -> None:
+    """Let the token stay when its resource goes: the instance does, and its clients need it.
+
+    Raises:
+        ports.KubernetesError: the Secret could not be read or changed.
+    """
+    key = ports.Key(draft.subject.key.namespace, draft.instance.token_secret.name)
+    try:
+        secret = await context.kubernetes.read_secret(key)
+    except ports.NotFound:
+        return
+    if draft.instance.metadata.uid in secret.owner_uids:
+        await context.kubernetes.disown_secret(key, resource_version=secret.resource_version)

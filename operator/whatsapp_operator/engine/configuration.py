@@ -17,6 +17,10 @@ from whatsapp_operator.resources.instance import InstanceSettings
 from whatsapp_operator.resources.reasons import Reason
 
 
+class HeadersMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+    """The Secret that the webhook's headers are in does not exist."""
+
+
 def wanted_settings(settings: InstanceSettings | None) -> dict[str, object]:
     """Settings in the server's words; none where the spec says nothing."""
     return settings.model_dump(by_alias=True) if settings is not None else {}
@@ -26,6 +30,7 @@ async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | N
     """The spec's webhook, with the headers of its Secret.
 
     Raises:
+        HeadersMissing: there is no such Secret.
         ports.KubernetesError: the Secret could not be read.
     """
     webhook = draft.instance.spec.webhook
@@ -34,7 +39,10 @@ async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | N
     headers: Mapping[str, str] = {}
     if webhook.headers_secret_ref is not None:
         key = ports.Key(draft.subject.key.namespace, webhook.headers_secret_ref.name)
-        secret = await context.kubernetes.read_secret(key)
+        try:
+            secret = await context.kubernetes.read_secret(key)
+        except ports.NotFound:
+            raise HeadersMissing from None
         headers = {name: value.decode() for name, value in secret.values.items()}
     return evidence.Webhook(
         url=webhook.url,
@@ -79,7 +87,11 @@ async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
 
 
 async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
-    wanted, name = await wanted_webhook(context, draft), draft.instance.remote_name
+    try:
+        wanted = await wanted_webhook(context, draft)
+    except HeadersMissing:
+        return Reason.HEADERS_NOT_FOUND
+    name = draft.instance.remote_name
     if wanted is None:
         return Reason.SYNCED
     if server.client is None:

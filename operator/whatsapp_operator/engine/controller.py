@@ -33,6 +33,7 @@ class Controller:
         self._reconciler, self._servers = Reconciler(context, writer), Servers(context, writer)
         self._workers: list[asyncio.Task[None]] = []
         self._swept_at: float | None = None
+        self._listing_failed: type[ports.KubernetesError] | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     def saw(self, kind: str, event: str | None, body: Mapping[str, Any]) -> None:
@@ -75,13 +76,16 @@ class Controller:
 
     async def _sweep(self) -> bool:
         began = self._context.clock.monotonic()
-        self._catalogue.forget_the_gone()
         try:
             servers = await self._context.kubernetes.list(server.KIND)
             instances = await self._context.kubernetes.list(instance.KIND)
         except ports.KubernetesError as error:
-            self._context.telemetry.problem("Listing the resources failed", error=type(error).__name__)
+            if self._listing_failed is not type(error):
+                self._listing_failed = type(error)
+                self._context.telemetry.problem("Listing the resources failed", error=type(error).__name__)
             return False
+        self._listing_failed = None
+        self._catalogue.forget_the_gone()
         drift = self._catalogue.sweep(server.KIND, servers, began=began)
         drift += self._catalogue.sweep(instance.KIND, instances, began=began)
         self._context.telemetry.sweep(drift if self._swept_at is not None else 0)
@@ -132,10 +136,11 @@ class Controller:
 
     async def _look_once(self, item: Item) -> float | None:
         if item.kind == server.KIND:
+            await self._let_go(item)
             one = self._context.servers.get(item.key)
             if one is not None:
                 return await self._servers.look(one)
-            await self._let_go(item)
+            self._context.queue.drop(item)
             return None
         subject = self._context.subjects.get(item.key)
         if subject is None:
@@ -144,7 +149,7 @@ class Controller:
         return await self._reconciler.look(subject)
 
     async def _let_go(self, item: Item) -> None:
-        self._context.queue.drop(item)
+        """End the care for a server whose resource is gone, also where another of its name has come since."""
         gone = self._context.gone.pop(item.key, None)
         if gone is not None:
             await self._servers.forget(gone)

@@ -13,10 +13,12 @@ from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Deletion
+from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.overrides import RecoveryMode
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 from whatsapp_operator.resources.steps import Step
@@ -44,11 +46,22 @@ class Deletions:
             return await self._release(draft, Reason.RETAINED)
         if server is None or server.client is None or server.resource is None:
             return await self._without_server(server, draft)
-        # A server that was not read lately, or is another one than was meant, may hold another's instance of this name.
+        # A server that was not read lately, or is another one than was meant, may hold another's instance of this name;
+        # one that still loads would go on to load what is deleted meanwhile.
         if not self._context.may_step or draft.paused or not server.acted_on or not server.fresh(draft.now):
             return await self._wait(server, draft, Reason.PAUSED if draft.paused else server.why_unknown())
-        if not await self._is_ours(server, draft):
-            return await self._release(draft, Reason.RETAINED)
+        if not server.warm:
+            return await self._wait(server, draft, Reason.WARMING_UP)
+        return await self._delete_if_ours(server, draft)
+
+    async def _delete_if_ours(self, server: Server, draft: Draft) -> float | None:
+        """What the list says now decides whose it is: the one before may be a minute old."""
+        if draft.subject.deletion is None:
+            listed = await self._context.list_rows(server)
+            if not isinstance(listed, evidence.DatabaseList):
+                return _POLL_SECONDS
+            if not await self._is_ours(draft, listed.rows.get(draft.instance.remote_name)):
+                return await self._release(draft, Reason.RETAINED)
         return await self._delete(server, draft)
 
     @staticmethod
@@ -59,14 +72,13 @@ class Deletions:
         acting = server.subjects.get(draft.instance.remote_name) if server is not None else None
         return acting is not None and acting is not draft.subject
 
-    async def _is_ours(self, server: Server, draft: Draft) -> bool:
+    async def _is_ours(self, draft: Draft, row: evidence.Row | None) -> bool:
         """Known from status, or by the token in the Secret; anything else was never ours to delete."""
-        rows, one = server.observed.rows or {}, draft.subject
-        row = rows.get(draft.instance.remote_name)
-        if draft.instance_id is not None:
-            return row is None or row.id == draft.instance_id
+        one = draft.subject
         if row is None:
-            return one.create_asked_at is not None
+            return draft.instance_id is not None or one.create_unanswered
+        if row.id == draft.instance_id:
+            return True
         try:
             token = one.token or await tokens.find(self._context, draft)
         except tokens.TokenMissing:
@@ -75,7 +87,7 @@ class Deletions:
 
     async def _delete(self, server: Server, draft: Draft) -> float | None:
         one, now = draft.subject, self._context.clock.monotonic()
-        work = await self._existence.work(server, draft, creates=False)
+        work = await self._existence.work(server, draft, creates=False, spare_open=False)
         draft.verdict = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
         if one.deletion is None:
             one.deletion = Deletion(since=draft.now)
@@ -95,7 +107,7 @@ class Deletions:
     async def _send(self, deletion: Deletion, work: strategies.Work) -> strategies.Done:
         if await strategies.is_gone(work):
             return strategies.Done.DONE
-        delay = min(self._context.spans.delete_retry * 2.0**deletion.sent, _LONGEST_RETRY)
+        delay = _retry_delay(self._context, deletion)
         deletion.sent += 1
         done = await strategies.delete(work)
         deletion.next_at = self._context.clock.monotonic() + delay
@@ -144,17 +156,24 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     Raises:
         ports.KubernetesError: a Secret could not be read.
     """
-    deletion = draft.subject.deletion
+    one = draft.subject
+    deletion = one.deletion
     if deletion is None or server.client is None or not server.warm:
         return
-    if draft.subject.record.paired:
-        # It outlived its DELETE, and somebody has paired it since.
-        draft.subject.deletion = None
+    if one.record.protected or draft.instance_id not in (None, deletion.instance_id):
+        # It outlived its DELETE, and is paired, holds data, or is another incarnation since.
+        one.deletion = None
         return
-    work = await found.work(server, draft, creates=False)
+    if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
+        return
+    work = await found.work(server, draft, creates=False, spare_open=True)
     if await strategies.is_gone(work):
-        draft.subject.deletion = None
+        one.deletion = None
     elif context.clock.monotonic() >= deletion.next_at:
-        deletion.next_at = context.clock.monotonic() + context.spans.delete_retry * 2.0**deletion.sent
+        deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
         deletion.sent += 1
         await strategies.delete(work)
+
+
+def _retry_delay(context: Context, deletion: Deletion) -> float:
+    return min(context.spans.delete_retry * 2.0 ** min(deletion.sent, 16), _LONGEST_RETRY)

@@ -9,9 +9,9 @@ from whatsapp_operator.engine import configuration, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
-from whatsapp_operator.engine.presentation import present
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.status import StatusWriter, write_ahead
+from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
@@ -20,6 +20,7 @@ from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
+_LONGEST_PAUSE = timedelta(hours=1)
 _LONGEST_WAIT = 10.0
 """Seconds that a worker waits for a deletion to end; after that the instance is looked at again later."""
 
@@ -45,6 +46,8 @@ class Existence:
             return await self._create(server, draft)
         except tokens.TokenMissing:
             return Reason.SECRET_NOT_OURS
+        except configuration.HeadersMissing:
+            return Reason.HEADERS_NOT_FOUND
 
     @staticmethod
     def _row(server: Server, draft: Draft) -> evidence.Row | None:
@@ -93,6 +96,7 @@ class Existence:
         if isinstance(answer, evidence.Created):
             return await self._created(server, draft, answer)
         one.create_unanswered = isinstance(answer, evidence.Unknown)
+        one.create_refusals += 1
         self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result=_result(answer))
         return _refusal(answer)
 
@@ -101,7 +105,7 @@ class Existence:
         token = draft.subject.token
         if draft.adopted is None and token is not None and not token.generated:
             draft.adopted = False
-            await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
+            await write_ahead(self._writer, draft)
 
     def _list_is_newer_than_last_try(self, server: Server, draft: Draft) -> bool:
         """After a create nothing is posted again before the list was read anew.
@@ -114,11 +118,16 @@ class Existence:
             return False
         if one.create_asked_at is None:
             return True
-        wait = seconds(self._context.spans.absence) if one.create_unanswered else timedelta()
-        if listed - one.create_asked_at > wait:
+        if listed - one.create_asked_at > self._pause_after_create(one):
             return True
-        self._context.hurry(server)
+        if not one.create_refusals:
+            self._context.hurry(server)
         return False
+
+    def _pause_after_create(self, one: Subject) -> timedelta:
+        if one.create_refusals:
+            return min(seconds(self._context.spans.absence * 2.0 ** min(one.create_refusals - 1, 16)), _LONGEST_PAUSE)
+        return seconds(self._context.spans.absence) if one.create_unanswered else timedelta()
 
     async def _created(self, server: Server, draft: Draft, answer: evidence.Created) -> Reason:
         one, client = draft.subject, server.client
@@ -126,6 +135,7 @@ class Existence:
         self._announcer.announce(draft, Reason.CREATED)
         draft.adopted = bool(draft.adopted)
         born(draft, answer.id)
+        one.create_refusals = 0
         one.stepped_at = self._context.clock.monotonic()
         if client is not None and draft.pairing_wanted:
             await client.connect(draft.instance.remote_name)
@@ -137,6 +147,7 @@ class Existence:
 
         Raises:
             tokens.TokenMissing: the Secret lacks the key.
+            configuration.HeadersMissing: there is no Secret of that name for the webhook's headers.
             ports.KubernetesError: a Secret could not be read or created.
         """
         spec = draft.instance.spec
@@ -151,7 +162,7 @@ class Existence:
             webhook=await configuration.wanted_webhook(self._context, draft),
         )
 
-    async def work(self, server: Server, draft: Draft, *, creates: bool) -> strategies.Work:
+    async def work(self, server: Server, draft: Draft, *, creates: bool, spare_open: bool) -> strategies.Work:
         """What a strategy works on, and with.
 
         Raises:
@@ -174,6 +185,7 @@ class Existence:
             timeout=min(draft.policy.recovery.step_timeout_seconds, _LONGEST_WAIT),
             connect_after_create=draft.pairing_wanted,
             flapping=one.symptom is Symptom.FLAPPING,
+            spare_open=spare_open,
             broken_record=held_nowhere or without_row,
         )
 

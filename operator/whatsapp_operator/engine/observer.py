@@ -21,6 +21,7 @@ from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health.rules import ABSENT_TIMES
 
 _HURRY_SECONDS = 1.0
 _DATABASE_SHARE = 10
@@ -83,7 +84,8 @@ class Observer:
         now = self._context.clock.monotonic()
         self._last_tick = now
         self._server.observed.began_at = self._server.observed.began_at or self._context.clock.now()
-        both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm
+        seen = self._server.observed
+        both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm or bool(self._wanted_rows)
         rows_read = await self._read_rows() if both and now >= self._rows_not_before else None
         states = await self._read_memory()
         if states is not None and rows_read is None and self._tells_news(states):
@@ -93,6 +95,10 @@ class Observer:
             else:
                 self._rows_due = 0.0
                 self._alarm.ring_in(self._rows_not_before - now)
+        if self._server.observed is not seen:
+            # The resource names another server since: what was read is none of its.
+            return
+        seen.memory_spacing = self._context.clock.monotonic() - now
         await self._fold(states, rows_read)
 
     async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
@@ -100,10 +106,15 @@ class Observer:
         assert client is not None  # noqa: S101 - `run` reads only with a client
         waiting, self._wanted_rows = self._wanted_rows, []
         began = self._context.clock.monotonic()
-        answer = await client.list_database()
+        self._rows_due = began + self._server.health.database_period_seconds
+        try:
+            answer = await client.list_database()
+        except BaseException:
+            self._answer(waiting, evidence.Unknown(evidence.Ignorance.BROKEN))
+            raise
         took = self._context.clock.monotonic() - began
         self._rows_not_before = began + took + took * _DATABASE_SHARE
-        self._rows_due = began + self._server.health.database_period_seconds
+        self._server.observed.rows_spacing = took + took * _DATABASE_SHARE
         self._context.telemetry.check_took("database", took)
         self._answer(waiting, answer)
         return answer
@@ -270,7 +281,8 @@ class Observer:
             one.record = records.saw_absence(one.record, at=at)
         else:
             one.record = records.saw_memory(one.record, reading, at=at)
-        if isinstance(reading, evidence.Absent) and one.status.instance_id is not None:
+        unproved = one.record.absence is not None and one.record.absence.times < ABSENT_TIMES
+        if unproved and one.status.instance_id is not None:
             self.hurry()
 
 
@@ -299,12 +311,13 @@ async def sample(context: Context, server: Server, *, name: str) -> records.Samp
     """Read memory many times in a short time; None when any read proved nothing."""
     spans = context.spans
     states: set[ConnectionState | None] = set()
-    until = context.clock.monotonic() + spans.stable
-    while context.clock.monotonic() < until:
+    reads, until = 0, context.clock.monotonic() + spans.stable
+    while reads < spans.stable_samples or context.clock.monotonic() < until:
         reading = await server.client.read_memory(name) if server.client is not None else None
         if not isinstance(reading, evidence.InMemory):
             return None
         states.add(reading.state)
+        reads += 1
         if len(states) > 1:
             break
         await context.sleep(sample_gaps(context.random.random(), span=spans.stable, samples=spans.stable_samples))

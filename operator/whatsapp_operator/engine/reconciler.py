@@ -229,7 +229,8 @@ class Reconciler:
         waits: list[float | None] = []
         failure = await self._serve(server, draft, waits)
         unobserved = one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED
-        if unobserved and not self._must_be_kept(draft):
+        usual = draft.synced in (Reason.SYNCED, Reason.CONFIGURATION_PENDING)
+        if unobserved and usual and not self._must_be_kept(draft):
             return _SOON
         waits += [await self._show(draft), self._until_planned(draft), self._until_something_ends(draft)]
         if failure is not None:
@@ -245,6 +246,7 @@ class Reconciler:
             if draft.synced is Reason.SYNCED and self._may_be_configured(draft):
                 draft.synced = await synchronise(self._context, server, draft)
         except ports.KubernetesError as error:
+            draft.synced = Reason.CONFIGURATION_PENDING if draft.synced is Reason.SYNCED else draft.synced
             return error
         return None
 

@@ -72,6 +72,8 @@ SENTENCES: Mapping[Reason, str] = {
     "add it to its spec.allowedNamespaces.",
     Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without the key {token_key}, and is not overwritten. "
     "Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.HEADERS_NOT_FOUND: "There is no Secret of the name in spec.webhook.headersSecretRef in the namespace "
+    "{namespace}. Create it, or name another one.",
     Reason.REMEDIATION_ALLOWED: "Recovery steps may be taken.",
     Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, so it is not taken. Restart the "
     "Evolution API server, which loses neither; if nothing else is left, log the instance out yourself.",

@@ -35,6 +35,9 @@ class Observed:
     rows_at: datetime | None = None
     version: str | None = None
     client_name: str | None = None
+    memory_spacing: float = 0.0
+    rows_spacing: float = 0.0
+    """Seconds that the last reads of memory and database took, with the pause that must follow them."""
     unknown: evidence.Ignorance | None = None
     """Why the last read proved nothing; None when it did."""
     ever_read: bool = False
@@ -134,8 +137,9 @@ class Server:
         seen, health = self.observed, self.health
         if seen.memory_at is None or seen.rows_at is None or not self.identity_confirmed:
             return False
-        memory_limit = timedelta(seconds=health.check_period_seconds * STALE_PERIODS)
-        rows_limit = timedelta(seconds=max(health.database_period_seconds, health.check_period_seconds) * STALE_PERIODS)
+        memory_limit = timedelta(seconds=max(health.check_period_seconds * STALE_PERIODS, 2 * seen.memory_spacing))
+        rows_period = max(health.database_period_seconds, health.check_period_seconds)
+        rows_limit = timedelta(seconds=max(rows_period * STALE_PERIODS, 2 * seen.rows_spacing))
         return now - seen.memory_at <= memory_limit and now - seen.rows_at <= rows_limit
 
     def just_begun(self, now: datetime) -> bool:

@@ -8,10 +8,12 @@ from whatsapp_operator.engine import finalizers, ports
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.observer import Observer
-from whatsapp_operator.engine.server import STALE_PERIODS, Server
+from whatsapp_operator.engine.server import STALE_PERIODS, Observed, Server
 from whatsapp_operator.engine.server_presentation import present_server, states
 from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
@@ -123,10 +125,19 @@ class Servers:
 
     async def _use(self, one: Server, endpoint: ports.Endpoint) -> None:
         before = one.client
+        if one.endpoint is not None and one.endpoint.url != endpoint.url:
+            self._forget_what_was_seen(one)
         one.client, one.endpoint = self._context.make_client(endpoint), endpoint
         if before is not None:
             await before.close()
         self._context.hurry(one)
+
+    @staticmethod
+    def _forget_what_was_seen(one: Server) -> None:
+        """Another server: what was seen of the one before is no evidence of this one."""
+        one.observed, one.warm_up = Observed(), WarmUp()
+        for subject in one.subjects.values():
+            subject.record, subject.steady = records.after_step(subject.record), False
 
     def _watch(self, one: Server) -> None:
         if one.key not in self._tasks:
@@ -148,6 +159,7 @@ class Servers:
             await one.client.close()
         one.client = one.endpoint = None
         self._secrets_due.pop(one.key, None)
+        self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
 
     def _tell_instances(self, one: Server) -> None:

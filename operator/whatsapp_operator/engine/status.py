@@ -12,6 +12,8 @@ from typing import Any
 
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.presentation import present
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.resources import instance, parsing, server
@@ -79,6 +81,19 @@ class StatusWriter:
         if one.status_written_at is None:
             return 0
         return one.status_written_at + self._context.limits.status_period - self._context.clock.monotonic()
+
+
+async def write_ahead(writer: StatusWriter, draft: Draft) -> None:
+    """Write down what is about to be done, unless the resource is no longer the one that it was concluded from.
+
+    Raises:
+        ports.Conflict: it changed since this look began: a pause, a deletion or another operator may be in it.
+        ports.KubernetesError: it was not written.
+    """
+    if draft.subject.instance is not draft.instance:
+        raise ports.Conflict
+    await writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
+    draft.instance = draft.subject.instance or draft.instance
 
 
 def _of_others(status: Mapping[str, Any]) -> Sequence[Any]:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from whatsapp_operator.engine import existence, requests, tokens
+from whatsapp_operator.engine import configuration, existence, requests, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
-from whatsapp_operator.engine.presentation import present
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
@@ -82,9 +81,12 @@ class Steps:
         if step is None or not await self._is_still_so(server, draft):
             return
         try:
-            work = await self._existence.work(server, draft, creates=step in _CREATING)
+            work = await self._existence.work(server, draft, creates=step in _CREATING, spare_open=True)
         except tokens.TokenMissing:
             draft.synced = Reason.SECRET_NOT_OURS
+            return
+        except configuration.HeadersMissing:
+            draft.synced = Reason.HEADERS_NOT_FOUND
             return
         await self._announce(server, draft, step, asked=requests.asked(draft, names.Request.RESTART))
         done = await strategies.STRATEGIES[step](work)
@@ -99,7 +101,7 @@ class Steps:
         draft.plan = planner.NOTHING
         if step is Step.RESTART:
             requests.handled(draft, names.Request.RESTART)
-        await self._writer.write_instance(draft.subject, present(draft.view(), now=draft.now), at_once=True)
+        await write_ahead(self._writer, draft)
         draft.subject.took, draft.subject.replaced_id = True, draft.instance_id
         self._announcer.audit_intent(server, draft, step, reason=reason)
         self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {reason}.")
@@ -132,5 +134,6 @@ class Steps:
             # Its webhook is off, whether or not the rest was done.
             draft.configured_generation = None
         if done is strategies.Done.PENDING:
-            one.deletion = Deletion(since=draft.now, sent=1)
+            next_at = self._context.clock.monotonic() + self._context.spans.delete_retry
+            one.deletion = Deletion(since=draft.now, sent=1, next_at=next_at, instance_id=draft.instance_id)
         self._context.hurry(server)

@@ -31,6 +31,8 @@ class Deletion:
     sent: int = 0
     next_at: float = 0.0
     """Monotonic seconds before which DELETE is not sent again."""
+    instance_id: str | None = None
+    """The incarnation that is to go."""
 
 
 @dataclass(slots=True)
@@ -82,6 +84,8 @@ class Subject:
     restored: bool = False
     create_asked_at: datetime | None = None
     """When `create` was last sent."""
+    create_refusals: int = 0
+    """Refused creates in a row."""
     create_unanswered: bool = False
     """The answer to it proved nothing."""
     stepped_at: float = float("-inf")

@@ -118,7 +118,7 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
         case evidence.InMemory(state=state):
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
-            seen = replace(record, memory=_next_memory(record, None, at=at), absence=None)
+            seen = replace(record, memory=_next_memory(record, None, at=at), absence=None, sample=None)
             return _counted(seen, at=at)
         case _:
             return record
@@ -248,7 +248,7 @@ def saw_absence(record: Record, *, at: datetime) -> Record:
 
 def lost_from_memory(record: Record) -> Record:
     """A complete read of memory lacks it, and so does the list: what memory showed before no longer holds."""
-    return replace(record, memory=None)
+    return replace(record, memory=None, sample=None)
 
 
 def saw_sample(record: Record, sample: Sample) -> Record:

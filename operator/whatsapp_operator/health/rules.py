@@ -23,7 +23,7 @@ ENTRY_POINTS = "whatsapp_operator.health_rules"
 
 _OPEN, _CONNECTING, _CLOSE = ConnectionState.OPEN, ConnectionState.CONNECTING, ConnectionState.CLOSE
 
-_ABSENT_TIMES = 3
+ABSENT_TIMES = 3
 _DATABASE_READS = 2
 _REPLACED_OPENINGS = 3
 _FLAPPING_CHANGES = 3
@@ -46,7 +46,7 @@ def our_own_delete_is_pending(seen: Seen) -> Verdict | None:
 def is_absent(seen: Seen) -> Verdict | None:
     """Absence is confirmed: found by neither witness, three times over at least half a minute."""
     absence = seen.record.absence
-    if absence is None or absence.times < _ABSENT_TIMES:
+    if absence is None or absence.times < ABSENT_TIMES:
         return None
     if absence.seen_at - absence.since < seconds(seen.spans.absence):
         return None

@@ -84,6 +84,8 @@ class Work:
     connect_after_create: bool = False
     flapping: bool = False
     """Close and connecting take turns: a few reads of close prove nothing."""
+    spare_open: bool = False
+    """The instance was not paired when it was assessed: if it is open now, somebody has paired it since."""
     broken_record: bool = False
     """The instance is confirmed a ghost or without a row: its webhook cannot be read or set."""
 
@@ -162,6 +164,8 @@ async def _end_socket(work: Work) -> Done:
             return Done.UNCERTAIN
         if not isinstance(memory, evidence.InMemory):
             return Done.DONE
+        if work.spare_open and memory.state is ConnectionState.OPEN:
+            return Done.REFUSED
         closed = closed + 1 if memory.state is ConnectionState.CLOSE else 0
         if closed >= _STABLE_READS and not work.flapping:
             return Done.DONE

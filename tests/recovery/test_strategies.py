@@ -361,3 +361,20 @@ async def test_nothing_is_deleted_or_created_where_it_is_not_said_what_to_create
 
     assert await carried_out(step, server, wanted=None) is Done.REFUSED
     assert server.calls == []
+
+
+async def test_recreate_spares_an_instance_that_was_paired_after_it_was_assessed() -> None:
+    server = Scripted(memory=(OPEN,), rows=(PRESENT,), webhook=(None,))
+
+    done = await carried_out(Step.RECREATE, server, spare_open=True)
+
+    assert done is Done.REFUSED
+    assert server.changes == []
+
+
+async def test_deletion_that_a_user_asked_for_logs_an_open_instance_out() -> None:
+    server = Scripted(memory=(OPEN,), webhook=(None,))
+
+    assert await carried_out(Step.DELETE, server, spare_open=False) is Done.DONE
+
+    assert server.changes == ["logout", "delete"]

@@ -1,0 +1,74 @@
+"""A step is announced only on the resource that it was concluded from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support import simulated, surroundings
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.status import StatusWriter, write_ahead
+from whatsapp_operator.engine.subject import Subject
+
+
+class Recording:
+    """A Kubernetes API that takes every status, and notes at which version."""
+
+    def __init__(self) -> None:
+        self.versions: list[str] = []
+
+    async def write_status(self, *_: object, **write: Any) -> ports.Body:
+        self.versions.append(write["resource_version"])
+        return body(version="8", status=write["after"])
+
+
+class Silent:
+    """Telemetry that nobody listens to."""
+
+    def status_written(self, kind: str, result: str, /) -> None:
+        """Nothing."""
+
+
+def body(*, version: str, status: object = None, **spec: object) -> dict[str, Any]:
+    metadata = {"name": "shop", "namespace": "messaging", "uid": "u", "resourceVersion": version, "generation": 1}
+    return {"metadata": metadata, "spec": {"serverRef": {"name": "main"}} | spec, "status": status or {}}
+
+
+def begun() -> tuple[drafts.Draft, StatusWriter, Recording]:
+    time, kubernetes = simulated.Time(), Recording()
+    one = Subject(key=ports.Key("messaging", "shop"), body={})
+    one.update(body(version="7"))
+    assert one.instance is not None
+    draft = drafts.begin(one, one.instance, None, now=time.now())
+    context = surroundings.context(time, kubernetes=kubernetes, telemetry=Silent())
+    return draft, StatusWriter(context), kubernetes
+
+
+async def test_intent_names_the_version_that_it_was_concluded_from() -> None:
+    draft, writer, kubernetes = begun()
+
+    await write_ahead(writer, draft)
+
+    assert kubernetes.versions == ["7"]
+
+
+async def test_pause_that_came_meanwhile_keeps_the_intent_from_being_written() -> None:
+    draft, writer, kubernetes = begun()
+    draft.subject.update(body(version="9", pause={"reason": "moving the server"}))
+
+    with pytest.raises(ports.Conflict):
+        await write_ahead(writer, draft)
+
+    assert kubernetes.versions == []
+
+
+async def test_own_write_is_no_reason_to_stop() -> None:
+    draft, writer, kubernetes = begun()
+
+    await write_ahead(writer, draft)
+    draft.adopted = False
+    await write_ahead(writer, draft)
+
+    assert kubernetes.versions == ["7", "8"]

@@ -98,7 +98,8 @@ class Observer:
         if self._server.observed is not seen:
             # The resource names another server since: what was read is none of its.
             return
-        seen.memory_spacing = self._context.clock.monotonic() - now
+        if states is not None:
+            seen.memory_spacing = self._context.clock.monotonic() - now
         await self._fold(states, rows_read)
 
     async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
@@ -114,7 +115,8 @@ class Observer:
             raise
         took = self._context.clock.monotonic() - began
         self._rows_not_before = began + took + took * _DATABASE_SHARE
-        self._server.observed.rows_spacing = took + took * _DATABASE_SHARE
+        if isinstance(answer, evidence.DatabaseList):
+            self._server.observed.rows_spacing = took + took * _DATABASE_SHARE
         self._context.telemetry.check_took("database", took)
         self._answer(waiting, answer)
         return answer

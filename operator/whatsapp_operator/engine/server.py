@@ -19,7 +19,7 @@ from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerStatus
 
-STALE_PERIODS = 3
+_STALE_PERIODS = 3
 _VANISHED_AT_LEAST = 3
 
 
@@ -27,8 +27,6 @@ _VANISHED_AT_LEAST = 3
 class Observed:
     """What the last reads of the server proved. Times are wall times."""
 
-    memory: evidence.MemoryList | None = None
-    """None also where the server has no `/metrics`."""
     has_metrics: bool | None = None
     memory_at: datetime | None = None
     rows: Mapping[str, evidence.Row] | None = None
@@ -37,7 +35,7 @@ class Observed:
     client_name: str | None = None
     memory_spacing: float = 0.0
     rows_spacing: float = 0.0
-    """Seconds that the last reads of memory and database took, with the pause that must follow them."""
+    """Seconds that the last answered reads took, with the pause that must follow; an outage stretches nothing."""
     unknown: evidence.Ignorance | None = None
     """Why the last read proved nothing; None when it did."""
     ever_read: bool = False
@@ -137,10 +135,15 @@ class Server:
         seen, health = self.observed, self.health
         if seen.memory_at is None or seen.rows_at is None or not self.identity_confirmed:
             return False
-        memory_limit = timedelta(seconds=max(health.check_period_seconds * STALE_PERIODS, 2 * seen.memory_spacing))
         rows_period = max(health.database_period_seconds, health.check_period_seconds)
-        rows_limit = timedelta(seconds=max(rows_period * STALE_PERIODS, 2 * seen.rows_spacing))
-        return now - seen.memory_at <= memory_limit and now - seen.rows_at <= rows_limit
+        rows_limit = timedelta(seconds=max(rows_period * _STALE_PERIODS, 2 * seen.rows_spacing))
+        return now - seen.memory_at <= self.memory_limit and now - seen.rows_at <= rows_limit
+
+    @property
+    def memory_limit(self) -> timedelta:
+        """How old a read of memory may be: three periods, or two reads of a server that needs longer for each."""
+        periods = self.health.check_period_seconds * _STALE_PERIODS
+        return timedelta(seconds=max(periods, 2 * self.observed.memory_spacing))
 
     def just_begun(self, now: datetime) -> bool:
         """Whether this process has looked for so short a time that not having read yet says nothing."""
@@ -153,8 +156,7 @@ class Server:
             return False
         if seen.unknown is evidence.Ignorance.KEY_REJECTED:
             return False
-        limit = timedelta(seconds=self.health.check_period_seconds * STALE_PERIODS)
-        return seen.began_at is None or now - seen.began_at <= limit
+        return seen.began_at is None or now - seen.began_at <= self.memory_limit
 
     @property
     def warm(self) -> bool:

@@ -8,7 +8,7 @@ from whatsapp_operator.engine import finalizers, ports
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.observer import Observer
-from whatsapp_operator.engine.server import STALE_PERIODS, Observed, Server
+from whatsapp_operator.engine.server import Observed, Server
 from whatsapp_operator.engine.server_presentation import present_server, states
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.warmup import WarmUp
@@ -186,8 +186,7 @@ class Servers:
         read_at = one.observed.memory_at or one.observed.began_at
         if read_at is None:
             return None
-        limit = one.health.check_period_seconds * STALE_PERIODS
-        return max(limit - (self._context.clock.now() - read_at).total_seconds(), 0) + 1.0
+        return max((read_at + one.memory_limit - self._context.clock.now()).total_seconds(), 0) + 1.0
 
     def _until_secrets(self, one: Server) -> float | None:
         due = self._secrets_due.get(one.key)

@@ -1,0 +1,54 @@
+"""How old what was read of a server may be before nothing is known."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from support import simulated, surroundings
+from whatsapp_operator.engine import observer, ports
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.evolution import evidence
+
+
+class Telemetry:
+    """Nobody listens."""
+
+    def check_took(self, witness: str, seconds: float, /) -> None:
+        """Nothing."""
+
+
+class Slow:
+    """A server whose every read takes some seconds, and is answered or not."""
+
+    def __init__(self, time: simulated.Time, *, seconds: float, answers: bool) -> None:
+        self._time, self._seconds, self._answers = time, seconds, answers
+
+    async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
+        self._time.advance(self._seconds)
+        answered = evidence.MemoryList(states={}, version="2.3.7", client_name="evolution")
+        return answered if self._answers else evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+    async def list_database(self) -> evidence.DatabaseList | evidence.Unknown:
+        self._time.advance(self._seconds)
+        answered = evidence.DatabaseList(rows={})
+        return answered if self._answers else evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+
+async def looked_at(*, seconds: float, answers: bool) -> Server:
+    time = simulated.Time()
+    client = cast("Any", Slow(time, seconds=seconds, answers=answers))
+    server = Server(key=ports.Key("messaging", "main"), body={}, client=client)
+    await observer.Observer(surroundings.context(time, telemetry=Telemetry()), server).tick()
+    return server
+
+
+async def test_reads_that_time_out_let_nothing_be_believed_for_longer() -> None:
+    server = await looked_at(seconds=100, answers=False)
+
+    assert server.memory_limit.total_seconds() == 3 * server.health.check_period_seconds
+
+
+async def test_server_that_answers_slowly_is_not_unknown_between_its_answers() -> None:
+    server = await looked_at(seconds=20, answers=True)
+
+    assert server.memory_limit.total_seconds() >= 2 * 40

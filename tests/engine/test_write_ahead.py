@@ -41,7 +41,7 @@ def begun() -> tuple[drafts.Draft, StatusWriter, Recording]:
     one = Subject(key=ports.Key("messaging", "shop"), body={})
     one.update(body(version="7"))
     assert one.instance is not None
-    draft = drafts.begin(one, one.instance, None, now=time.now())
+    draft = drafts.begin(one, one.instance, None, pause=None, now=time.now())
     context = surroundings.context(time, kubernetes=kubernetes, telemetry=Silent())
     return draft, StatusWriter(context), kubernetes
 

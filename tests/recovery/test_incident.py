@@ -22,7 +22,9 @@ def an_incident() -> RecoveryStatus:
 
 
 def with_step(step: Step, *, recovery: RecoveryStatus | None = None) -> RecoveryStatus:
-    return incident.announced(recovery or an_incident(), step, reason=Reason.CONNECTING, now=START)
+    return incident.announced(
+        recovery or an_incident(), step, step_class=StepClass.SOFT, reason=Reason.CONNECTING, now=START
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,9 @@ def test_history_keeps_the_last_ten() -> None:
     recovery = an_incident()
     for second in range(HISTORY_LENGTH + 5):
         now = START + timedelta(seconds=second)
-        recovery = incident.announced(recovery, Step.RESTART, reason=Reason.CONNECTING, now=now)
+        recovery = incident.announced(
+            recovery, Step.RESTART, step_class=StepClass.SOFT, reason=Reason.CONNECTING, now=now
+        )
         recovery = incident.concluded(recovery, StepResult.FAILED, now=now)
 
     assert len(recovery.history) == HISTORY_LENGTH
@@ -155,7 +159,7 @@ def test_incident_survives_being_written_down_at_every_point(step: Step) -> None
     moment = START + timedelta(milliseconds=678)
     recovery = incident.opened(RecoveryStatus(), incident="20261123-7f3a", now=moment)
     for _ in range(3):
-        recovery = incident.announced(recovery, step, reason=Reason.CONNECTING, now=moment)
+        recovery = incident.announced(recovery, step, step_class=StepClass.SOFT, reason=Reason.CONNECTING, now=moment)
         assert world.stored(recovery) == recovery
         recovery = incident.concluded(recovery, StepResult.INTERRUPTED, now=moment)
         assert world.stored(recovery) == recovery

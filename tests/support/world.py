@@ -23,13 +23,14 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Neighbours, Seen
 from whatsapp_operator.health.spans import Spans
+from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, planner, verification
 from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.overrides import RecoveryMode
 from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus, WhatsAppInstanceStatus
-from whatsapp_operator.resources.steps import Step
+from whatsapp_operator.resources.steps import Step, StepClass
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PERIOD = 10.0
@@ -87,6 +88,9 @@ class World:
     acted_on: bool = True
     deleting: bool = False
     restart_requested: bool = False
+    guard: guards.Guard = field(default_factory=guards.Guard)
+    vouched: bool = False
+    approved: bool = False
     exists: bool = True
     states: Sequence[ConnectionState | None] = (ConnectionState.CLOSE,)
     row: Row | None = None
@@ -181,6 +185,8 @@ class World:
         self.assess()
         self._judge()
         self._note()
+        if self.plan.cornered:
+            self.recovery = incident.cornered(self.recovery, now=self.now)
         if self.plan.due(self.now) and self.recovery.in_flight is None:
             self._take(self.plan)
         return self
@@ -261,7 +267,8 @@ class World:
         self.rested_on.append(self.record.observations)
         reason = self.believed.verdict.reason
         opened = incident.opened(self.recovery, incident="20261123-7f3a", now=self.now)
-        self.recovery = incident.announced(opened, planned.step, reason=reason, now=self.now)
+        cost = planned.step_class or StepClass.SOFT
+        self.recovery = incident.announced(opened, planned.step, step_class=cost, reason=reason, now=self.now)
         self.recovery = stored(self.recovery)
         self.record = records.after_step(self.record)
         if planned.step in self._effects:
@@ -310,6 +317,9 @@ class World:
             paused=self.paused,
             pairing_wanted=self.pairing_wanted,
             restart_requested=self.restart_requested,
+            guard=self.guard,
+            vouched=self.vouched,
+            approved=self.approved,
         )
 
     @property

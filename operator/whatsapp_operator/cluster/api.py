@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from whatsapp_operator.cluster import events, patches, permissions, secrets, transport
+from whatsapp_operator.cluster import events, patches, permissions, secrets, transport, workloads
 from whatsapp_operator.engine import ports
 from whatsapp_operator.resources import names
 
@@ -108,6 +108,31 @@ class KubernetesApi:
             await self._calls.call(transport.Call("delete", "secrets", _secret_path(key)))
         except ports.NotFound:
             return
+
+    async def read_workload(self, kind: str, key: ports.Key) -> ports.Workload:
+        """A Deployment or StatefulSet by name."""
+        call = transport.Call("get", workloads.plural(kind), workloads.path(kind, key))
+        return workloads.read(kind, await self._calls.call(call))
+
+    async def restart_workload(self, kind: str, key: ports.Key, *, at: str, resource_version: str) -> None:
+        """Restart it as `kubectl rollout restart` does; `Conflict` when it is no longer at `resource_version`."""
+        body = workloads.restart(at=at, resource_version=resource_version)
+        await self._calls.call(
+            transport.Call(
+                "patch",
+                workloads.plural(kind),
+                workloads.path(kind, key),
+                body=body,
+                content_type=transport.MERGE_PATCH,
+            )
+        )
+
+    async def read_config(self, key: ports.Key) -> Mapping[str, str]:
+        """The data of a ConfigMap by name."""
+        path = transport.path("api", "v1", "namespaces", key.namespace, "configmaps", key.name)
+        body = await self._calls.call(transport.Call("get", "configmaps", path))
+        data = body.get("data")
+        return {str(name): str(value) for name, value in data.items()} if isinstance(data, Mapping) else {}
 
     async def emit(self, event: ports.Event) -> None:
         """Record an Event on a resource; a failure is logged, and raises nothing."""

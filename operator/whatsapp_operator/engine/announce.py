@@ -11,7 +11,7 @@ from whatsapp_operator.resources import instance
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import Step
+from whatsapp_operator.resources.steps import Step, StepClass
 
 _NORMAL = frozenset(
     {
@@ -28,6 +28,10 @@ _NORMAL = frozenset(
         Reason.WARMED_UP,
         Reason.NOT_STARTED,
         Reason.QR_EXPIRED,
+        Reason.APPROVED,
+        Reason.STORM_OVER,
+        Reason.SERVER_RESTARTED,
+        Reason.SERVER_RESTARTING,
     }
 )
 
@@ -58,13 +62,37 @@ class Announcer:
         )
         self._context.tasks.spawn("emit-event", self._context.kubernetes.emit(event))
 
-    def audit_intent(self, one: Server, draft: Draft, step: Step, *, reason: Reason) -> None:
+    def audit_intent(
+        self, one: Server, draft: Draft, step: Step, *, reason: Reason, step_class: StepClass | None = None
+    ) -> None:
         """The record that goes before a step."""
-        self._audit(ports.Phase.INTENT, one.key, draft, step, reason=reason)
+        self._audit(ports.Phase.INTENT, one.key, draft, step, reason=reason, step_class=step_class)
 
-    def audit_result(self, one: Server, draft: Draft, step: Step, *, reason: Reason, result: str) -> None:
+    def audit_result(
+        self, one: Server, draft: Draft, step: Step, *, reason: Reason, result: str, step_class: StepClass | None = None
+    ) -> None:
         """The record of what became of a step."""
-        self._audit(ports.Phase.RESULT, one.key, draft, step, reason=reason, result=result)
+        self._audit(ports.Phase.RESULT, one.key, draft, step, reason=reason, result=result, step_class=step_class)
+
+    def audit_server(
+        self, one: Server, phase: ports.Phase, *, reason: Reason, result: str | None = None, at: str | None = None
+    ) -> None:
+        """A record of a restart of the server; `at` is its identity, as the workload's annotation has it."""
+        self._context.telemetry.audit(
+            ports.Audit(
+                phase=phase,
+                key=one.key,
+                uid=one.metadata.uid,
+                server=one.key,
+                instance="",
+                step=str(Step.RESTART_SERVER),
+                step_class=str(StepClass.SERVER_RESTART),
+                reason=str(reason),
+                evidence=f"{len(one.wishes)} waiting",
+                incident=at,
+                result=result,
+            )
+        )
 
     def audit_refused(self, one: Server, draft: Draft, step: Step, *, against: tuple[Reason, ...]) -> None:
         """The record of a step that is called for and not taken."""
@@ -84,7 +112,9 @@ class Announcer:
         reason: Reason,
         result: str | None = None,
         blocked_by: tuple[Reason, ...] = (),
+        step_class: StepClass | None = None,
     ) -> None:
+        cost = step_class or ladder.class_of(step, protected=draft.subject.record.protected)
         self._context.telemetry.audit(
             ports.Audit(
                 phase=phase,
@@ -93,7 +123,7 @@ class Announcer:
                 server=server,
                 instance=draft.instance.remote_name,
                 step=str(step),
-                step_class=str(ladder.CLASSES[step]),
+                step_class=str(cost),
                 reason=str(reason),
                 evidence=witnesses(draft),
                 incident=draft.recovery.incident,

@@ -116,12 +116,12 @@ class Catalogue:
         if acting is before:
             return
         if before is not None:
-            one.note_symptom(before, None)
+            one.leave(before)
             self._context.look_at(before)
         if acting is None:
             one.subjects.pop(name, None)
         else:
-            acting.symptom = None  # whatever server counted it before, this one did not
+            acting.symptom = acting.standing = None  # whatever server counted it before, this one did not
             one.subjects[name] = acting
             self._context.look_at(acting)
 

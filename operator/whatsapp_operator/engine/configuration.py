@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import keepsake, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.resources.instance import InstanceSettings
 from whatsapp_operator.resources.reasons import Reason
 
 
@@ -21,13 +20,20 @@ class HeadersMissing(Exception):  # noqa: N818 - a fact about a Secret, which th
     """The Secret that the webhook's headers are in does not exist."""
 
 
-def wanted_settings(settings: InstanceSettings | None) -> dict[str, object]:
-    """Settings in the server's words; none where the spec says nothing."""
-    return settings.model_dump(by_alias=True) if settings is not None else {}
+async def wanted_settings(context: Context, draft: Draft) -> dict[str, object]:
+    """Settings in the server's words: the spec's, else those that a step took; none where neither says anything.
+
+    Raises:
+        ports.KubernetesError: what was kept could not be read.
+    """
+    settings = draft.instance.spec.settings
+    if settings is not None:
+        return settings.model_dump(by_alias=True)
+    return dict((await keepsake.recall(context, draft)).settings or {})
 
 
 async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | None:
-    """The spec's webhook, with the headers of its Secret.
+    """The spec's webhook, with the headers of its Secret; else the one that a step took.
 
     Raises:
         HeadersMissing: there is no such Secret.
@@ -35,7 +41,7 @@ async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | N
     """
     webhook = draft.instance.spec.webhook
     if webhook is None:
-        return None
+        return (await keepsake.recall(context, draft)).webhook
     headers: Mapping[str, str] = {}
     if webhook.headers_secret_ref is not None:
         key = ports.Key(draft.subject.key.namespace, webhook.headers_secret_ref.name)
@@ -65,6 +71,7 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
     webhook = await _webhook(context, server, draft) if not _configured(draft) else Reason.SYNCED
     if settings is Reason.SYNCED and webhook is Reason.SYNCED:
         draft.configured_generation = draft.instance.metadata.generation
+        await keepsake.drop(context, draft)
     return settings if settings is not Reason.SYNCED else webhook
 
 
@@ -73,7 +80,7 @@ def _configured(draft: Draft) -> bool:
 
 
 async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
-    wanted, row = wanted_settings(draft.instance.spec.settings), draft.subject.record.row
+    wanted, row = await wanted_settings(context, draft), draft.subject.record.row
     if not wanted:
         return Reason.SYNCED
     if row is None or server.client is None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import claims, ports
 from whatsapp_operator.engine import queue as queues
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.resources import instance, server
+from whatsapp_operator.resources.pause import Pause
 
 
 class Item(NamedTuple):
@@ -44,6 +45,12 @@ class Limits:
     samples_per_server: int = 2
     """Samples of stability taken at once on one server."""
     shutdown: float = 20
+    pause_period: float = 5
+    """Between readings of the pause of everything."""
+    approval: float = 3600
+    """How long an approval holds."""
+    server_restart: float = 600
+    """A restart of a server has failed when it cannot be read again after this long."""
 
 
 @dataclass(slots=True)
@@ -66,6 +73,10 @@ class Context:
     gone: dict[ports.Key, Server] = field(default_factory=dict)
     """Servers whose resource is gone, until they are let go."""
     observers: dict[ports.Key, Watching] = field(default_factory=dict)
+    claims: ports.Claims = field(default_factory=claims.Alone)
+    """Which servers this process may act on."""
+    pause: Pause | None = None
+    """The pause of everything, while there is one."""
     may_step: bool = False
     """The store is synced; until then nothing is created, healed or deleted."""
 

@@ -12,8 +12,9 @@ from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.subject import Deletion
+from whatsapp_operator.engine.subject import Deletion, Subject
 from whatsapp_operator.evolution import evidence
+from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources import instance, names
@@ -160,8 +161,8 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     deletion = one.deletion
     if deletion is None or server.client is None or not server.warm:
         return
-    if one.record.protected or draft.instance_id not in (None, deletion.instance_id):
-        # It outlived its DELETE, and is paired, holds data, or is another incarnation since.
+    if _is_to_be_spared(one, deletion) or draft.instance_id not in (None, deletion.instance_id):
+        # It outlived its DELETE, and is open, holds what it did not hold before, or is another incarnation since.
         one.deletion = None
         return
     if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
@@ -173,6 +174,11 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
         deletion.sent += 1
         await strategies.delete(work)
+
+
+def _is_to_be_spared(one: Subject, deletion: Deletion) -> bool:
+    is_open = one.record.memory is not None and one.record.memory.state is ConnectionState.OPEN
+    return is_open or (deletion.spares_protected and one.record.protected)
 
 
 def _retry_delay(context: Context, deletion: Deletion) -> float:

@@ -12,6 +12,7 @@ from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
 from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
+from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
 
@@ -33,6 +34,10 @@ class Draft:
     configured_generation: int | None
     window_opened_at: datetime | None
     pairing: PairingStatus | None
+    keepsake: str | None = None
+    """The Secret with what a step took, while it is not put back."""
+    pause: Pause | None = None
+    """The pause that is in force: of everything, of the server, or of the instance."""
     synced: Reason = Reason.SYNCED
     verdict: Verdict = UNOBSERVED
     since: datetime | None = None
@@ -42,9 +47,8 @@ class Draft:
 
     @property
     def paused(self) -> bool:
-        """Whether the instance is paused now."""
-        pause = self.instance.spec.pause
-        return pause is not None and (pause.until is None or pause.until > self.now)
+        """Whether nothing may be changed now."""
+        return self.pause is not None
 
     @property
     def pairing_wanted(self) -> bool:
@@ -76,28 +80,29 @@ class Draft:
             recovery=self.recovery,
             exhausted=self.exhausted,
             synced=self.synced,
-            paused=self.paused,
+            pause=self.pause,
             code_offered=self.code_offered,
             pairing=self.pairing,
             window_opened_at=self.window_opened_at,
             instance_id=self.instance_id,
             adopted=self.adopted,
+            keepsake=self.keepsake,
             configured_generation=self.configured_generation,
             handled=None if self.handled == LastHandled() else self.handled,
         )
 
 
-def begin(subject: Subject, instance: WhatsAppInstance, server: Server | None, *, now: datetime) -> Draft:
-    """Begin from the status as it was last written."""
+def begin(
+    subject: Subject, instance: WhatsAppInstance, server: Server | None, *, pause: Pause | None, now: datetime
+) -> Draft:
+    """Begin from the status as it was last written; `pause` is the one of everything."""
     status = instance.status
-    known = server is not None and server.resource is not None
+    resource = server.resource if server is not None else None
     return Draft(
         subject=subject,
         instance=instance,
         now=now,
-        policy=policy.resolve(instance.spec, server.resource.spec)
-        if known and server and server.resource
-        else policy.Policy(),
+        policy=policy.resolve(instance.spec, resource.spec) if resource is not None else policy.Policy(),
         recovery=status.recovery or RecoveryStatus(),
         handled=status.last_handled or LastHandled(),
         instance_id=status.instance_id,
@@ -105,4 +110,10 @@ def begin(subject: Subject, instance: WhatsAppInstance, server: Server | None, *
         configured_generation=status.configured_generation,
         window_opened_at=status.pairing_window_opened_at,
         pairing=status.pairing,
+        keepsake=status.keepsake,
+        pause=_in_force(pause, server.paused if server is not None else None, instance.spec.pause, now=now),
     )
+
+
+def _in_force(*pauses: Pause | None, now: datetime) -> Pause | None:
+    return next((pause for pause in pauses if pause is not None and pause.holds(now)), None)

@@ -158,7 +158,7 @@ class Existence:
             token=token.value,
             number=spec.number,
             business_id=spec.business_id,
-            settings=configuration.wanted_settings(spec.settings),
+            settings=await configuration.wanted_settings(self._context, draft),
             webhook=await configuration.wanted_webhook(self._context, draft),
         )
 

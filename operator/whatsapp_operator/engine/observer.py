@@ -243,7 +243,8 @@ class Observer:
         if one.instance is None:
             return False
         is_new = one.instance.status.instance_id is None and one.create_asked_at is None
-        is_wanted = one.instance.spec.pause is None and one.instance.metadata.deletion_timestamp is None
+        paused = (self._context.pause, self._server.paused, one.instance.spec.pause) != (None, None, None)
+        is_wanted = not paused and one.instance.metadata.deletion_timestamp is None
         return not (is_new and is_wanted and self._server.warm and self._server.acted_on)
 
     @staticmethod

@@ -85,6 +85,23 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment or StatefulSet, as far as a restart of it is concerned."""
+
+    resource_version: str
+    replicas: int
+    one_at_a_time: bool
+    """The old pod is gone before the new one starts: `Recreate`, or a StatefulSet that is updated by its controller."""
+    paused: bool
+    restarted_at: str | None
+    """The annotation that `kubectl rollout restart` sets."""
+    rolled_out: bool
+    """All of its pods are of the present template, and available."""
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables of its containers that are given as plain values; what comes from elsewhere cannot be seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something noticed or done, as `kubectl describe` shows it. The message carries no secret."""
 
@@ -133,6 +150,19 @@ Body = Mapping[str, object]
 """A resource as the API server has it: parsed JSON, not yet ours."""
 
 
+class Claims(Protocol):
+    """Which servers this process may act on, and the ledger that goes with each claim."""
+
+    def holds(self, server: Key, /) -> bool:
+        """Whether this process may act on a server at this very moment."""
+
+    def ledger(self, server: Key, /) -> str | None:
+        """The ledger as it was when the claim was taken, or last saved; None when there was none."""
+
+    async def save_ledger(self, server: Key, text: str, /) -> None:
+        """Save it, unless the claim is another's by now; raises a `KubernetesError`."""
+
+
 class Kubernetes(Protocol):
     """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
 
@@ -162,6 +192,15 @@ class Kubernetes(Protocol):
 
     async def delete_secret(self, key: Key) -> None:
         """Delete a Secret by name; one that is gone already is no error."""
+
+    async def read_workload(self, kind: str, key: Key) -> Workload:
+        """A Deployment or StatefulSet by name."""
+
+    async def restart_workload(self, kind: str, key: Key, *, at: str, resource_version: str) -> None:
+        """Set the annotation that `kubectl rollout restart` sets, unless it is no longer at `resource_version`."""
+
+    async def read_config(self, key: Key) -> Mapping[str, str]:
+        """The data of a ConfigMap by name."""
 
     async def emit(self, event: Event) -> None:
         """Record an Event on a resource."""

@@ -17,6 +17,7 @@ from whatsapp_operator.recovery.planner import Plan
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType, merge
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import (
     ConnectionStatus,
@@ -46,7 +47,7 @@ _INCONSISTENT = frozenset(
         Reason.CREDENTIALS_LOST,
     }
 )
-_ONLY_TIMING = frozenset({Reason.RETRY_DELAY, Reason.AWAITING_OBSERVATION})
+ONLY_TIMING = frozenset({Reason.RETRY_DELAY, Reason.AWAITING_OBSERVATION})
 _UNDER_WAY = frozenset({Reason.AWAITING_SCAN, Reason.SETTLING, Reason.NOT_FOUND, Reason.TERMINATING, Reason.FLAPPING})
 
 
@@ -65,13 +66,14 @@ class View:
     exhausted: bool
     synced: Reason
     """Synced, or why not."""
-    paused: bool
+    pause: Pause | None
     code_offered: bool
     pairing: PairingStatus | None
     window_opened_at: datetime | None
     instance_id: str | None
     adopted: bool | None
     configured_generation: int | None
+    keepsake: str | None
     handled: LastHandled | None
 
     @property
@@ -93,6 +95,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         pairing_window_opened_at=view.window_opened_at,
         configured_generation=view.configured_generation,
         adopted=view.adopted,
+        keepsake=view.keepsake,
         recovery=_recovery(view),
         last_handled=view.handled,
         conditions=merge(view.instance.status.conditions, _conditions(view), now=now),
@@ -128,7 +131,7 @@ def _since(view: View) -> datetime | None:
 def _recovery(view: View) -> RecoveryStatus | None:
     plan = view.plan
     planned = PlannedStep(step=plan.step, at=plan.at) if plan.step is not None else None
-    blocked_by = tuple(reason for reason in plan.blocked_by if reason not in _ONLY_TIMING)
+    blocked_by = tuple(reason for reason in plan.blocked_by if reason not in ONLY_TIMING)
     recovery = view.recovery.replace(planned=planned, blocked_by=blocked_by)
     return None if recovery == RecoveryStatus() else recovery
 
@@ -218,7 +221,7 @@ def _functional(view: View) -> Condition:
 
 
 def _remediation(view: View) -> Condition:
-    against = [reason for reason in view.plan.blocked_by if reason not in _ONLY_TIMING]
+    against = [reason for reason in view.plan.blocked_by if reason not in ONLY_TIMING]
     if view.synced in NEEDS_THE_SPEC:
         return _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, view.synced)
     if not against:
@@ -227,7 +230,12 @@ def _remediation(view: View) -> Condition:
 
 
 def _paused(view: View) -> Condition | None:
-    return _plain(view, ConditionType.PAUSED, Reason.PAUSED) if view.paused else None
+    if view.pause is None:
+        return None
+    condition = _plain(view, ConditionType.PAUSED, Reason.PAUSED)
+    said = f" Reason: {view.pause.reason}" if view.pause.reason else ""
+    until = f" It ends at {view.pause.until:%Y-%m-%dT%H:%M:%SZ}." if view.pause.until is not None else ""
+    return condition.replace(message=f"{condition.message}{until}{said}")
 
 
 def _reconciling(view: View) -> Condition | None:
@@ -239,7 +247,7 @@ def _reconciling(view: View) -> Condition | None:
 
 
 def _goes_on(plan: Plan) -> bool:
-    return plan.step is not None and all(reason in _ONLY_TIMING for reason in plan.blocked_by)
+    return plan.step is not None and all(reason in ONLY_TIMING for reason in plan.blocked_by)
 
 
 def _stalled(view: View) -> Condition | None:

@@ -8,17 +8,19 @@ difference in what is observed brings the instance back.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from whatsapp_operator.engine import deletion, existence, finalizers, ports, requests
+from whatsapp_operator.engine import approvals, deletion, existence, finalizers, ports, requests, standing, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.configuration import synchronise
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft, begin
-from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, present, present_invalid
+from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, ONLY_TIMING, present, present_invalid
 from whatsapp_operator.engine.sampling import Sampler
-from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.server import Server, Wish
+from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.steps import Steps
 from whatsapp_operator.engine.subject import Subject, restore
@@ -26,12 +28,24 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Seen, Verdict, seconds
-from whatsapp_operator.recovery import incident, planner
+from whatsapp_operator.recovery import gates, incident, planner
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step
 
 _SOON = 1.0
+_FOR_A_HUMAN = frozenset(
+    {
+        Reason.PROTECTED_INSTANCE,
+        Reason.APPROVAL_REQUIRED,
+        Reason.NOT_VOUCHED_FOR,
+        Reason.NEEDS_SERVER_RESTART,
+        Reason.UNSAFE_ROLLOUT,
+        Reason.WORKLOAD_NOT_FOUND,
+        Reason.WORKLOAD_FORBIDDEN,
+    }
+)
 _TOLD = frozenset({HealthState.STUCK, HealthState.CORRUPTED, HealthState.NOT_FOUND, HealthState.DEGRADED})
 
 
@@ -58,7 +72,7 @@ class Reconciler:
         if one.instance is None:
             return await self._show_invalid(one, now=now)
         server = self._context.server_of(one)
-        draft = begin(one, one.instance, server, now=now)
+        draft = begin(one, one.instance, server, pause=self._context.pause, now=now)
         if one.instance.metadata.deletion_timestamp is not None:
             return await self._end(server, draft)
         wrong = self._cannot_be_used(server, draft)
@@ -68,6 +82,7 @@ class Reconciler:
 
     async def _refuse(self, draft: Draft, why: Reason) -> float | None:
         """Nothing is done for this resource; say why, and what would change that."""
+        self._stands_apart(draft)
         draft.synced, draft.verdict = why, Verdict(HealthState.UNKNOWN, why)
         if why in NEEDS_THE_SPEC and draft.instance.status.reason is not why:
             self._announcer.announce(draft, why)
@@ -78,7 +93,15 @@ class Reconciler:
         shown = present_invalid(one.status, one.metadata, one.problem or "", now=now)
         return await self._writer.write_instance(one, shown) or None
 
+    def _stands_apart(self, draft: Draft) -> None:
+        """It is in no step and no count of its server's, and needs no restart of it."""
+        server = self._context.server_of(draft.subject)
+        if server is not None and server.subjects.get(draft.instance.remote_name) is draft.subject:
+            server.leave(draft.subject)
+            server.note_standing(draft.subject, Standing.APART)
+
     async def _end(self, server: Server | None, draft: Draft) -> float | None:
+        self._stands_apart(draft)
         wait = await self._deletions.proceed(server, draft)
         if wait is None:
             return None
@@ -129,10 +152,13 @@ class Reconciler:
             self._notice(draft)
         self._steps.judge(server, draft)
         self._open_window(draft)
+        self._note_approval(draft)
         self._note_incident(draft)
         await deletion.resend(self._context, self._existence, server, draft)
         if draft.recovery.in_flight is None and one.deletion is None and draft.instance_id is not None:
             await self._plan(server, draft)
+        else:
+            server.wishes.pop(one.key, None)
 
     def _assess(self, server: Server, draft: Draft) -> None:
         one, seen = draft.subject, self._seen(server, draft)
@@ -140,6 +166,7 @@ class Reconciler:
         verdict = rules.assess(seen, rules=self._rules)
         one.opinion = opinions.consider(one.opinion, verdict, reads=one.record.reads, at=draft.now)
         draft.verdict, draft.since = one.opinion.verdict, one.opinion.since
+        server.note_standing(one, standing.of(one.record, draft.verdict))
 
     def _seen(self, server: Server, draft: Draft) -> Seen:
         return Seen(
@@ -190,19 +217,40 @@ class Reconciler:
             new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
             draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)
 
+    def _note_approval(self, draft: Draft) -> None:
+        news = approvals.take_up(draft, life_seconds=self._context.limits.approval)
+        if news is not None:
+            self._announcer.announce(draft, news)
+
     async def _plan(self, server: Server, draft: Draft) -> None:
         opinion = draft.subject.opinion
         if opinion is None:
             return
         situation = self._situation(server, draft, opinion)
         planned = planner.plan(situation)
+        if planned.cornered:
+            draft.recovery = incident.cornered(draft.recovery, now=draft.now)
+        approvals.offer(draft, planned)
         draft.plan, draft.exhausted = planned, planner.exhausted(situation, planned)
         self._tell_refusal(server, draft, planned)
-        if planned.due(draft.now):
+        self._wish(server, draft, planned)
+        if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
             await self._steps.take(server, draft, planned)
 
-    def _situation(self, server: Server, draft: Draft, opinion: opinions.Opinion) -> planner.Situation:
-        return planner.Situation(
+    def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+        """A restart of the server is done once for all who wait for it, and not by any of them."""
+        key = draft.subject.key
+        if planned.step is not Step.RESTART_SERVER or not planned.waits_for_its_server(draft.now):
+            server.wishes.pop(key, None)
+            return
+        if key not in server.wishes:
+            since = draft.recovery.deaf_since or draft.recovery.started_at or draft.now
+            deaf = draft.recovery.deaf_since is not None
+            server.wishes[key] = Wish(since=since, reason=Reason.DEAF if deaf else draft.verdict.reason)
+            self._context.look_at_server(server)
+
+    def _situation(self, server: Server, draft: Draft, opinion: opinions.Opinion) -> gates.Situation:
+        situation = gates.Situation(
             now=draft.now,
             opinion=opinion,
             record=draft.subject.record,
@@ -214,14 +262,22 @@ class Reconciler:
             paused=draft.paused,
             pairing_wanted=draft.pairing_wanted,
             restart_requested=requests.asked(draft, names.Request.RESTART),
+            guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
+            vouched=server.vouched(name=draft.instance.remote_name, now=draft.now),
         )
+        return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
 
     def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+        """Each refusal is told when it is new: in the audit trail and metrics, and those for a human in an Event."""
         before = draft.instance.status.recovery
-        told = before is not None and Reason.PROTECTED_INSTANCE in before.blocked_by
-        if planned.step is not None and Reason.PROTECTED_INSTANCE in planned.blocked_by and not told:
-            self._announcer.audit_refused(server, draft, planned.step, against=planned.blocked_by)
-            self._announcer.announce(draft, Reason.PROTECTED_INSTANCE, detail=f"{planned.step} is not taken.")
+        told = set(before.blocked_by) if before is not None else set()
+        against = [reason for reason in planned.blocked_by if reason not in ONLY_TIMING]
+        if planned.step is None or set(against) <= told:
+            return
+        self._announcer.audit_refused(server, draft, planned.step, against=tuple(against))
+        for reason in against:
+            if reason in _FOR_A_HUMAN and reason not in told:
+                self._announcer.announce(draft, reason, detail=f"{planned.step} is not taken.")
 
     async def _keep_up(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
@@ -292,9 +348,10 @@ class Reconciler:
             ends.append(recovery.healthy_since + seconds(policy.health.min_healthy_seconds))
         if recovery.in_flight is not None:
             ends.append(recovery.in_flight.since + seconds(policy.recovery.step_timeout_seconds))
-        pause = draft.instance.spec.pause
-        if draft.paused and pause is not None and pause.until is not None:
-            ends.append(pause.until)
+        if draft.pause is not None and draft.pause.until is not None:
+            ends.append(draft.pause.until)
+        if recovery.approval is not None and recovery.approval.expires is not None:
+            ends.append(recovery.approval.expires)
         if draft.pairing_wanted and draft.window_opened_at is not None and not draft.subject.record.paired:
             ends.append(draft.window_opened_at + seconds(window))
         later = [(end - draft.now).total_seconds() for end in ends]

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from whatsapp_operator.resources import names
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.names import Request
 from whatsapp_operator.resources.reasons import Reason
 
 _SCAN = "Scan the QR code: kubectl get secret {secret} -n {namespace} -o jsonpath='{{.data.qr\\.txt}}' | base64 -d"
 _WANT = "To get a QR code: kubectl annotate wai {name} -n {namespace} --overwrite {pairing}=$(date +%s)"
+_APPROVE = (
+    "To approve it now: kubectl annotate wai {name} -n {namespace} --overwrite {approve}=$(kubectl get wai {name} "
+    "-n {namespace} -o jsonpath='{{.status.recovery.approval.token}}')"
+)
 _LET_GO = (
     "let go of the instance, which leaves it on the server: kubectl patch wai {name} -n {namespace} --type merge -p "
     '\'{{"spec":{{"deletionPolicy":"Retain"}}}}\''
@@ -40,7 +45,7 @@ SENTENCES: Mapping[Reason, str] = {
     "of this one do. Make sure that only one Evolution API server uses this database, then restart that server.",
     Reason.FLAPPING: f"It tries to connect without success: WhatsApp may be out of the server's reach. {_WAITS}",
     Reason.CREDENTIALS: "Its stored credentials are unusable, while other instances of the server reach WhatsApp. It "
-    "must be paired again: delete this resource and create it anew when someone with the phone is at hand.",
+    "has to be logged out and paired again.",
     Reason.QR_EXPIRED: f"The QR codes were not scanned in time. {_WANT}",
     Reason.CLOSED_SOCKET: "The database says open, memory has said close for long: its close was lost.",
     Reason.NOT_STARTED: f"No phone was paired yet. {_WANT}",
@@ -75,14 +80,48 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.HEADERS_NOT_FOUND: "There is no Secret of the name in spec.webhook.headersSecretRef in the namespace "
     "{namespace}. Create it, or name another one.",
     Reason.REMEDIATION_ALLOWED: "Recovery steps may be taken.",
-    Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, so it is not taken. Restart the "
-    "Evolution API server, which loses neither; if nothing else is left, log the instance out yourself.",
+    Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, and recovery.sessionLoss is "
+    "Never. Restart the Evolution API server, which loses neither; if nothing else is left, set sessionLoss to "
+    "RequireApproval and approve the step.",
+    Reason.APPROVAL_REQUIRED: "The step would lose the pairing or data, and waits for someone to approve it. "
+    f"{_APPROVE}",
+    Reason.APPROVED: "The step is approved: once, in this incident, for this incarnation, until "
+    "status.recovery.approval.expires.",
+    Reason.APPROVAL_EXPIRED: "The approval was not used in time: the step could not be taken meanwhile. Approve it "
+    "anew.",
+    Reason.SESSION_LOSS_DELAY: "The step would lose the pairing or data, so it waits for "
+    f"recovery.sessionLossDelaySeconds from the beginning of the incident. {_APPROVE}",
+    Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, so WhatsApp or the "
+    "network may be away, and this heal when it is back. The step waits for such proof, or for "
+    f"recovery.lastResortDelaySeconds after the gentle ones have failed. {_APPROVE}",
+    Reason.NEEDS_SERVER_RESTART: "Only a restart of the Evolution API server heals it without a loss. Restart it, or "
+    "name its workload in spec.workloadRef of the EvolutionServer {server}, and it is done for you. Where the server "
+    f"takes a deletion at all, the instance is recreated after recovery.lastResortDelaySeconds. {_APPROVE}",
+    Reason.SERVER_RESTARTING: "The server is being restarted; steps wait for it.",
+    Reason.DEAF: "A logout left it deaf to incoming messages (Evolution API 2.3.6 and earlier) until the server "
+    "restarts.",
+    Reason.STORM: "So many paired instances of the server are bad at once that the cause is not theirs. Nothing is "
+    "done that would lose a pairing, and gentler steps go one at a time. See the EvolutionServer {server}.",
+    Reason.BUDGET_EXHAUSTED: "The server's budget for steps of this class is spent for now: see spec.budget and "
+    "status.recovery.budget of the EvolutionServer {server}.",
+    Reason.TOO_MANY_IN_FLIGHT: "Other steps are under way on the server: see spec.budget.maxInFlight of the "
+    "EvolutionServer {server}.",
+    Reason.MAINTENANCE_WINDOW: "A maintenance window of the EvolutionServer {server} keeps the step from beginning.",
+    Reason.FEW_INSTANCES: "Only a restart of the server heals it; that waits until more instances need it, or for "
+    "spec.workloadRef.maxWaitSeconds of the EvolutionServer {server}.",
+    Reason.UNSAFE_ROLLOUT: "The workload of the EvolutionServer {server} must not be restarted as it is: it needs one "
+    "replica, strategy Recreate (or a StatefulSet without OnDelete), and no paused rollout.",
+    Reason.WORKLOAD_NOT_FOUND: "There is no workload as spec.workloadRef of the EvolutionServer {server} names it. "
+    "Correct it.",
+    Reason.WORKLOAD_FORBIDDEN: "The operator may not restart the workload of the EvolutionServer {server}: bind the "
+    "role whatsapp-operator-server-restart to its service account in that namespace.",
     Reason.WARMING_UP: "The server, or this operator, started or failed lately: until all instances are loaded "
     "nothing is healed.",
     Reason.UNSUPPORTED_VERSION: "This version of the Evolution API is only observed; see the EvolutionServer {server}.",
     Reason.RECOVERY_DISABLED: "recovery.mode is Disabled.",
     Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken.",
-    Reason.PAUSED: "spec.pause is set: nothing is changed on the server.",
+    Reason.PAUSED: "Nothing is changed on the server while a pause is in force: of this resource, of the "
+    "EvolutionServer {server}, or of everything.",
     Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried at most hourly.",
     Reason.RETRY_DELAY: "The next step waits, see status.recovery.planned.",
     Reason.AWAITING_OBSERVATION: "The next step waits for another observation.",
@@ -126,4 +165,5 @@ def sentence(reason: Reason, one: WhatsAppInstance) -> str:
         token_secret=one.token_secret.name,
         token_key=one.token_secret.key,
         pairing=Request.PAIRING.annotation,
+        approve=names.APPROVE,
     )

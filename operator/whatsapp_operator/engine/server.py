@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +10,23 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whatsapp_operator.engine import ports, warmup
+from whatsapp_operator.engine.standing import Standing, Standings
 from whatsapp_operator.engine.subject import Subject, kept
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.health.assessment import Neighbours
 from whatsapp_operator.health.rules import Symptom
+from whatsapp_operator.recovery.ledger import Ledger
 from whatsapp_operator.resources import parsing, policy
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerStatus
+from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResult
 
 _STALE_PERIODS = 3
 _VANISHED_AT_LEAST = 3
+_VOUCHES = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -47,6 +53,14 @@ class Observed:
     """The latest instances that turned open, and when."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """An instance waits for a restart of the server."""
+
+    since: datetime
+    reason: Reason
+
+
 @dataclass(slots=True)
 class Server:
     """One EvolutionServer."""
@@ -63,12 +77,33 @@ class Server:
     subjects: dict[str, Subject] = field(default_factory=dict)
     """The instances that live here, by their name on the server: the one resource that acts for each name."""
     symptoms: Counter[Symptom | None] = field(default_factory=Counter)
+    standings: Standings = field(default_factory=Standings)
+    ledger: Ledger | None = None
+    """What was spent of the budget; None until it was read from beside the claim."""
+    ledger_saved: str | None = None
+    ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    in_flight: set[ports.Key] = field(default_factory=set)
+    """Instances on which a step is under way."""
+    wishes: dict[ports.Key, Wish] = field(default_factory=dict)
+    """Instances that wait for a restart of the server."""
+    flying: StepInFlight | None = None
+    """The restart of the server that is under way."""
+    rolled_out: bool = False
+    """Its workload has been replaced; what is left is that the server can be read."""
+    history: tuple[StepRecord, ...] = ()
+    """The latest restarts of the server, the oldest first."""
+    restored: bool = False
+    workload: ports.Workload | None = None
+    workload_problem: Reason | None = None
     was_fresh: bool | None = None
     was_warm: bool = False
     known_since: float = 0.0
     """Monotonic seconds at which this process first heard of it."""
     status_written_at: float | None = None
     announced_down: bool = False
+    told_storm: bool = False
+    told_pause: Pause | None = None
+    """The pause under which the instances were last looked at."""
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
@@ -175,6 +210,10 @@ class Server:
             opened_at=max(others, default=None),
         )
 
+    def vouched(self, *, name: str, now: datetime) -> bool:
+        """Whether another instance proved just now that WhatsApp can be reached from this server."""
+        return any(other != name and now - at <= _VOUCHES for at, other in self.observed.opened)
+
     def _mostly_without_code(self, subject: Subject) -> bool:
         without = self.symptoms[Symptom.WITHOUT_CODE] - (subject.symptom is Symptom.WITHOUT_CODE)
         showing = self.symptoms[Symptom.SHOWS_CODE] - (subject.symptom is Symptom.SHOWS_CODE)
@@ -185,6 +224,41 @@ class Server:
         self.symptoms[subject.symptom] -= 1
         self.symptoms[symptom] += 1
         subject.symptom = symptom
+
+    def note_standing(self, subject: Subject, standing: Standing | None) -> None:
+        """Keep count of how the instances stand."""
+        self.standings.move(subject.standing, standing)
+        subject.standing = standing
+
+    def leave(self, subject: Subject) -> None:
+        """An instance is no longer counted, or waited for, here."""
+        self.note_symptom(subject, None)
+        self.note_standing(subject, None)
+        self.in_flight.discard(subject.key)
+        self.wishes.pop(subject.key, None)
+
+    @property
+    def surveyed(self) -> bool:
+        """Whether every instance was looked at, so that it is known how many are bad."""
+        return self.standings.total >= len(self.subjects)
+
+    @property
+    def restarted_at(self) -> datetime | None:
+        """When the last restart of the server began that was carried out."""
+        done = [one for one in self.history if one.result is not StepResult.INTERRUPTED]
+        return done[-1].start_time if done else None
+
+    @property
+    def paused(self) -> Pause | None:
+        """The pause of the whole server, if its spec has one."""
+        return self.resource.spec.pause if self.resource else None
+
+    def restore(self) -> None:
+        """Take up where the status left off."""
+        recovery = self.status.recovery
+        self.restored = True
+        if recovery is not None:
+            self.flying, self.history = recovery.in_flight, recovery.history
 
     def why_unknown(self) -> Reason:
         """The reason that stands for everything that is not known about the instances."""

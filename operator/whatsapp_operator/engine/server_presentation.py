@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
+from whatsapp_operator.engine import server_warnings
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence, versions
+from whatsapp_operator.recovery import guard as guards
+from whatsapp_operator.recovery import ledger as ledgers
+from whatsapp_operator.recovery.guard import Guard, Hold
+from whatsapp_operator.resources.budgets import Window
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType, merge
+from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.server import EvolutionServerStatus, InstanceCounts
+from whatsapp_operator.resources.server import (
+    ClassUse,
+    EvolutionServerStatus,
+    InstanceCounts,
+    ServerRecoveryStatus,
+    StormStatus,
+)
 from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import PlannedStep, Step, StepClass
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 _VERSION = re.compile(r"[0-9A-Za-z.+-]{1,32}")
@@ -37,8 +51,17 @@ _WHY_UNREACHABLE = {
 }
 
 
-def present_server(one: Server, *, now: datetime) -> EvolutionServerStatus:
-    """The status that says all of this."""
+STORM_SENTENCES = {
+    Reason.STORM: "So many paired instances are bad at once that the cause is not theirs: WhatsApp, the network or the "
+    "server's database may be down. Nothing is done that would lose a pairing, and gentler steps go one at a time.",
+    Reason.STORM_OVER: "Few paired instances are bad now; recovery goes on by what they show from here on.",
+}
+
+
+def present_server(
+    one: Server, *, guard: Guard, refusals: Sequence[Hold], pause: Pause | None, now: datetime
+) -> EvolutionServerStatus:
+    """The status that says all of this; `refusals` is what keeps the server from being restarted."""
     before = one.status
     version, client_name = one.observed.version, one.pinned_client_name or one.observed.client_name
     return EvolutionServerStatus(
@@ -46,8 +69,42 @@ def present_server(one: Server, *, now: datetime) -> EvolutionServerStatus:
         version=version if version and _VERSION.fullmatch(version) else before.version,
         client_name=client_name if client_name and _CLIENT_NAME.fullmatch(client_name) else before.client_name,
         instances=_counts(one) if one.fresh(now) or before.instances is not None else None,
-        conditions=merge(before.conditions, _conditions(one, now=now), now=now),
+        recovery=_recovery(one, guard, refusals, now=now),
+        warnings=server_warnings.warnings(one),
+        conditions=merge(before.conditions, _conditions(one, guard, pause, now=now), now=now),
     )
+
+
+def _recovery(one: Server, guard: Guard, refusals: Sequence[Hold], *, now: datetime) -> ServerRecoveryStatus | None:
+    storm, waits = guard.ledger.storm, bool(one.wishes) and one.flying is None
+    shown = ServerRecoveryStatus(
+        in_flight=one.flying,
+        planned=PlannedStep(step=Step.RESTART_SERVER, at=_not_before(refusals)) if waits else None,
+        waiting=len(one.wishes),
+        blocked_by=tuple(dict.fromkeys(hold.reason for hold in refusals)) if waits else (),
+        storm=StormStatus(since=storm.since, calm_since=storm.calm_since) if storm is not None else None,
+        budget=tuple(_uses(guard, now=now)),
+        history=one.history,
+    )
+    return None if shown == ServerRecoveryStatus() else shown
+
+
+def _not_before(refusals: Sequence[Hold]) -> datetime | None:
+    return max((hold.until for hold in refusals if hold.until is not None), default=None)
+
+
+def _uses(guard: Guard, *, now: datetime) -> Iterator[ClassUse]:
+    """By class, the window that has least left, where anything of it is used."""
+    for step_class in StepClass:
+        windows = guard.budget.windows_of(step_class)
+        uses = [(window.max - used, used, window.max) for window in windows if (used := _used(guard, window, now=now))]
+        if uses:
+            _, spent, most = min(uses)
+            yield ClassUse(step_class=step_class, used=spent, max=most)
+
+
+def _used(guard: Guard, window: Window, *, now: datetime) -> int:
+    return ledgers.used(guard.ledger, window, now=now)
 
 
 def states(one: Server) -> Counter[HealthState]:
@@ -73,7 +130,7 @@ def _counts(one: Server) -> InstanceCounts:
     )
 
 
-def _conditions(one: Server, *, now: datetime) -> list[Condition]:
+def _conditions(one: Server, guard: Guard, pause: Pause | None, *, now: datetime) -> list[Condition]:
     findings = {
         ConditionType.REACHABLE: _reachable(one, now=now),
         ConditionType.AUTHENTICATED: _authenticated(one),
@@ -82,6 +139,9 @@ def _conditions(one: Server, *, now: datetime) -> list[Condition]:
         ConditionType.WARMED_UP: _warm(one),
     }
     found = {ConditionType.READY: _ready(findings)} | findings
+    found[ConditionType.REMEDIATION_ALLOWED] = _remediation(one, guard, pause, now=now)
+    if pause is not None:
+        found[ConditionType.PAUSED] = (_TRUE, Reason.PAUSED, _paused(pause))
     if one.problem is not None or one.secret_problem is not None:
         found[ConditionType.STALLED] = (_TRUE, found[ConditionType.READY][1], found[ConditionType.READY][2])
     elif found[ConditionType.READY][0] is not _TRUE:
@@ -166,3 +226,35 @@ def _warm(one: Server) -> _Finding:
     if one.warm:
         return _TRUE, Reason.WARMED_UP, "All instances that the server will load are loaded."
     return _FALSE, Reason.WARMING_UP, "Nothing is healed until the server has loaded its instances."
+
+
+def _remediation(one: Server, guard: Guard, pause: Pause | None, *, now: datetime) -> _Finding:
+    """Whether recovery steps may be taken on this server at all, and if not, the first reason."""
+    if pause is not None:
+        return _FALSE, Reason.PAUSED, _paused(pause)
+    against = [
+        (not one.acted_on and one.support is not None, Reason.UNSUPPORTED_VERSION, "This version is observed only."),
+        (one.flying is not None, Reason.SERVER_RESTARTING, "The server is being restarted; steps wait for it."),
+        (not one.warm, Reason.WARMING_UP, "Nothing is healed until the server has loaded its instances."),
+        (guard.ledger.storm is not None, Reason.STORM, STORM_SENTENCES[Reason.STORM]),
+        *_spent_or_shut(guard, now=now),
+    ]
+    found = ((_FALSE, reason, text) for holds, reason, text in against if holds)
+    fine = (_TRUE, Reason.REMEDIATION_ALLOWED, "Recovery steps may be taken on its instances.")
+    return next(found, fine)
+
+
+def _spent_or_shut(guard: Guard, *, now: datetime) -> Iterator[tuple[bool, Reason, str]]:
+    for step_class in StepClass:
+        shut = guards.maintenance_holds(guard, step_class, now=now) is not None
+        text = f"A maintenance window keeps steps of the class {step_class} from beginning."
+        yield shut, Reason.MAINTENANCE_WINDOW, text
+        spent = guards.budget_holds(guard, step_class, now=now) is not None
+        text = f"The budget for steps of the class {step_class} is spent, see status.recovery.budget."
+        yield spent, Reason.BUDGET_EXHAUSTED, text
+
+
+def _paused(pause: Pause) -> str:
+    until = f" until {pause.until:%Y-%m-%dT%H:%M:%SZ}" if pause.until is not None else ""
+    said = f" Reason: {pause.reason}" if pause.reason else ""
+    return f"Nothing is changed on this server{until}, by its spec.pause or the pause of everything.{said}"

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 
-from whatsapp_operator.engine import finalizers, ports
+from whatsapp_operator.engine import finalizers, ports, server_restart, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
-from whatsapp_operator.engine.server_presentation import present_server, states
+from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, present_server, states
 from whatsapp_operator.engine.status import StatusWriter
-from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.health import record as records
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.server import EvolutionServerSpec
+from whatsapp_operator.resources.server import EvolutionServerSpec, EvolutionServerStatus
 
 _SOON = 2.0
 
@@ -29,6 +27,7 @@ class Servers:
     def __init__(self, context: Context, writer: StatusWriter) -> None:
         self._context, self._writer = context, writer
         self._announcer = Announcer(context)
+        self._restarts = server_restart.ServerRestarts(context, writer, self._announcer)
         self._tasks: dict[ports.Key, asyncio.Task[None]] = {}
         self._secrets_due: dict[ports.Key, float] = {}
         self._secrets_generation: dict[ports.Key, int] = {}
@@ -42,19 +41,52 @@ class Servers:
         if one.metadata.deletion_timestamp is not None and await self._may_go(one):
             await finalizers.remove(self._context, servers.KIND, one, names.SERVER_FINALIZER)
             return None
+        if not one.restored:
+            one.restore()
         if one.resource is not None and one.problem is None:
             if one.metadata.deletion_timestamp is None:
                 await finalizers.add(self._context, servers.KIND, one, names.SERVER_FINALIZER)
             await self._connect(one, one.resource.spec)
         self._tell_instances(one)
+        restart_wait = await self._restarts.look(one)
         latched = one.pinned_client_name is not None
-        wait = await self._writer.write_server(one, present_server(one, now=self._context.clock.now()))
+        wait = await self._writer.write_server(one, self._shown(one))
         if not latched and one.pinned_client_name is not None:
             # The client name is now held to, and written down: what is read under it may be believed.
             self._context.hurry(one)
         self._announce(one)
         self._context.telemetry.instances(one.key, {str(state): n for state, n in states(one).items()})
-        return min(filter(None, (wait, self._until_stale(one), self._until_secrets(one))), default=_SOON)
+        await self._keep_ledger(one)
+        waits = (wait, restart_wait, self._until_stale(one), self._until_secrets(one), self._until_pause_ends(one))
+        return min(filter(None, waits), default=_SOON)
+
+    def _shown(self, one: Server) -> EvolutionServerStatus:
+        now = self._context.clock.now()
+        return present_server(
+            one,
+            guard=treasury.guard(self._context, one, key=None, now=now),
+            refusals=server_restart.refusals(self._context, one, now=now),
+            pause=server_restart.pause_of(self._context, one, now=now),
+            now=now,
+        )
+
+    async def _keep_ledger(self, one: Server) -> None:
+        """A storm that begins or ends is kept, and told once."""
+        storm = one.ledger is not None and one.ledger.storm is not None
+        if storm is not one.told_storm:
+            one.told_storm = storm
+            reason = Reason.STORM if storm else Reason.STORM_OVER
+            self._announcer.announce_server(one, reason, text=STORM_SENTENCES[reason])
+            self._context.look_at_all(one)
+            await treasury.save(self._context, one)
+
+    def _until_pause_ends(self, one: Server) -> float | None:
+        now = self._context.clock.now()
+        pause = server_restart.pause_of(self._context, one, now=now)
+        if pause != one.told_pause:
+            one.told_pause = pause
+            self._context.look_at_all(one)
+        return (pause.until - now).total_seconds() + 1.0 if pause is not None and pause.until is not None else None
 
     async def _may_go(self, one: Server) -> bool:
         """Instances that are to be deleted on the server need its key."""
@@ -126,18 +158,12 @@ class Servers:
     async def _use(self, one: Server, endpoint: ports.Endpoint) -> None:
         before = one.client
         if one.endpoint is not None and one.endpoint.url != endpoint.url:
-            self._forget_what_was_seen(one)
+            server_restart.forget(one)
+            one.observed = Observed()  # nor is its version
         one.client, one.endpoint = self._context.make_client(endpoint), endpoint
         if before is not None:
             await before.close()
         self._context.hurry(one)
-
-    @staticmethod
-    def _forget_what_was_seen(one: Server) -> None:
-        """Another server: what was seen of the one before is no evidence of this one."""
-        one.observed, one.warm_up = Observed(), WarmUp()
-        for subject in one.subjects.values():
-            subject.record, subject.steady = records.after_step(subject.record), False
 
     def _watch(self, one: Server) -> None:
         if one.key not in self._tasks:

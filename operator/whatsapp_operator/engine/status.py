@@ -40,13 +40,15 @@ class StatusWriter:
         urgent = at_once or _ready(before.conditions) != _ready(status.conditions) or _step(before) != _step(status)
         return await self._write(instance.KIND, one, parsing.to_status_body(status), urgent=urgent)
 
-    async def write_server(self, one: Server, status: EvolutionServerStatus) -> float:
+    async def write_server(self, one: Server, status: EvolutionServerStatus, *, at_once: bool = False) -> float:
         """Likewise, for a server.
 
         Raises:
             ports.KubernetesError: it was not written.
         """
-        urgent = [(c.type, c.status) for c in one.status.conditions] != [(c.type, c.status) for c in status.conditions]
+        before = one.status
+        conditions = ([(c.type, c.status) for c in each.conditions] for each in (before, status))
+        urgent = at_once or next(conditions) != next(conditions) or _step(before) != _step(status)
         return await self._write(server.KIND, one, parsing.to_status_body(status), urgent=urgent)
 
     async def _write(self, kind: str, one: Subject | Server, after: dict[str, Any], *, urgent: bool) -> float:
@@ -105,5 +107,5 @@ def _ready(conditions: Sequence[Condition]) -> object:
     return next(((one.status, one.reason) for one in conditions if one.type is ConditionType.READY), None)
 
 
-def _step(status: WhatsAppInstanceStatus) -> object:
+def _step(status: WhatsAppInstanceStatus | EvolutionServerStatus) -> object:
     return status.recovery.in_flight if status.recovery else None

@@ -1,7 +1,8 @@
 """Steps: announced, taken, and judged by what is observed afterwards.
 
-A step of any class is written to status before it is taken, under the precondition that the resource is as it was seen;
-then the instance is read once more, and only if it is still as assessed, the strategy is carried out. After that
+When a step is due the instance is read once more, and only if it is still as assessed, the step is entered in the
+server's ledger, which fails when another operator has taken over, and written to status, under the precondition that
+the resource is as it was seen; then the strategy is carried out. After that
 everything seen before counts for nothing. A step in flight that this process did not take is one that a crash
 interrupted: its verdict is `Interrupted`, it was counted, and what comes next rests on new evidence.
 """
@@ -10,19 +11,21 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from whatsapp_operator.engine import configuration, existence, requests, tokens
+from whatsapp_operator.engine import approvals, configuration, existence, keepsake, requests, tokens, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion
-from whatsapp_operator.evolution import evidence
+from whatsapp_operator.evolution import evidence, versions
+from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, planner, strategies, verification
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import Step, StepResult
+from whatsapp_operator.resources.steps import Step, StepClass, StepResult
 
 _TOLD = {
     StepResult.SUCCEEDED: Reason.STEP_SUCCEEDED,
@@ -31,6 +34,7 @@ _TOLD = {
     StepResult.INTERRUPTED: Reason.STEP_INTERRUPTED,
 }
 _CREATING = (Step.CREATE, Step.RECREATE)
+_TAKES_CONFIGURATION = (Step.RELOGIN, Step.RECREATE)
 
 
 class Steps:
@@ -45,14 +49,19 @@ class Steps:
         """Pass the verdict on the step in flight, if it can be passed."""
         flying, one = draft.recovery.in_flight, draft.subject
         if flying is None:
+            server.in_flight.discard(one.key)
             return
+        server.in_flight.add(one.key)
         result = StepResult.INTERRUPTED if not one.took else self._verdict(server, draft)
         if result is None:
             return
         one.took = False
         draft.recovery = incident.concluded(draft.recovery, result, now=draft.now)
+        treasury.judged(self._context, server, key=one.key, healed=result is StepResult.SUCCEEDED)
         reason = flying.reason or Reason.UNKNOWN
-        self._announcer.audit_result(server, draft, flying.step, reason=reason, result=str(result))
+        self._announcer.audit_result(
+            server, draft, flying.step, step_class=flying.step_class, reason=reason, result=str(result)
+        )
         self._announcer.announce(draft, _TOLD[result], detail=f"{flying.step}, because of {reason}: {result}.")
 
     def _verdict(self, server: Server, draft: Draft) -> StepResult | None:
@@ -75,36 +84,82 @@ class Steps:
         """Announce a step that is due, look once more, and carry it out.
 
         Raises:
-            ports.KubernetesError: it could not be announced, so it was not taken.
+            ports.KubernetesError: it could not be entered or announced, so it was not taken.
         """
-        step = planned.step
-        if step is None or not await self._is_still_so(server, draft):
+        step, step_class = planned.step, planned.step_class
+        if step is None or step_class is None or not await self._is_still_so(server, draft):
             return
+        work = await self._prepare(server, draft, step)
+        if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
+            return
+        await self._announce(server, draft, planned)
+        done = await strategies.STRATEGIES[step](work)
+        self._settle(server, draft, planned, done)
+
+    async def _prepare(self, server: Server, draft: Draft, step: Step) -> strategies.Work | None:
+        """All that the step needs, had before it is announced; None when something is missing, which is shown."""
         try:
-            work = await self._existence.work(server, draft, creates=step in _CREATING, spare_open=True)
+            if step in _TAKES_CONFIGURATION:
+                await keepsake.keep(self._context, server, draft)
+            return await self._existence.work(
+                server, draft, creates=step in _CREATING, spare_open=not _is_open(draft.subject.record)
+            )
         except tokens.TokenMissing:
             draft.synced = Reason.SECRET_NOT_OURS
-            return
         except configuration.HeadersMissing:
             draft.synced = Reason.HEADERS_NOT_FOUND
-            return
-        await self._announce(server, draft, step, asked=requests.asked(draft, names.Request.RESTART))
-        done = await strategies.STRATEGIES[step](work)
-        self._settle(server, draft, step, done)
+        except keepsake.Unreadable:
+            # What it would take is not known; the next look tries again.
+            self._context.hurry(server)
+        return None
 
-    async def _announce(self, server: Server, draft: Draft, step: Step, *, asked: bool) -> None:
-        reason = Reason.REQUESTED if asked and step is Step.RESTART else draft.verdict.reason
-        if reason is not Reason.REQUESTED:
+    def _refused_since(self, server: Server, draft: Draft, step_class: StepClass, *, asked: bool) -> bool:
+        """Whether the server as a whole refuses it by now: others may have been taken since it was planned."""
+        now = self._context.clock.now()
+        guard = treasury.guard(self._context, server, key=draft.subject.key, now=now)
+        if guard.restarting or guards.others_are_under_way(guard) is not None:
+            return True
+        if asked:
+            return False
+        refusals = (guards.budget_holds, guards.storm_holds)
+        return any(refuses(guard, step_class, now=now) is not None for refuses in refusals)
+
+    @staticmethod
+    def _asked(draft: Draft, step: Step) -> bool:
+        return step is Step.RESTART and requests.asked(draft, names.Request.RESTART)
+
+    async def _announce(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+        """Enter it in the ledger and in flight, and write it to status: only then it may be taken."""
+        step, step_class, one = planned.step, planned.step_class, draft.subject
+        assert step is not None  # noqa: S101 - `take` has looked
+        assert step_class is not None  # noqa: S101 - a step has one
+        reason = Reason.REQUESTED if self._asked(draft, step) else draft.verdict.reason
+        at = await treasury.spend(self._context, server, step_class, key=one.key)
+        try:
+            await self._write_ahead(server, draft, step, step_class, reason=reason)
+        except BaseException:
+            treasury.give_back(server, step_class, key=one.key, at=at)
+            raise
+        one.took, one.replaced_id = True, draft.instance_id
+        self._announcer.audit_intent(server, draft, step, step_class=step_class, reason=reason)
+        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {reason}.")
+
+    async def _write_ahead(
+        self, server: Server, draft: Draft, step: Step, step_class: StepClass, *, reason: Reason
+    ) -> None:
+        if reason is Reason.REQUESTED:
+            requests.handled(draft, names.Request.RESTART)
+        else:
             new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
             draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)
-        draft.recovery = incident.announced(draft.recovery, step, reason=reason, now=draft.now)
+        if step_class is StepClass.SESSION_LOSS:
+            approvals.used(draft)
+        draft.recovery = incident.announced(draft.recovery, step, step_class=step_class, reason=reason, now=draft.now)
+        if step is Step.RELOGIN and versions.traits(server.observed.version).relogin_deafens:
+            # Before it is taken, since a crash must not forget it.
+            draft.recovery = draft.recovery.replace(deaf_since=draft.now)
         draft.plan = planner.NOTHING
-        if step is Step.RESTART:
-            requests.handled(draft, names.Request.RESTART)
         await write_ahead(self._writer, draft)
-        draft.subject.took, draft.subject.replaced_id = True, draft.instance_id
-        self._announcer.audit_intent(server, draft, step, reason=reason)
-        self._announcer.announce(draft, Reason.STEP_STARTED, detail=f"{step}, because of {reason}.")
 
     async def _is_still_so(self, server: Server, draft: Draft) -> bool:
         """Between the assessment and now the instance may have healed, or gone."""
@@ -121,8 +176,8 @@ class Steps:
             case _:
                 return False
 
-    def _settle(self, server: Server, draft: Draft, step: Step, done: strategies.Done) -> None:
-        one = draft.subject
+    def _settle(self, server: Server, draft: Draft, planned: planner.Plan, done: strategies.Done) -> None:
+        one, step = draft.subject, planned.step
         one.record, one.stepped_at = records.after_step(one.record), self._context.clock.monotonic()
         one.codes.retire()
         if step in _CREATING:
@@ -130,10 +185,24 @@ class Steps:
             one.create_unanswered = done is strategies.Done.UNCERTAIN
         if step in _CREATING and done is strategies.Done.DONE:
             existence.born(draft, None)
-        if step is Step.RECREATE:
+        if step in _TAKES_CONFIGURATION:
             # Its webhook is off, whether or not the rest was done.
             draft.configured_generation = None
+        if step is Step.RELOGIN and done is strategies.Done.REFUSED:
+            draft.recovery = draft.recovery.replace(deaf_since=None)
         if done is strategies.Done.PENDING:
-            next_at = self._context.clock.monotonic() + self._context.spans.delete_retry
-            one.deletion = Deletion(since=draft.now, sent=1, next_at=next_at, instance_id=draft.instance_id)
+            self._await_deletion(draft, planned)
         self._context.hurry(server)
+
+    def _await_deletion(self, draft: Draft, planned: planner.Plan) -> None:
+        draft.subject.deletion = Deletion(
+            since=draft.now,
+            sent=1,
+            next_at=self._context.clock.monotonic() + self._context.spans.delete_retry,
+            instance_id=draft.instance_id,
+            spares_protected=planned.step_class is not StepClass.SESSION_LOSS,
+        )
+
+
+def _is_open(record: records.Record) -> bool:
+    return record.memory is not None and record.memory.state is ConnectionState.OPEN

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from whatsapp_operator.engine.ports import Key
+from whatsapp_operator.engine.standing import Standing
+from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
@@ -33,6 +35,8 @@ class Deletion:
     """Monotonic seconds before which DELETE is not sent again."""
     instance_id: str | None = None
     """The incarnation that is to go."""
+    spares_protected: bool = True
+    """Whether it stops when the instance turns out to hold a pairing or data."""
 
 
 @dataclass(slots=True)
@@ -63,6 +67,19 @@ class Token:
     generated: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Keepsake:
+    """Configuration of an instance that is in no spec, and that a step takes from it: it is put back afterwards."""
+
+    webhook: evidence.Webhook | None = None
+    settings: Mapping[str, object] | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to put back."""
+        return self.webhook is None and self.settings is None
+
+
 @dataclass(slots=True)
 class Subject:
     """One WhatsAppInstance."""
@@ -75,6 +92,9 @@ class Subject:
     record: records.Record = field(default_factory=records.Record)
     opinion: opinions.Opinion | None = None
     symptom: rules.Symptom | None = None
+    standing: Standing | None = None
+    keepsake: Keepsake | None = None
+    """What a step took from the instance that is not in its spec, until it is put back."""
     token: Token | None = None
     deletion: Deletion | None = None
     codes: Codes = field(default_factory=Codes)

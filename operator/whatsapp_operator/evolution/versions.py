@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from dataclasses import dataclass
 
 
 class Support(enum.Enum):
@@ -38,3 +39,25 @@ def support(version: str) -> Support:
     if match[4] is not None or not _FIRST <= release <= _LAST:
         return Support.OBSERVED_ONLY
     return Support.TESTED if release in _TESTED else Support.ACTED_ON
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What steps do differently on some versions."""
+
+    relogin_deafens: bool = False
+    """Up to 2.3.6: after a logout and a connect incoming messages are dropped (PR #2186 of the Evolution API)."""
+    refuses_zombies: bool = False
+    """From 2.3.7: a paired instance whose socket is dead can be neither logged out nor deleted."""
+
+
+_FIRST_MENDED = (2, 3, 7)
+
+
+def traits(version: str | None) -> Traits:
+    """What is known of a version; of an unknown one nothing is, and no step is taken on it."""
+    match = _RELEASE.fullmatch(version) if version is not None else None
+    if match is None:
+        return Traits()
+    mended = (int(match[1]), int(match[2]), int(match[3])) >= _FIRST_MENDED
+    return Traits(relogin_deafens=not mended, refuses_zombies=mended)

@@ -9,10 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from whatsapp_operator.health.assessment import Verdict
-from whatsapp_operator.recovery import ladder
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HISTORY_LENGTH, HealthState, RecoveryStatus
-from whatsapp_operator.resources.steps import Step, StepInFlight, StepRecord, StepResult
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepRecord, StepResult
 
 _NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EXPIRED, Reason.SETTLING})
 _WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
@@ -37,9 +36,11 @@ def opened(recovery: RecoveryStatus, *, incident: str, now: datetime) -> Recover
     return reset(recovery).replace(incident=incident, started_at=now)
 
 
-def announced(recovery: RecoveryStatus, step: Step, *, reason: Reason, now: datetime) -> RecoveryStatus:
+def announced(
+    recovery: RecoveryStatus, step: Step, *, step_class: StepClass, reason: Reason, now: datetime
+) -> RecoveryStatus:
     """Count a step and put it in flight; written before the step is taken."""
-    in_flight = StepInFlight(step=step, step_class=ladder.CLASSES[step], reason=reason, since=now)
+    in_flight = StepInFlight(step=step, step_class=step_class, reason=reason, since=now)
     counted = _COUNTERS.get(step)
     counts = {counted: getattr(recovery, counted) + 1} if counted else {}
     return recovery.replace(in_flight=in_flight, planned=None, blocked_by=(), **counts)
@@ -48,6 +49,7 @@ def announced(recovery: RecoveryStatus, step: Step, *, reason: Reason, now: date
 _COUNTERS = {
     Step.RESTART: "attempts",
     Step.RECONNECT: "reconnects",
+    Step.RELOGIN: "relogins",
     Step.RECREATE: "recreates",
     Step.CREATE: "recreates",  # what was gone is created anew
 }
@@ -70,6 +72,13 @@ def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) ->
     return recovery.replace(in_flight=None, history=history)
 
 
+def cornered(recovery: RecoveryStatus, *, now: datetime) -> RecoveryStatus:
+    """Note that no gentle step is left: from here on the wait for the last resort counts."""
+    if recovery.incident is None or recovery.last_resort_since is not None:
+        return recovery
+    return recovery.replace(last_resort_since=now)
+
+
 def worsened(recovery: RecoveryStatus) -> RecoveryStatus:
     """Health that does not last counts for nothing, also where what follows it is not known to be bad."""
     return recovery if recovery.healthy_since is None else recovery.replace(healthy_since=None)
@@ -86,8 +95,12 @@ def rested(recovery: RecoveryStatus, *, now: datetime, min_healthy: timedelta) -
 
 
 def reset(recovery: RecoveryStatus) -> RecoveryStatus:
-    """Forget the incident; a step in flight stays, since its verdict is still to come, and it must stay alone."""
-    return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight)
+    """Forget the incident.
+
+    A step in flight stays, since its verdict is still to come, and it must stay alone. So does deafness, which health
+    does not show.
+    """
+    return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight, deaf_since=recovery.deaf_since)
 
 
 def new_id(*, now: datetime, bits: int) -> str:

@@ -8,17 +8,12 @@ clock, no chance; the same situation always gives the same plan, so that `DryRun
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
-from whatsapp_operator.health.opinion import OBSERVATIONS, Opinion
-from whatsapp_operator.health.spans import Spans
-from whatsapp_operator.recovery import ladder
-from whatsapp_operator.resources.overrides import RecoveryMode
-from whatsapp_operator.resources.policy import RecoveryPolicy
+from whatsapp_operator.recovery import gates, ladder
+from whatsapp_operator.recovery.gates import Situation
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus
 from whatsapp_operator.resources.steps import Step, StepClass
@@ -26,36 +21,21 @@ from whatsapp_operator.resources.steps import Step, StepClass
 _HOUR = timedelta(hours=1)
 _SOCKETS_SETTLE = timedelta(seconds=5)
 _JITTER = 0.2
-
-Ladders = Mapping[Reason, tuple[ladder.Rung, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything a gate may look at."""
-
-    now: datetime
-    opinion: Opinion
-    record: records.Record
-    history: RecoveryStatus
-    policy: RecoveryPolicy
-    spans: Spans
-    warm: bool
-    acted_on: bool
-    """The server's version is one that may be acted on."""
-    paused: bool
-    pairing_wanted: bool
-    restart_requested: bool = False
-
-    @property
-    def reason(self) -> Reason:
-        """Why the instance is not well."""
-        return self.opinion.verdict.reason
-
-    @property
-    def last_verdict_at(self) -> datetime | None:
-        """When the verdict on the step before was known."""
-        return self.history.history[-1].end_time if self.history.history else None
+_SERVERS_OWN = frozenset(
+    {
+        Reason.SERVER_RESTARTING,
+        Reason.FEW_INSTANCES,
+        Reason.SESSION_MISSING,
+        Reason.UNSAFE_ROLLOUT,
+        Reason.WORKLOAD_NOT_FOUND,
+        Reason.WORKLOAD_FORBIDDEN,
+        Reason.STORM,
+        Reason.BUDGET_EXHAUSTED,
+        Reason.TOO_MANY_IN_FLIGHT,
+        Reason.MAINTENANCE_WINDOW,
+    }
+)
+_COSTLY = (Step.RELOGIN, Step.RECREATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,127 +43,92 @@ class Plan:
     """The next step, its time, and everything that keeps it from being taken. `step` None: nothing to do."""
 
     step: Step | None = None
+    step_class: StepClass | None = None
     at: datetime | None = None
+    """When it is to be taken, as far as that is known."""
     blocked_by: tuple[Reason, ...] = ()
-
-    @property
-    def step_class(self) -> StepClass | None:
-        """What the step costs."""
-        return ladder.CLASSES[self.step] if self.step is not None else None
+    not_before: datetime | None = None
+    """The end of its own wait, whatever else is against it."""
 
     def due(self, now: datetime) -> bool:
         """Whether the step is to be taken now."""
         return self.step is not None and not self.blocked_by and (self.at is None or self.at <= now)
 
+    def waits_for_its_server(self, now: datetime) -> bool:
+        """Whether all that is against it, a restart of the server, is the server's own to clear."""
+        return _SERVERS_OWN.issuperset(self.blocked_by) and (self.not_before is None or self.not_before <= now)
+
+    @property
+    def cornered(self) -> bool:
+        """Whether no gentle step is left."""
+        return self.step is not None and self.step_class is not StepClass.SOFT
+
 
 NOTHING = Plan()
 
-Gate = Callable[[Situation, Step], Reason | None]
 
-
-def server_warms_up(situation: Situation, step: Step) -> Reason | None:  # noqa: ARG001 - a gate takes both
-    """What is seen in the first minutes of a server, or of this operator, proves nothing."""
-    return None if situation.warm else Reason.WARMING_UP
-
-
-def version_is_only_observed(situation: Situation, step: Step) -> Reason | None:  # noqa: ARG001 - a gate takes both
-    """An unknown version may do anything when it is told to restart."""
-    return None if situation.acted_on else Reason.UNSUPPORTED_VERSION
-
-
-def recovery_is_switched_off(situation: Situation, step: Step) -> Reason | None:
-    """`Disabled` heals nothing; what a user asked for is still done."""
-    if situation.policy.mode is not RecoveryMode.DISABLED or _asked_for(situation, step):
-        return None
-    return Reason.RECOVERY_DISABLED
-
-
-def only_plans(situation: Situation, step: Step) -> Reason | None:  # noqa: ARG001 - a gate takes both
-    """`DryRun` shows the step and takes none."""
-    return Reason.DRY_RUN if situation.policy.mode is RecoveryMode.DRY_RUN else None
-
-
-def is_paused(situation: Situation, step: Step) -> Reason | None:  # noqa: ARG001 - a gate takes both
-    """A person has asked for quiet."""
-    return Reason.PAUSED if situation.paused else None
-
-
-def would_lose_a_pairing_or_data(situation: Situation, step: Step) -> Reason | None:
-    """A lost pairing needs a human with a phone, lost data cannot be had back."""
-    destructive = ladder.CLASSES[step] is not StepClass.SOFT
-    return Reason.PROTECTED_INSTANCE if destructive and situation.record.protected else None
-
-
-def was_seen_only_once(situation: Situation, step: Step) -> Reason | None:
-    """No step on one observation, none on evidence older than the last step."""
-    seen_twice = situation.opinion.confirmed and situation.record.observations >= OBSERVATIONS
-    return None if seen_twice or _asked_for(situation, step) else Reason.AWAITING_OBSERVATION
-
-
-def close_is_not_known_to_be_stable(situation: Situation, step: Step) -> Reason | None:
-    """Connect in the short close gap of a flapping or restarting instance starts a second socket that never ends."""
-    if step is not Step.RECONNECT or _stable_close(situation.record):
-        return None
-    return Reason.AWAITING_OBSERVATION
-
-
-GATES: tuple[Gate, ...] = (
-    server_warms_up,
-    version_is_only_observed,
-    recovery_is_switched_off,
-    only_plans,
-    is_paused,
-    would_lose_a_pairing_or_data,
-    was_seen_only_once,
-    close_is_not_known_to_be_stable,
-)
-
-
-def plan(situation: Situation, *, ladders: Ladders = ladder.LADDERS) -> Plan:
+def plan(situation: Situation, *, ladders: ladder.Ladders = ladder.LADDERS) -> Plan:
     """The next step for this situation, with all that keeps it from being taken."""
-    step = _next_step(situation, ladders)
+    step = next_step(situation, ladders)
     if step is None:
         return NOTHING
-    blocked_by = tuple(dict.fromkeys(reason for gate in GATES if (reason := gate(situation, step)) is not None))
-    return Plan(step=step, at=_not_before(situation, step), blocked_by=blocked_by)
+    holds, not_before = gates.against(situation, step), _not_before(situation, step)
+    moments = [not_before, *(hold.until for hold in holds)]
+    return Plan(
+        step=step,
+        step_class=situation.class_of(step),
+        at=max((moment for moment in moments if moment is not None), default=None),
+        blocked_by=tuple(dict.fromkeys(hold.reason for hold in holds)),
+        not_before=not_before,
+    )
 
 
-def _next_step(situation: Situation, ladders: Ladders) -> Step | None:
+def next_step(situation: Situation, ladders: ladder.Ladders = ladder.LADDERS) -> Step | None:
+    """The step that is called for, whatever is against it."""
     if situation.opinion.verdict.state is HealthState.UNKNOWN:
         return None
     if situation.restart_requested:
         return Step.RESTART
+    if situation.deaf:
+        return Step.RESTART_SERVER
     if situation.reason in ladder.FOR_PAIRING and not situation.pairing_wanted:
         return None
-    rungs = ladders.get(situation.reason, ())
+    if situation.reason in ladder.ONCE and situation.server_restarted:
+        return None
+    rungs = ladder.rungs(situation.reason, _terrain(situation), ladders=ladders)
     return next((rung.step for rung in rungs if not _used_up(situation, rung, last=rung is rungs[-1])), None)
 
 
+def _terrain(situation: Situation) -> ladder.Terrain:
+    return ladder.Terrain(
+        protected=situation.record.protected,
+        restartable=situation.guard.restartable,
+        relogin_deafens=situation.guard.relogin_deafens,
+        refuses_zombies=situation.guard.refuses_zombies,
+    )
+
+
 def _used_up(situation: Situation, rung: ladder.Rung, *, last: bool) -> bool:
-    times = situation.policy.max_attempts if rung.times is None else rung.times
-    return not last and _taken(situation.history, rung.step) >= times
+    return not last and _taken(situation, rung.step) >= rung.tries(situation.policy.max_attempts)
 
 
-def _taken(history: RecoveryStatus, step: Step) -> int:
+def _taken(situation: Situation, step: Step) -> int:
+    history = situation.history
     match step:
         case Step.RECONNECT:
             return history.reconnects
+        case Step.RELOGIN:
+            return history.relogins
         case Step.RECREATE:
             return history.recreates
+        case Step.RESTART_SERVER:
+            return int(situation.server_restarted)
         case _:
             return history.attempts
 
 
-def _asked_for(situation: Situation, step: Step) -> bool:
-    return situation.restart_requested and step is Step.RESTART
-
-
-def _stable_close(record: records.Record) -> bool:
-    return record.sample is not None and record.sample.constant is not None and record.sample.constant.value == "close"
-
-
 def _not_before(situation: Situation, step: Step) -> datetime | None:
-    if _asked_for(situation, step):
+    if situation.asked_for(step):
         return None
     moments = []
     if situation.last_verdict_at is not None and situation.history.incident is not None:
@@ -192,6 +137,8 @@ def _not_before(situation: Situation, step: Step) -> datetime | None:
     if step is Step.RECONNECT and restarted_at is not None:
         # The gap of a restart looks closed; a connect in it starts a second socket, and both replace each other.
         moments.append(restarted_at + _SOCKETS_SETTLE)
+    if step is Step.RESTART_SERVER and situation.server_restarted and situation.guard.restarted_at is not None:
+        moments.append(situation.guard.restarted_at + _HOUR)
     return max(moments, default=None)
 
 
@@ -202,9 +149,10 @@ def _restarted_at(history: RecoveryStatus) -> datetime | None:
 
 def _wait(situation: Situation, step: Step) -> timedelta:
     history, spans = situation.history, situation.spans
-    if step is Step.RECREATE and history.recreates:
-        return seconds(min(spans.recreate_wait * 2 ** (history.recreates - 1), spans.recreate_wait_max))
-    taken = history.attempts + history.reconnects + history.recreates
+    losses = _taken(situation, step) if step in _COSTLY else 0
+    if losses:
+        return seconds(min(spans.recreate_wait * 2.0 ** min(losses - 1, 16), spans.recreate_wait_max))
+    taken = history.attempts + history.reconnects + history.relogins + history.recreates
     delay = situation.policy.retry_delay_seconds * 2.0 ** min(max(taken - 1, 0), 32)
     return min(seconds(delay * (1 + _JITTER * _chance(history))), _HOUR)
 
@@ -219,4 +167,8 @@ def exhausted(situation: Situation, planned: Plan) -> bool:
     gentle = situation.history.attempts + situation.history.reconnects
     if Reason.PROTECTED_INSTANCE in planned.blocked_by:
         return gentle > 0
+    if situation.reason in ladder.ONCE and situation.server_restarted:
+        return True
+    if planned.step is Step.RESTART_SERVER:
+        return situation.server_restarted and not situation.deaf
     return planned.step is not None and _wait(situation, planned.step) >= _HOUR

@@ -19,6 +19,7 @@ _LOGOUT_TRIES = 30
 _LOGOUT_TRIES_FLAPPING = 120
 _LOGOUT_PAUSE = 0.1
 _STABLE_READS = 5
+_DELETE_TRIES = 3
 _POLL_FIRST = 0.2
 _POLL_LONGEST = 2.0
 
@@ -85,7 +86,7 @@ class Work:
     flapping: bool = False
     """Close and connecting take turns: a few reads of close prove nothing."""
     spare_open: bool = False
-    """The instance was not paired when it was assessed: if it is open now, somebody has paired it since."""
+    """The instance was not open when it was assessed: if it is now, it has healed, or somebody has paired it."""
     broken_record: bool = False
     """The instance is confirmed a ghost or without a row: its webhook cannot be read or set."""
 
@@ -113,6 +114,46 @@ async def create(work: Work) -> Done:
     return _done(answer)
 
 
+async def relogin(work: Work) -> Done:
+    """R3: webhook off and read back, logged out until it is so for both witnesses, then one `connect`.
+
+    The webhook is put back once the new session shows a code, which proves that nothing of the logout is still to come:
+    a LOGOUT_INSTANCE whose receiver is dead would delete the new session some minutes later (S19).
+    """
+    silenced = await _silence_webhook(work)
+    if silenced is not Done.DONE:
+        return silenced
+    ended = await _log_out(work)
+    return ended if ended is not Done.DONE else _done(await work.server.connect(work.name))
+
+
+async def _log_out(work: Work) -> Done:
+    """Log out until the database says so and memory rests in close; what a logout answers proves neither.
+
+    2.3.7 answers 500 to one that happened, and every version 400 in `close`.
+    """
+    closed, accepted = 0, False
+    for _ in range(_LOGOUT_TRIES_FLAPPING):
+        memory = await work.server.read_memory(work.name)
+        if not isinstance(memory, evidence.InMemory):
+            return Done.UNCERTAIN
+        if memory.state is ConnectionState.OPEN:
+            return Done.REFUSED  # it has healed
+        closed = closed + 1 if memory.state is ConnectionState.CLOSE else 0
+        if closed >= _STABLE_READS and await _is_logged_out(work):
+            return Done.DONE
+        if closed == 0 or not accepted:
+            accepted |= isinstance(await work.server.logout(work.name), evidence.Accepted)
+        await work.sleep(_LOGOUT_PAUSE)
+    return Done.UNCERTAIN
+
+
+async def _is_logged_out(work: Work) -> bool:
+    rows = await work.list_rows()
+    row = rows.rows.get(work.name) if isinstance(rows, evidence.DatabaseList) else None
+    return row is not None and row.state is ConnectionState.CLOSE
+
+
 async def recreate(work: Work) -> Done:
     """R4: safe delete, and only when both witnesses say that it is gone, create."""
     if work.wanted is None:
@@ -126,8 +167,22 @@ async def delete(work: Work) -> Done:
     prepared = await prepare_delete(work)
     if prepared is not Done.DONE:
         return prepared
-    asked = _done(await work.server.delete(work.name))
-    return asked if asked is Done.UNCERTAIN else await _until_gone(work)
+    asked = await _ask_to_delete(work)
+    return asked if asked is not Done.DONE else await _until_gone(work)
+
+
+async def _ask_to_delete(work: Work) -> Done:
+    """DELETE; 2.3.7 refuses one that happened half (400: logged out, the row kept), and takes the next from `close`."""
+    for _ in range(_DELETE_TRIES):
+        asked = _done(await work.server.delete(work.name))
+        if asked is not Done.REFUSED:
+            return asked
+        memory = await work.server.read_memory(work.name)
+        if isinstance(memory, evidence.Unknown):
+            return Done.UNCERTAIN
+        if memory != evidence.InMemory(ConnectionState.CLOSE):
+            break
+    return Done.DONE
 
 
 async def prepare_delete(work: Work) -> Done:
@@ -216,6 +271,8 @@ STRATEGIES: Mapping[Step, Strategy] = {
     Step.CREATE: create,
     Step.RECONNECT: reconnect,
     Step.RESTART: restart,
+    Step.RELOGIN: relogin,
     Step.RECREATE: recreate,
     Step.DELETE: delete,
 }
+"""A restart of the server is no step on one instance: the engine carries it out, once for all who wait for it."""

@@ -86,6 +86,7 @@ _PROOFS: dict[Step, Callable[[Aftermath], bool]] = {
     Step.CREATE: _exists,
     Step.RECONNECT: _has_a_socket,
     Step.RESTART: _works_again,
+    Step.RELOGIN: _works_again,
     Step.RECREATE: _is_another,
     Step.DELETE: _is_gone,
 }

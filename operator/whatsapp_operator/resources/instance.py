@@ -9,7 +9,8 @@ from pydantic import Field
 
 from whatsapp_operator.resources import fields, overrides, references, rules
 from whatsapp_operator.resources.metadata import ObjectMeta
-from whatsapp_operator.resources.model import Model, Timestamp
+from whatsapp_operator.resources.model import Model
+from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.status import WhatsAppInstanceStatus
 from whatsapp_operator.resources.webhook import Webhook
 
@@ -69,15 +70,6 @@ class InstanceSettings(Model):
         default=False, description="Fetch the whole history when a phone is paired; takes long and much memory."
     )
     msg_call: str = Field(default="", max_length=100, description="Text sent to those whose call was rejected.")
-
-
-class Pause(Model):
-    """Keeps the operator from changing anything on the server; it goes on observing."""
-
-    reason: str = Field(default="", max_length=1024, description="Why, for those who find it paused.")
-    until: Timestamp | None = Field(
-        default=None, description="When the pause ends by itself; when left out it lasts until it is removed."
-    )
 
 
 InstanceName = Annotated[
@@ -245,6 +237,11 @@ class WhatsAppInstance(Model):
     def pairing_secret_name(self) -> str:
         """Name of the Secret that holds the QR code."""
         return f"{self.metadata.name}-pairing"
+
+    @property
+    def keepsake_secret_name(self) -> str:
+        """Name of the Secret that holds what a step took from the instance."""
+        return f"{self.metadata.name}-keepsake"
 
 
 def _names_instance(name: str) -> bool:

@@ -10,6 +10,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 CATEGORY = "whatsapp"
 FINALIZER = f"{GROUP}/instance"
 SERVER_FINALIZER = f"{GROUP}/server"
+APPROVE = f"{GROUP}/approve"
+"""The annotation that approves one step; who may set it is a matter of the verb `approve`."""
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+"""The annotation of a pod template that `kubectl rollout restart` sets."""
 
 
 class Request(enum.StrEnum):

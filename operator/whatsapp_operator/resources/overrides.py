@@ -22,6 +22,14 @@ class RecoveryMode(enum.StrEnum):
     DISABLED = "Disabled"
 
 
+class SessionLoss(enum.StrEnum):
+    """Whether steps may be taken that lose a pairing or data, when nothing gentler heals."""
+
+    AUTOMATIC = "Automatic"
+    REQUIRE_APPROVAL = "RequireApproval"
+    NEVER = "Never"
+
+
 class HealthOverrides(Model):
     """How health is judged."""
 
@@ -60,8 +68,8 @@ class RecoveryOverrides(Model):
         default=None,
         ge=1,
         le=100,
-        description="Gentle steps in an incident before an instance that holds neither a pairing nor data is "
-        "recreated. 3 when nothing is set.",
+        description="Gentle steps in an incident before those that lose something are considered. 3 when nothing is "
+        "set.",
     )
     retry_delay_seconds: fields.Seconds | None = Field(
         default=None,
@@ -72,4 +80,22 @@ class RecoveryOverrides(Model):
         default=None,
         description="Seconds after which a step whose effect was not observed counts as failed. 30 when nothing is "
         "set.",
+    )
+    session_loss: SessionLoss | None = Field(
+        default=None,
+        description="Whether Relogin and Recreate may be taken on an instance that holds a pairing or data, when "
+        "nothing gentler heals. Automatic: after sessionLossDelaySeconds, never while many are bad at once. "
+        "RequireApproval: each one only after someone with the verb approve has approved it. Never: not at all. "
+        "Automatic when nothing is set.",
+    )
+    session_loss_delay_seconds: fields.Seconds | None = Field(
+        default=None,
+        description="Seconds from the beginning of an incident before a pairing or data may be lost in it. 300 when "
+        "nothing is set.",
+    )
+    last_resort_delay_seconds: fields.Seconds | None = Field(
+        default=None,
+        description="Seconds to wait, after the gentle steps have failed, for WhatsApp or the network to come back, "
+        "where no other instance of the server proves that WhatsApp can be reached; only then a pairing may be lost. "
+        "21600 when nothing is set.",
     )

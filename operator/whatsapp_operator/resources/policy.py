@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whatsapp_operator.resources.overrides import RecoveryMode
+from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
 
 if TYPE_CHECKING:
     from whatsapp_operator.resources.instance import WhatsAppInstanceSpec
@@ -32,6 +32,9 @@ class RecoveryPolicy:
     max_attempts: int = 3
     retry_delay_seconds: int = 2
     step_timeout_seconds: int = 30
+    session_loss: SessionLoss = SessionLoss.AUTOMATIC
+    session_loss_delay_seconds: int = 300
+    last_resort_delay_seconds: int = 21_600
 
 
 @dataclass(frozen=True, slots=True)

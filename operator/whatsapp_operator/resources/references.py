@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 from pydantic import Field
 
 from whatsapp_operator.resources import fields
@@ -41,3 +43,27 @@ class TokenReference(SecretReference):
     """The Secret that holds an instance's token."""
 
     key: fields.SecretKey = Field(default="token", description="Key within the Secret.")
+
+
+class WorkloadKind(enum.StrEnum):
+    """What runs a server."""
+
+    DEPLOYMENT = "Deployment"
+    STATEFUL_SET = "StatefulSet"
+
+
+class WorkloadReference(Model):
+    """The workload that runs the server, in the same namespace; naming it allows the operator to restart it."""
+
+    kind: WorkloadKind = Field(description="Deployment or StatefulSet.")
+    name: fields.ObjectName = Field(description="Its name.")
+    min_instances: int = Field(
+        default=3,
+        ge=1,
+        le=100_000,
+        description="Instances that only a restart of the server can heal before it is restarted at once. Where the "
+        "server has fewer in all, all of them are enough.",
+    )
+    max_wait_seconds: fields.Seconds = Field(
+        default=600, description="Seconds after which the server is restarted for fewer than minInstances, too."
+    )

@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from whatsapp_operator.resources import overrides, references, rules
-from whatsapp_operator.resources.conditions import Condition
+from whatsapp_operator.resources import budgets, overrides, references, rules, steps
+from whatsapp_operator.resources.conditions import Condition, StatusReason
 from whatsapp_operator.resources.metadata import ObjectMeta
-from whatsapp_operator.resources.model import Model
+from whatsapp_operator.resources.model import Model, Timestamp
+from whatsapp_operator.resources.pause import Pause
 
 KIND = "EvolutionServer"
 PLURAL = "evolutionservers"
@@ -90,6 +91,20 @@ class EvolutionServerSpec(Model):
         default_factory=overrides.RecoveryOverrides,
         description="How instances that say nothing else are recovered.",
     )
+    budget: budgets.Budget = Field(
+        default_factory=budgets.Budget, description="How much may be done to the instances of this server."
+    )
+    workload_ref: references.WorkloadReference | None = Field(
+        default=None,
+        description="The workload that runs the server. Naming it allows RestartServer, the only step that heals some "
+        "states without losing a pairing. The operator needs the role whatsapp-operator-server-restart in the "
+        "server's namespace for it.",
+    )
+    pause: Pause | None = Field(
+        default=None,
+        description="While present, nothing is changed on the server, for none of its instances; health is still "
+        "shown.",
+    )
 
 
 class InstanceCounts(Model):
@@ -108,6 +123,63 @@ class InstanceCounts(Model):
     )
 
 
+class StormStatus(Model):
+    """So many instances are bad at once that the cause is not theirs."""
+
+    since: Timestamp = Field(description="When it began.")
+    calm_since: Timestamp | None = Field(
+        default=None, description="Since when fewer are bad; it is over when that has lasted for cooldownSeconds."
+    )
+
+
+class ClassUse(Model):
+    """How much of the budget of one class is used."""
+
+    step_class: steps.StepClass = Field(alias="class", description="The class of steps.")
+    used: int = Field(ge=0, description="Steps of the class within the window that has least left.")
+    max: int = Field(ge=0, description="Steps that may begin within that window.")
+
+
+class ServerRecoveryStatus(Model):
+    """What is done to heal the instances of this server, and what keeps more from being done."""
+
+    in_flight: steps.StepInFlight | None = Field(
+        default=None, description="A restart of the server that was announced and has no verdict yet."
+    )
+    planned: steps.PlannedStep | None = Field(
+        default=None, description="A restart of the server that instances wait for."
+    )
+    waiting: int = Field(default=0, ge=0, description="Instances that wait for a restart of the server.")
+    blocked_by: tuple[StatusReason, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Everything that keeps the planned restart from being done.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    storm: StormStatus | None = Field(
+        default=None, description="Present while so many instances are bad at once that the cause is not theirs."
+    )
+    budget: tuple[ClassUse, ...] = Field(
+        default=(),
+        max_length=8,
+        description="How much of the budget is used, by class; classes of which nothing is used do not stand here.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["class"]},
+    )
+    history: tuple[steps.StepRecord, ...] = Field(
+        default=(),
+        max_length=10,
+        description="The last ten restarts of the server, the oldest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+
+
+class ServerWarning(Model):
+    """Something about the server that will lose pairings or data one day."""
+
+    reason: StatusReason = Field(description="What it is, as one word.")
+    message: str = Field(max_length=1024, description="What it does, and how to put it right.")
+
+
 class EvolutionServerStatus(Model):
     """What is known about the server."""
 
@@ -121,11 +193,20 @@ class EvolutionServerStatus(Model):
         default=None, description="The client name that the server is held to, given or kept from the first contact."
     )
     instances: InstanceCounts | None = Field(default=None, description="Instances on the server, by health state.")
+    recovery: ServerRecoveryStatus | None = Field(
+        default=None, description="What is done to heal the instances, and what keeps more from being done."
+    )
+    warnings: tuple[ServerWarning, ...] = Field(
+        default=(),
+        max_length=16,
+        description="What about the server will lose pairings or data one day, as far as it can be seen.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["reason"]},
+    )
     conditions: tuple[Condition, ...] = Field(
         default=(),
         max_length=32,
-        description="Ready, Reachable, Authenticated, Compatible, IdentityConfirmed and WarmedUp; Reconciling and "
-        "Stalled only while they are true.",
+        description="Ready, Reachable, Authenticated, Compatible, IdentityConfirmed, WarmedUp and RemediationAllowed; "
+        "Paused, Reconciling and Stalled only while they are true.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
 

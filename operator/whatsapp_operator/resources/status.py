@@ -55,6 +55,19 @@ class PairingStatus(Model):
     expires: Timestamp | None = Field(default=None, description="When the code stops being of use.")
 
 
+class Approval(Model):
+    """A step that a person may approve."""
+
+    token: str = Field(
+        max_length=128,
+        description="The value of the annotation whatsapp-operator.dev/approve that approves the step: once, in this "
+        "incident, for this incarnation.",
+    )
+    expires: Timestamp | None = Field(
+        default=None, description="When the approval ends unused; empty until the step is approved."
+    )
+
+
 class RecoveryStatus(Model):
     """The present incident, and what was done in it."""
 
@@ -66,7 +79,21 @@ class RecoveryStatus(Model):
     started_at: Timestamp | None = Field(default=None, description="When the incident began.")
     attempts: int = Field(default=0, ge=0, description="Restarts of the instance in this incident.")
     reconnects: int = Field(default=0, ge=0, description="Reconnects in this incident.")
+    relogins: int = Field(default=0, ge=0, description="Relogins in this incident.")
     recreates: int = Field(default=0, ge=0, description="Recreations in this incident.")
+    last_resort_since: Timestamp | None = Field(
+        default=None,
+        description="Since when no gentle step is left in this incident; lastResortDelaySeconds count from here.",
+    )
+    deaf_since: Timestamp | None = Field(
+        default=None,
+        description="When a Relogin left the instance deaf to incoming messages (Evolution API 2.3.6 and earlier); "
+        "only a restart of the server after that moment ends it.",
+    )
+    approval: Approval | None = Field(
+        default=None, description="Present while a step waits that a person may approve, or is approved."
+    )
+    approvals: int = Field(default=0, ge=0, description="Approvals used or expired in this incident.")
     healthy_since: Timestamp | None = Field(
         default=None, description="Since when the instance is well again; lasting health ends the incident."
     )
@@ -105,6 +132,9 @@ class LastHandled(Model):
     reset: fields.RequestToken | None = Field(
         default=None, description="Last handled whatsapp-operator.dev/reset-requested-at."
     )
+    approve: fields.RequestToken | None = Field(
+        default=None, description="Last approval that was used, by the value of whatsapp-operator.dev/approve."
+    )
 
 
 class WhatsAppInstanceStatus(Model):
@@ -141,6 +171,12 @@ class WhatsAppInstanceStatus(Model):
     )
     adopted: bool | None = Field(
         default=None, description="True when the instance existed on the server before this resource."
+    )
+    keepsake: str | None = Field(
+        default=None,
+        max_length=253,
+        description="The Secret that holds the instance's webhook and settings as they were, present from a Relogin or "
+        "Recreate until they are put back. What the spec says is put back from the spec.",
     )
     recovery: RecoveryStatus | None = Field(default=None, description="The present incident and its steps.")
     last_handled: LastHandled | None = Field(

@@ -16,15 +16,23 @@ class Step(enum.StrEnum):
     CREATE = "Create"
     RECONNECT = "Reconnect"
     RESTART = "Restart"
+    RESTART_SERVER = "RestartServer"
+    RELOGIN = "Relogin"
     RECREATE = "Recreate"
     DELETE = "Delete"
 
 
 class StepClass(enum.StrEnum):
-    """What a step costs: `Soft` ones nothing or seconds, `Recreate` the pairing and the data."""
+    """What a step costs, and so which gates and which budget it meets.
+
+    `Soft` ones cost nothing or seconds, `ServerRestart` seconds for all instances of the server, `SessionLoss` a
+    pairing or data; `Recreate` is the same step on an instance that has neither.
+    """
 
     SOFT = "Soft"
+    SERVER_RESTART = "ServerRestart"
     RECREATE = "Recreate"
+    SESSION_LOSS = "SessionLoss"
 
 
 class StepResult(enum.StrEnum):
@@ -40,7 +48,9 @@ class StepInFlight(Model):
     """A step that was announced and has no verdict yet."""
 
     step: Step = Field(description="The step.")
-    step_class: StepClass = Field(alias="class", description="What it costs: Soft or Recreate.")
+    step_class: StepClass = Field(
+        alias="class", description="What it costs: Soft, ServerRestart, Recreate or SessionLoss."
+    )
     reason: StatusReason | None = Field(default=None, description="Why it is taken.")
     since: Timestamp = Field(description="When it was announced, which is before it was taken.")
 

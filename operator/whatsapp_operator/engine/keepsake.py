@@ -1,0 +1,138 @@
+"""What a Relogin or Recreate takes from an instance and its spec does not say: kept in a Secret until it is put back.
+
+A webhook that a user set by hand is switched off by both steps, and gone with its headers after a Recreate; settings
+are gone with the row. The Secret is written before the step, so that a crash in the middle of it loses neither.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Keepsake
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.resources import instance
+
+_KEY = "configuration"
+
+
+class Unreadable(Exception):  # noqa: N818 - the fact is the name
+    """The webhook could not be read, so what the step would take is not known."""
+
+
+async def keep(context: Context, server: Server, draft: Draft) -> None:
+    """Keep what the spec does not say, before a step takes it. An earlier keepsake, not yet put back, stays.
+
+    Raises:
+        Unreadable: the webhook could not be read.
+        ports.KubernetesError: it could not be kept.
+    """
+    if draft.keepsake is not None:
+        return
+    found = Keepsake(webhook=await _webhook(server, draft), settings=_settings(draft))
+    if found.empty:
+        return
+    await _write(context, draft, found)
+    draft.subject.keepsake, draft.keepsake = found, draft.instance.keepsake_secret_name
+
+
+async def _webhook(server: Server, draft: Draft) -> evidence.Webhook | None:
+    record = draft.subject.record
+    if draft.instance.spec.webhook is not None or server.client is None:
+        return None
+    found = await server.client.find_webhook(draft.instance.remote_name)
+    if isinstance(found, evidence.Unknown):
+        if record.memory is not None and record.memory.state is None:
+            return None  # a ghost's webhook cannot be read
+        raise Unreadable
+    return found if found is not None and found.enabled else None
+
+
+def _settings(draft: Draft) -> Mapping[str, object] | None:
+    row = draft.subject.record.row
+    return row.settings if row is not None and draft.instance.spec.settings is None else None
+
+
+async def recall(context: Context, draft: Draft) -> Keepsake:
+    """What is to be put back; nothing where nothing was kept.
+
+    Raises:
+        ports.KubernetesError: the Secret could not be read.
+    """
+    if draft.keepsake is None:
+        return Keepsake()
+    if draft.subject.keepsake is None:
+        draft.subject.keepsake = await _read(context, draft)
+    return draft.subject.keepsake
+
+
+async def drop(context: Context, draft: Draft) -> None:
+    """It was put back.
+
+    Raises:
+        ports.KubernetesError: the Secret could not be deleted.
+    """
+    if draft.keepsake is not None:
+        await context.kubernetes.delete_secret(_key(draft))
+    draft.subject.keepsake = draft.keepsake = None
+
+
+async def _write(context: Context, draft: Draft, found: Keepsake) -> None:
+    values, metadata = {_KEY: json.dumps(_as_body(found)).encode()}, draft.instance.metadata
+    owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
+    try:
+        await context.kubernetes.create_secret(_key(draft), values, owner=owner)
+    except ports.Conflict:
+        before = await context.kubernetes.read_secret(_key(draft))
+        if metadata.uid not in before.owner_uids:
+            raise ports.Forbidden from None
+        await context.kubernetes.replace_secret(_key(draft), values, resource_version=before.resource_version)
+
+
+async def _read(context: Context, draft: Draft) -> Keepsake:
+    try:
+        secret = await context.kubernetes.read_secret(_key(draft))
+        return _from_body(json.loads(secret.values[_KEY]))
+    except (ports.NotFound, KeyError, TypeError, ValueError):
+        # Somebody removed or changed it: nothing is known that could be put back.
+        context.telemetry.problem("A keepsake cannot be read", namespace=draft.subject.key.namespace)
+        return Keepsake()
+
+
+def _key(draft: Draft) -> ports.Key:
+    return ports.Key(draft.subject.key.namespace, draft.instance.keepsake_secret_name)
+
+
+def _as_body(found: Keepsake) -> dict[str, Any]:
+    webhook = found.webhook
+    body: dict[str, Any] = {"settings": dict(found.settings) if found.settings is not None else None}
+    if webhook is not None:
+        body["webhook"] = {
+            "url": webhook.url,
+            "events": sorted(webhook.events),
+            "headers": dict(webhook.headers),
+            "byEvents": webhook.by_events,
+            "base64": webhook.base64,
+        }
+    return body
+
+
+def _from_body(body: Mapping[str, Any]) -> Keepsake:
+    webhook = body.get("webhook")
+    return Keepsake(
+        settings=body.get("settings"),
+        webhook=evidence.Webhook(
+            url=webhook["url"],
+            events=frozenset(webhook["events"]),
+            headers=webhook["headers"],
+            by_events=webhook["byEvents"],
+            base64=webhook["base64"],
+        )
+        if webhook is not None
+        else None,
+    )

@@ -1,0 +1,58 @@
+"""What about a server will lose pairings one day, as far as it can be seen: its key, and the workload it runs as.
+
+The rules come from what the variables do on Evolution API 2.3.x (env.config.ts, monitor.service.ts).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.server import ServerWarning
+
+PUBLIC_KEY = "BQYHJGJHJ"  # Evolution API's default, in its documentation and source (env.config.ts)
+_OFF = frozenset({"", "false", "0", "1"})
+"""`1` and `0` are read as booleans, and a boolean switches DEL_INSTANCE off (env.config.ts)."""
+
+SENTENCES = {
+    Reason.DEFAULT_API_KEY: "The server's key is the public default of Evolution API: whoever reaches the server can "
+    "read and delete everything. Set AUTHENTICATION_API_KEY, and put it into the Secret of spec.apiKeySecretRef.",
+    Reason.SEVERAL_REPLICAS: "The workload has more than one replica: two servers on one database throw each other's "
+    "sessions out. Set replicas to 1.",
+    Reason.ROLLING_UPDATE: "The workload starts its new pod before the old one is gone, and both throw each other's "
+    "sessions out meanwhile. Set strategy.type to Recreate.",
+    Reason.INSTANCES_EXPIRE: "DEL_INSTANCE is set: the server deletes instances that are not open after some minutes, "
+    "also ones that were created anew. Set it to false.",
+    Reason.INSTANCES_IN_REDIS: "CACHE_REDIS_SAVE_INSTANCES is true: the server then denies instances that exist, and a "
+    "create deletes them. Set it to false.",
+    Reason.INSTANCES_NOT_SAVED: "DATABASE_SAVE_DATA_INSTANCE is not true: after a restart the server loads no "
+    "instance. Set it to true.",
+}
+
+
+def warnings(one: Server) -> tuple[ServerWarning, ...]:
+    """The warnings that hold now."""
+    return tuple(ServerWarning(reason=reason, message=SENTENCES[reason]) for reason in _reasons(one))
+
+
+def _reasons(one: Server) -> Iterator[Reason]:
+    if one.endpoint is not None and one.endpoint.api_key == PUBLIC_KEY:
+        yield Reason.DEFAULT_API_KEY
+    if one.workload is not None:
+        yield from _of_workload(one.workload)
+
+
+def _of_workload(workload: ports.Workload) -> Iterator[Reason]:
+    variables = workload.environment
+    if workload.replicas > 1:
+        yield Reason.SEVERAL_REPLICAS
+    if not workload.one_at_a_time:
+        yield Reason.ROLLING_UPDATE
+    if variables.get("DEL_INSTANCE", "").strip().lower() not in _OFF:
+        yield Reason.INSTANCES_EXPIRE
+    if variables.get("CACHE_REDIS_SAVE_INSTANCES", "").strip().lower() == "true":
+        yield Reason.INSTANCES_IN_REDIS
+    if variables.get("DATABASE_SAVE_DATA_INSTANCE", "true").strip().lower() != "true":
+        yield Reason.INSTANCES_NOT_SAVED

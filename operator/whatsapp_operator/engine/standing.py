@@ -1,0 +1,68 @@
+"""How the instances of a server stand, counted as they are looked at: it tells a storm from a broken instance."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from dataclasses import dataclass, field
+
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import incident
+from whatsapp_operator.resources.reasons import Reason
+
+_WAITS_FOR_A_HUMAN = frozenset({Reason.RESTRICTED, Reason.LOGGED_OUT, Reason.CREDENTIALS_LOST, Reason.CHANNEL_CLOSED})
+
+
+class Standing(enum.Enum):
+    """What an instance counts as."""
+
+    APART = "Apart"
+    """Not paired: no storm takes anything from it."""
+    WELL = "Well"
+    BAD = "Bad"
+    WITHOUT_SESSION = "WithoutSession"
+    """S19: paired, and at the next restart of anything no longer."""
+
+
+@dataclass(slots=True)
+class Standings:
+    """How many stand how."""
+
+    _counts: Counter[Standing] = field(default_factory=Counter)
+
+    def move(self, before: Standing | None, after: Standing | None) -> None:
+        """An instance stands otherwise now; None for one that is not counted."""
+        if before is not None:
+            self._counts[before] -= 1
+        if after is not None:
+            self._counts[after] += 1
+
+    @property
+    def bad(self) -> int:
+        """Paired instances that are bad, and wait for no human."""
+        return self._counts[Standing.BAD]
+
+    @property
+    def paired(self) -> int:
+        """Paired instances."""
+        return sum(self._counts[one] for one in (Standing.WELL, Standing.BAD, Standing.WITHOUT_SESSION))
+
+    @property
+    def without_session(self) -> int:
+        """Paired instances that a restart of anything would cost their pairing."""
+        return self._counts[Standing.WITHOUT_SESSION]
+
+    @property
+    def total(self) -> int:
+        """Instances that were looked at."""
+        return self._counts.total()
+
+
+def of(record: records.Record, verdict: Verdict) -> Standing:
+    """How an instance stands by what was concluded of it; one that waits for a human is not bad."""
+    if record.paired is False:
+        return Standing.APART
+    if verdict.reason is Reason.SESSION_MISSING:
+        return Standing.WITHOUT_SESSION
+    return Standing.BAD if incident.is_bad(verdict) and verdict.reason not in _WAITS_FOR_A_HUMAN else Standing.WELL

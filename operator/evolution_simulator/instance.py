@@ -148,8 +148,7 @@ class BaileysInstance(Instance):
         client = self.client
         if client is None:
             return
-        if client.open:
-            self._server.whatsapp.removed_devices.add(client.credentials.device)
+        self._server.whatsapp.unlink(client)
         self._server.drop_session(self.instance_id)
         client.close(reasons.logout(self.name))
 

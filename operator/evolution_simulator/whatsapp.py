@@ -109,6 +109,11 @@ class WhatsApp:
         caller.paired(credentials)
         caller.close(reasons.transient(515, gap=self._rng.uniform(0.02, 0.1)))
 
+    def unlink(self, caller: "connection.Connection") -> None:
+        """A connection asks to remove its device; who is not online, or was replaced a moment ago, is not heard."""
+        if self.online.get(caller.credentials.device) is caller:
+            self.removed_devices.add(caller.credentials.device)
+
     def remove_device(self, device: str, *, code: int = 401) -> None:
         """Unlink a device; its connection is told so at once."""
         self.removed_devices.add(device)

@@ -54,6 +54,7 @@ async def test_created_proxy_is_stored_and_listed_with_its_password(bench: Bench
 async def test_proxy_set_repeats_the_request_and_replaces_what_was_there(bench: Bench) -> None:
     await bench.create("one", **CREATE)
     other = SQUID | {"host": "other", "password": "rotated"}
+    assert (await listed(bench))["host"] == "squid"
 
     assert await set_proxy(bench, other) == (201, {"proxy": {"instanceName": "one", "proxy": other}})
 

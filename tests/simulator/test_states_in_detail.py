@@ -337,6 +337,18 @@ async def test_orphan_is_ended_by_a_server_restart_and_nobody_is_logged_out(benc
     assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
 
 
+async def test_orphan_that_waits_to_connect_again_is_ended_by_a_server_restart_too(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.control("POST", "/whatsapp", {"reach": "refused"})
+    await bench.break_("one", "S12")
+    while not bench.world.orphans("one")[0].reconnects:
+        bench.pass_time(0.01)
+
+    await repairs.restart_server(bench)
+
+    assert (await bench.control("GET", "/instances/one"))["orphans"] == 0
+
+
 async def test_orphan_spares_an_instance_of_another_name(bench: Bench) -> None:
     await bench.create_open()
     await bench.create_open("two")
@@ -403,11 +415,26 @@ async def test_session_stays_contested_however_often_and_long_this_server_is_awa
 async def test_logout_ends_the_session_of_the_other_server_as_well(bench: Bench) -> None:
     await bench.create_open()
     await bench.break_("one", "S15")
+    bench.pass_time(1)
+    await until_open(bench)
 
     await repairs.relogin_and_scan(bench)
     bench.pass_time(5)
 
     assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
+    assert bench.world.held_elsewhere("one") == []
+
+
+async def test_logout_of_a_connection_that_was_just_replaced_leaves_the_other_server_its_device(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S15")
+    assert await bench.state() == "open"
+
+    await repairs.relogin_and_scan(bench)
+    bench.pass_time(5)
+
+    assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
+    assert len(bench.world.held_elsewhere("one")) == 1
 
 
 async def test_session_is_held_by_one_other_server_at_most_and_released_only_once_held(bench: Bench) -> None:
@@ -425,6 +452,8 @@ async def test_deaf_instance_shows_the_logout_before_and_keeps_its_owner(start: 
     bench = await start("2.3.6")
     await bench.create_open()
     before = await bench.row()
+    removed = bench.world.whatsapp.removed_devices
+    assert not removed
     await bench.break_("one", "S16")
 
     row = await bench.row()
@@ -433,6 +462,7 @@ async def test_deaf_instance_shows_the_logout_before_and_keeps_its_owner(start: 
     assert row is not None
     assert (row["connectionStatus"], row["disconnectionReasonCode"]) == ("open", 401)
     assert (row["ownerJid"], row["_count"]["Message"]) == (before["ownerJid"], 0)
+    assert len(removed) == 1
 
 
 async def test_deafness_is_refused_where_the_release_has_none(bench: Bench) -> None:

@@ -6,8 +6,6 @@ from evolution_simulator import database, instance, reasons, version, webhooks
 from evolution_simulator.api import errors, message, validation
 from evolution_simulator.api.call import Call
 
-QUERY_TIMEOUT_SECONDS = 60.0
-"""How long Baileys waits for an answer of WhatsApp (`defaultQueryTimeoutMs`)."""
 WEBHOOK_COLUMNS = {
     "enabled": "enabled",
     "url": "url",
@@ -106,19 +104,20 @@ def fetch_business_profile(call: Call) -> message.Reply | message.Later:
     if one.client is None:
         text = "TypeError: Cannot read properties of undefined (reading 'getBusinessProfile')"
         raise errors.profile_failed(text)
-    return _profile(call, one, waited=0.0)
+    return _profile(call, one)
 
 
-def _profile(call: Call, one: instance.BaileysInstance, *, waited: float) -> message.Reply | message.Later:
-    """Where packets vanish there is no answer until they no longer do, or one side gives up."""
+def _profile(call: Call, one: instance.BaileysInstance) -> message.Reply | message.Later:
+    """Where packets vanish there is no answer until they no longer do, or the keep-alive gives the connection up.
+
+    That comes before the 60 s after which Baileys gives a query up.
+    """
     online = [each for each in one.own_connections if each.open]
     if one.state is not version.ConnectionState.OPEN or not online:
         raise errors.profile_failed("Error: Connection Closed")
     if any(not each.silent for each in online):
         return message.reply(200, _private_profile(str(call.values.get("number", ""))))
-    if waited >= QUERY_TIMEOUT_SECONDS:
-        raise errors.profile_failed("Error: Timed Out")
-    return message.Later(seconds=1.0, reply=lambda: _profile(call, one, waited=waited + 1.0))
+    return message.Later(seconds=1.0, reply=lambda: _profile(call, one))
 
 
 def _private_profile(number: str) -> dict[str, Any]:

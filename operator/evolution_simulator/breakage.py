@@ -7,7 +7,7 @@ names are those of docs/simulator.md.
 
 from collections.abc import Callable
 
-from evolution_simulator import connection, database, instance, reasons, version, whatsapp, world
+from evolution_simulator import connection, database, instance, population, reasons, version, whatsapp, world
 
 DEAD_RECEIVER = "http://127.0.0.1:9/dead-receiver"
 OPEN = version.ConnectionState.OPEN
@@ -121,6 +121,23 @@ def delete_lost(server: world.World, name: str) -> None:
     server.arming.lose_delete.add(name)
 
 
+def orphan_loop(server: world.World, name: str) -> None:
+    """S12: an earlier incarnation of the name was deleted while it flapped, and tries to connect for ever."""
+    one, now = _baileys(server, name), server.scheduler.now()
+    row = database.Row(
+        id=server.database.new_id(),
+        name=name,
+        connection_status=CLOSE,
+        integration=one.integration,
+        token="",
+        created_at=now,
+        updated_at=now,
+    )
+    earlier = instance.BaileysInstance(server=server, row=row)
+    earlier.connect()
+    server.orphan(earlier)
+
+
 def logged_out(server: world.World, name: str) -> None:
     """S13: the phone removed the device."""
     _, client = _open(server, name)
@@ -133,6 +150,35 @@ def channel_closed(server: world.World, name: str) -> None:
     if one is None or isinstance(one, instance.BaileysInstance):
         raise NotApplicableError("it is not a WHATSAPP-BUSINESS or EVOLUTION instance in memory")
     one.log_out()
+
+
+def held_elsewhere(server: world.World, name: str) -> None:
+    """S15: another server has the same session; each throws the other out."""
+    _, client = _open(server, name)
+    if server.held_elsewhere(name):
+        raise NotApplicableError("another server holds its session already")
+    server.hold_elsewhere(name, client.credentials)
+
+
+def deaf(server: world.World, name: str) -> None:
+    """S16: logged out and paired again as the same object, which on old releases receives nothing since.
+
+    The events of that logout are over and gone; what it wrote into the row is there.
+    """
+    one, client = _open(server, name)
+    if server.release.remounts_messages:
+        raise NotApplicableError(f"{server.release.number} receives again after a logout")
+    row, now = _row(server, name), server.scheduler.now()
+    server.whatsapp.removed_devices.add(client.credentials.device)
+    server.database.update(
+        row,
+        now=now,
+        disconnection_at=now,
+        disconnection_reason_code=401,
+        disconnection_object=reasons.logout(name).disconnection_object(now),
+    )
+    population.pair(server, one, owner_jid=client.credentials.owner_jid)
+    one.deaf = True
 
 
 def silent_hang(server: world.World, name: str) -> None:
@@ -170,8 +216,11 @@ BREAKAGES: dict[str, Callable[[world.World, str], None]] = {
     "S9": qr_expired,
     "S10": dead_remove_webhook,
     "S11": delete_lost,
+    "S12": orphan_loop,
     "S13": logged_out,
     "S14": channel_closed,
+    "S15": held_elsewhere,
+    "S16": deaf,
     "S17": silent_hang,
     "S18": self_replacement,
     "S19": session_missing,
@@ -182,4 +231,7 @@ def break_instance(server: world.World, name: str, state: str) -> None:
     """Bring an instance into a broken state. Raises `NotApplicableError`."""
     if state not in BREAKAGES:
         raise NotApplicableError(f"{state} is not one of {', '.join(BREAKAGES)}")
-    BREAKAGES[state](server, name)
+    try:
+        BREAKAGES[state](server, name)
+    except database.DatabaseDownError as error:
+        raise NotApplicableError("the database is down") from error

@@ -41,6 +41,7 @@ class Connection:
         scheduler: clock.Scheduler,
         credentials: database.Credentials,
         number: str | None,
+        proxy: str,
     ) -> None:
         self._owner = owner
         self._far_side = far_side
@@ -49,9 +50,11 @@ class Connection:
         self.credentials = credentials
         self.number = number
         self.instance_name = owner.name
+        self.proxy = proxy
         self.open = False
         self.ended = False
         self.hung = False
+        self.silent = False
         self.showing_code = False
 
     def dial(self) -> None:
@@ -62,6 +65,17 @@ class Connection:
         """Do something later unless the connection ended."""
         if not self.ended:
             self._timer = self._scheduler.call_later(delay, callback)
+
+    def fall_silent(self, seconds: float, reason: reasons.Reason) -> None:
+        """Packets vanish from now on; this side finds out after `seconds`."""
+        self.silent = True
+        self.later(seconds, lambda: self.close(reason))
+
+    def wake(self) -> None:
+        """Packets arrive again, and those under way did."""
+        if self.silent and self._timer is not None:
+            self._timer.cancel()
+        self.silent = False
 
     def logged_in(self) -> None:
         """WhatsApp accepted the credentials."""

@@ -57,6 +57,7 @@ class Control:
             ("POST", f"{one}/pair", self.pair),
             ("POST", f"{one}/disconnect", self.disconnect),
             ("POST", f"{one}/break", self.break_),
+            ("DELETE", f"{one}/foreign-holder", self.end_foreign_holder),
             ("POST", f"{one}/messages", self.messages),
             ("PUT", "/rows/{name}", self.insert_row),
             ("DELETE", "/rows/{name}", self.delete_row),
@@ -65,6 +66,7 @@ class Control:
             ("POST", "/server/down", self.down),
             ("POST", "/server/up", self.up),
             ("POST", "/database", self.database),
+            ("POST", "/internet", self.internet),
             ("POST", "/whatsapp", self.whatsapp),
             ("POST", "/version", self.version),
             ("POST", "/client-name", self.client_name),
@@ -141,6 +143,15 @@ class Control:
         except breakage.NotApplicableError as error:
             raise RefusedError(str(error)) from error
 
+    async def end_foreign_holder(self, request: web.Request, body: Body) -> Any:
+        """The other server that holds the session is gone."""
+        del body
+        holders = self._world.held_elsewhere(request.match_info["name"])
+        if not holders:
+            raise RefusedError("no other server holds its session")
+        for each in holders:
+            each.end()
+
     async def messages(self, request: web.Request, body: Body) -> Any:
         """Messages arrive; a deaf instance drops them."""
         one = self._baileys(request)
@@ -194,6 +205,11 @@ class Control:
 
     # The server and the network
 
+    async def internet(self, request: web.Request, body: Body) -> Any:
+        """The server's own calls to the internet fail, or work again."""
+        del request
+        self._world.internet_down = bool(body["down"])
+
     async def restart(self, request: web.Request, body: Body) -> Any:
         """Restart the process."""
         del request
@@ -216,16 +232,20 @@ class Control:
     async def up(self, request: web.Request, body: Body) -> Any:
         """Start the process, or reopen the port of one that lives."""
         del request
-        if self._world.memory:
+        if self._world.running:
             self._world.set_listening(True)
         else:
-            self._world.start(load_seconds=float(body.get("loadSeconds", 0)))
+            self._world.start(load_seconds=float(body.get("loadSeconds", 0)), ghosts=frozenset(body.get("ghosts", ())))
         await self._ear.settled()
 
     async def whatsapp(self, request: web.Request, body: Body) -> Any:
         """Change how WhatsApp answers."""
         del request
-        self._world.whatsapp.set_reach(whatsapp.Reach(body["reach"]), name=body.get("instance"))
+        if "instance" in body and "proxy" in body:
+            raise RefusedError("name an instance or a proxy, not both")
+        self._world.whatsapp.set_reach(
+            whatsapp.Reach(body["reach"]), name=body.get("instance"), proxy=body.get("proxy")
+        )
 
     async def version(self, request: web.Request, body: Body) -> Any:
         """Become another version, with a restart."""

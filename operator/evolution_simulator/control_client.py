@@ -79,6 +79,10 @@ class Simulator:
         """Bring an instance into a state of docs/simulator.md, `"S1"` to `"S19"`. 409 where it cannot get there."""
         self._post(f"{_instance(name)}/break", {"state": state})
 
+    def end_foreign_holder(self, name: str) -> None:
+        """The other server of S15 is gone. 409 where there is none."""
+        self._http.delete(f"{_instance(name)}/foreign-holder").raise_for_status()
+
     def insert_row(self, name: str, *, token: str | None = None, status: str = "close") -> str:
         """Insert a row into the database past the server: a ghost. Returns its id."""
         return cast(str, self._put(_row(name), _given(token=token, status=status))["id"])
@@ -106,9 +110,12 @@ class Simulator:
         """Stop the process, or only close its port while it lives on. Returns when connections are refused."""
         self._post("/server/down", {"listenerOnly": listener_only})
 
-    def up(self, *, load_seconds: float = 0.0) -> None:
-        """Start what `down` stopped. Returns when the port is open."""
-        self._post("/server/up", {"loadSeconds": load_seconds})
+    def up(self, *, load_seconds: float = 0.0, ghosts: Sequence[str] = ()) -> None:
+        """Start what `down` stopped, a row every `load_seconds`; `ghosts` never load.
+
+        Returns when the port is open; while the database is down it stays closed, and opens some time after.
+        """
+        self._post("/server/up", {"loadSeconds": load_seconds, "ghosts": list(ghosts)})
 
     def database_down(self) -> None:
         """The database stops answering the server."""
@@ -118,9 +125,20 @@ class Simulator:
         """The database answers again."""
         self._post("/database", {"down": False})
 
-    def whatsapp(self, reach: str, *, instance: str | None = None) -> None:
-        """How WhatsApp answers, one instance or all: `reachable`, `refused`, `silent` or `stalled`."""
-        self._post("/whatsapp", _given(reach=reach, instance=instance))
+    def internet_down(self) -> None:
+        """The server's own calls to the internet fail: no proxy passes its trial."""
+        self._post("/internet", {"down": True})
+
+    def internet_up(self) -> None:
+        """They work again."""
+        self._post("/internet", {"down": False})
+
+    def whatsapp(self, reach: str, *, instance: str | None = None, proxy: str | None = None) -> None:
+        """How WhatsApp answers one instance, all behind one proxy (`host:port`; empty for those without), or everybody.
+
+        `reachable`, `refused`, `silent`, `stalled` or `blackholed`.
+        """
+        self._post("/whatsapp", _given(reach=reach, instance=instance, proxy=proxy))
 
     def set_version(self, version: str) -> None:
         """Restart as another version."""

@@ -76,6 +76,21 @@ class Webhook:
 
 
 @dataclass(slots=True, kw_only=True)
+class Proxy:
+    """A Proxy row. A disabled one has empty texts."""
+
+    id: str
+    enabled: bool
+    host: str
+    port: str
+    protocol: str
+    username: str
+    password: str
+    created_at: float
+    updated_at: float
+
+
+@dataclass(slots=True, kw_only=True)
 class Row:
     """An Instance row with what belongs to it."""
 
@@ -96,9 +111,16 @@ class Row:
     disconnection_at: float | None = None
     setting: Setting | None = None
     webhook: Webhook | None = None
+    proxy: Proxy | None = None
     counts: dict[str, int] = field(default_factory=lambda: {"Message": 0, "Contact": 0, "Chat": 0})
     rendered: str | None = None
     """The row as JSON, kept until the next write: lists of thousands of rows stay cheap."""
+
+    @property
+    def dials_through(self) -> str:
+        """`host:port` of the proxy that a new connection takes; empty where it takes none."""
+        proxy = self.proxy
+        return f"{proxy.host}:{proxy.port}" if proxy is not None and proxy.enabled else ""
 
 
 def iso(moment: float | None) -> str | None:
@@ -117,6 +139,25 @@ def setting_body(row: Row) -> dict[str, Any] | None:
         return None
     stamps = {"createdAt": iso(setting.created_at), "updatedAt": iso(setting.updated_at), "instanceId": row.id}
     return {"id": setting.id, **setting.values, **stamps}
+
+
+def proxy_body(row: Row) -> dict[str, Any] | None:
+    """The Proxy of a row, in clear: nothing hides its password, in the list least of all."""
+    stored = row.proxy
+    if stored is None:
+        return None
+    return {
+        "id": stored.id,
+        "enabled": stored.enabled,
+        "host": stored.host,
+        "port": stored.port,
+        "protocol": stored.protocol,
+        "username": stored.username,
+        "password": stored.password,
+        "createdAt": iso(stored.created_at),
+        "updatedAt": iso(stored.updated_at),
+        "instanceId": row.id,
+    }
 
 
 def row_body(row: Row, client_name: str) -> dict[str, Any]:
@@ -139,7 +180,7 @@ def row_body(row: Row, client_name: str) -> dict[str, Any]:
         "createdAt": iso(row.created_at),
         "updatedAt": iso(row.updated_at),
         "Chatwoot": None,
-        "Proxy": None,
+        "Proxy": proxy_body(row),
         "Rabbitmq": None,
         "Nats": None,
         "Sqs": None,
@@ -234,6 +275,21 @@ class Database:
             setattr(row.webhook, column, value)
         row.webhook.updated_at = now
         return row.webhook
+
+    def save_proxy(self, row: Row, *, now: float, values: dict[str, Any]) -> None:
+        """Create or update the Proxy of a row; omitted columns keep their value.
+
+        A new one without user name and password is not stored: the columns are NOT NULL. Raises `DatabaseDownError`.
+        """
+        self.require()
+        if row.proxy is None:
+            if not values.keys() >= {"username", "password"}:
+                return
+            row.proxy = Proxy(id=self.new_cuid(), created_at=now, updated_at=now, **values)
+        for column, value in values.items():
+            setattr(row.proxy, column, value)
+        row.proxy.updated_at = now
+        row.rendered = None
 
     def listing(self, rows: list[Row]) -> str:
         """Rows as a JSON array. Raises `DatabaseDownError`."""

@@ -90,8 +90,18 @@ class BaileysInstance(Instance):
         """Whether several loops log in with the same device for ever."""
         if self.client is None or self.client.credentials.kind is not database.CredentialsKind.PAIRED:
             return False
-        loops = len(self.own_connections) + len(self.reconnects)
-        return loops > 1 and self._server.whatsapp.is_reachable(self.name)
+        return self.loops > 1 and self.reachable
+
+    @property
+    def loops(self) -> int:
+        """How many connections it has or is about to make."""
+        return len(self.own_connections) + len(self.reconnects)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether WhatsApp answers this instance."""
+        proxy = self.client.proxy if self.client else ""
+        return self._server.whatsapp.is_reachable(self.name, proxy)
 
     @property
     def own_connections(self) -> list[connection.Connection]:
@@ -104,22 +114,25 @@ class BaileysInstance(Instance):
         self._server.database.require()
         if self._server.release.remounts_messages:
             self.deaf = False
-        client = connection.Connection(
-            owner=self,
-            far_side=self._server.whatsapp,
-            scheduler=self._server.scheduler,
-            credentials=self._server.load_credentials(self.instance_id),
-            number=number,
-        )
-        self.adopt(client)
+        client = self.adopt(self._server.load_credentials(self.instance_id), number=number)
         self.state = version.ConnectionState.CONNECTING
         self._emit_update(statusReason=200)
         client.dial()
 
-    def adopt(self, client: connection.Connection) -> None:
-        """A connection belongs to this object from now on."""
+    def adopt(self, credentials: database.Credentials, *, number: str | None = None) -> connection.Connection:
+        """A new connection, through the proxy that is stored now, belongs to this object from here on."""
+        row = self._server.row_of(self.instance_id, self.name)
+        client = connection.Connection(
+            owner=self,
+            far_side=self._server.whatsapp,
+            scheduler=self._server.scheduler,
+            credentials=credentials,
+            number=number,
+            proxy=row.dials_through if row else "",
+        )
         self.client = client
         self._connections = [*self.own_connections, client]
+        return client
 
     def restart(self) -> None:
         """Replace the connection. Nothing at all happens when Baileys has already ended it."""
@@ -135,8 +148,7 @@ class BaileysInstance(Instance):
         client = self.client
         if client is None:
             return
-        if client.open:
-            self._server.whatsapp.removed_devices.add(client.credentials.device)
+        self._server.whatsapp.unlink(client)
         self._server.drop_session(self.instance_id)
         client.close(reasons.logout(self.name))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from evolution_simulator import connection, database, instance, version, world
+from evolution_simulator import database, instance, version, world
 
 OPEN = version.ConnectionState.OPEN
 CONNECTING = version.ConnectionState.CONNECTING
@@ -62,9 +62,5 @@ def pair(server: world.World, one: instance.BaileysInstance, *, owner_jid: str |
     credentials = database.Credentials(database.CredentialsKind.PAIRED, device=device, owner_jid=owner)
     server.database.sessions[one.instance_id] = credentials
     one.destroy()
-    one.client = connection.Connection(
-        owner=one, far_side=server.whatsapp, scheduler=server.scheduler, credentials=credentials, number=None
-    )
-    one.adopt(one.client)
-    server.whatsapp.admit(one.client)
+    server.whatsapp.admit(one.adopt(credentials))
     return owner

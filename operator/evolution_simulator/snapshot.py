@@ -12,8 +12,10 @@ def server_body(server: world.World, *, received: int) -> dict[str, Any]:
         "version": server.release.number,
         "clientName": server.database.client_name,
         "now": server.scheduler.now(),
+        "running": server.running,
         "listening": server.listening,
         "databaseDown": server.database.down,
+        "internetDown": server.internet_down,
         "whatsapp": server.whatsapp.reach,
         "received": received,
         "instances": {name: instance_body(server, name) for name in names},
@@ -37,6 +39,10 @@ def instance_body(server: world.World, name: str) -> dict[str, Any]:
         "qrCount": one.qr.count if one else None,
         "qrShown": _shows_code(one),
         "connections": _connections(one),
+        "proxy": (row.dials_through or None) if row else None,
+        "deaf": isinstance(one, instance.BaileysInstance) and one.deaf,
+        "orphans": len(server.orphans(name)),
+        "heldElsewhere": _held_elsewhere(server, name, row),
         "webhook": row.webhook.enabled if row and row.webhook else None,
     }
 
@@ -44,6 +50,12 @@ def instance_body(server: world.World, name: str) -> dict[str, Any]:
 def _session(server: world.World, row: database.Row | None) -> str | None:
     stored = server.database.sessions.get(row.id) if row else None
     return stored.kind.value if stored else None
+
+
+def _held_elsewhere(server: world.World, name: str, row: database.Row | None) -> bool:
+    """Whether another server has the session that is stored now, and not one from before a new pairing."""
+    stored = server.database.sessions.get(row.id) if row else None
+    return any(each.credentials == stored for each in server.held_elsewhere(name))
 
 
 def _shows_code(one: instance.Instance | None) -> bool:

@@ -101,8 +101,9 @@ def address(webhook: database.Webhook, event: str) -> str:
 class Webhooks:
     """Emits the events of all instances of one server."""
 
-    def __init__(self, *, sender: Sender, later: Later, rng: random.Random) -> None:
+    def __init__(self, *, sender: Sender, later: Later, process: Callable[[], int], rng: random.Random) -> None:
         self._later = later
+        self._process = process
         self._rng = rng
         self.sender = sender
         self.dead: set[str] = set()
@@ -119,8 +120,11 @@ class Webhooks:
 
     def _attempt(self, delivery: Delivery, *, attempt: int, then: clock.Callback | None) -> None:
         self.attempts.append(delivery)
+        process = self._process()
 
         def answered(status: int | None) -> None:
+            if process != self._process():  # who waited for this answer has ended
+                return
             arrived = status is not None and (status < 400 or status in FINAL_STATUSES)
             if not arrived and attempt < MAX_ATTEMPTS:
                 self._later(self._delay(attempt), lambda: self._attempt(delivery, attempt=attempt + 1, then=then))

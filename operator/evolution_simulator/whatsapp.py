@@ -1,5 +1,4 @@
 """WhatsApp, as far as a server can tell: linked devices, logins, QR codes, and whether it can be reached.
-reached.
 
 A device can be online once. When a second connection logs in with the same credentials the first is thrown out with
 code 440, which is how an instance with two connections replaces itself for ever.
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
 QR_SECONDS = 45.0
 QR_CODES_PER_CONNECTION = 6
 STALL_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 53.0
+"""After which Baileys finds a connection half-open (seen; keep-alive 30 s, and 35 s without a word)."""
 
 
 class Reach(enum.StrEnum):
@@ -29,6 +30,8 @@ class Reach(enum.StrEnum):
     """A login is never answered and nobody times out: instances hang in `connecting`."""
     STALLED = "stalled"
     """The handshake stalls and is given up every 30 s."""
+    BLACKHOLED = "blackholed"
+    """Packets vanish: open connections seem open for 53 s and answer no query; then as `STALLED`."""
 
 
 class WhatsApp:
@@ -40,6 +43,8 @@ class WhatsApp:
         self.release = release
         self.reach = Reach.REACHABLE
         self.reach_of: dict[str, Reach] = {}
+        self.reach_through: dict[str, Reach] = {}
+        """By `host:port` of the proxy."""
         self.hang_next: set[str] = set()
         self.removed_devices: set[str] = set()
         self.online: dict[str, connection.Connection] = {}
@@ -50,13 +55,13 @@ class WhatsApp:
         """A new connection arrives; what becomes of it is decided now and happens later."""
         self.connections[caller] = None
         name = caller.instance_name
-        reach = self.reach_of.get(name, self.reach)
+        reach = self.reach_by(name, caller.proxy)
         if name in self.hang_next:
             self.hang_next.discard(name)
             reach = Reach.SILENT
         if reach is Reach.REFUSED:
             caller.later(self.release.refused.connecting, lambda: caller.close(reasons.refused(self.release)))
-        elif reach is Reach.STALLED:
+        elif reach in (Reach.STALLED, Reach.BLACKHOLED):
             caller.later(STALL_SECONDS, lambda: caller.close(reasons.transient(408, gap=self._rng.uniform(0.05, 0.3))))
         elif reach is Reach.SILENT:
             caller.hung = True
@@ -66,7 +71,7 @@ class WhatsApp:
     def admit(self, caller: "connection.Connection") -> None:
         """Log a connection in without a wait."""
         self.connections[caller] = None
-        self._log_in(caller)
+        self.log_in(caller)
 
     def _answer(self, caller: "connection.Connection") -> None:
         kind = caller.credentials.kind
@@ -75,11 +80,12 @@ class WhatsApp:
         elif kind is database.CredentialsKind.PAIRED:
             contested = caller.credentials.device in self.online
             delay = self._rng.uniform(0.08, 0.12) if contested else self._rng.uniform(0.15, 0.35)
-            caller.later(delay, lambda: self._log_in(caller))
+            caller.later(delay, lambda: self.log_in(caller))
         else:
             caller.later(self._rng.uniform(0.2, 0.4), lambda: self._show_code(caller, left=QR_CODES_PER_CONNECTION))
 
-    def _log_in(self, caller: "connection.Connection") -> None:
+    def log_in(self, caller: "connection.Connection") -> None:
+        """A connection logs in with its credentials, and throws out who had the device online."""
         device = caller.credentials.device
         if device in self.removed_devices:
             caller.close(reasons.device_removed(self.release))
@@ -103,6 +109,11 @@ class WhatsApp:
         caller.paired(credentials)
         caller.close(reasons.transient(515, gap=self._rng.uniform(0.02, 0.1)))
 
+    def unlink(self, caller: "connection.Connection") -> None:
+        """A connection asks to remove its device; who is not online, or was replaced a moment ago, is not heard."""
+        if self.online.get(caller.credentials.device) is caller:
+            self.removed_devices.add(caller.credentials.device)
+
     def remove_device(self, device: str, *, code: int = 401) -> None:
         """Unlink a device; its connection is told so at once."""
         self.removed_devices.add(device)
@@ -110,9 +121,13 @@ class WhatsApp:
         if caller is not None:
             caller.close(reasons.stopped(code, self.release))
 
-    def is_reachable(self, name: str) -> bool:
+    def reach_by(self, name: str, proxy: str) -> Reach:
+        """How WhatsApp answers an instance: as was said of it, else of its proxy, else of all."""
+        return self.reach_of.get(name) or self.reach_through.get(proxy) or self.reach
+
+    def is_reachable(self, name: str, proxy: str) -> bool:
         """Whether an instance's connections get an answer."""
-        return self.reach_of.get(name, self.reach) is Reach.REACHABLE
+        return self.reach_by(name, proxy) is Reach.REACHABLE
 
     def forget(self, caller: "connection.Connection") -> None:
         """A connection is over."""
@@ -120,14 +135,33 @@ class WhatsApp:
         if self.online.get(caller.credentials.device) is caller:
             del self.online[caller.credentials.device]
 
-    def set_reach(self, reach: Reach, *, name: str | None = None) -> None:
-        """Change how WhatsApp answers, for one instance or all. Connections do not survive becoming unreachable."""
-        if name is None:
-            self.reach = reach
-        elif reach is Reach.REACHABLE:
-            self.reach_of.pop(name, None)
+    def set_reach(self, reach: Reach, *, name: str | None = None, proxy: str | None = None) -> None:
+        """Change how WhatsApp answers one instance, all behind one proxy (`host:port`), or everybody.
+
+        Connections do not survive becoming unreachable; only where packets vanish they notice it later.
+        """
+        if name is not None:
+            _override(self.reach_of, name, reach)
+        elif proxy is not None:
+            _override(self.reach_through, proxy, reach)
         else:
-            self.reach_of[name] = reach
-        if reach is not Reach.REACHABLE:
-            for caller in [one for one in self.connections if name in (None, one.instance_name)]:
-                caller.close(reasons.transient(408, gap=self._rng.uniform(0.05, 0.3)))
+            self.reach = reach
+        for caller in list(self.connections):
+            if name in (None, caller.instance_name) and proxy in (None, caller.proxy):
+                self._feel(caller, reach)
+
+    def _feel(self, caller: "connection.Connection", reach: Reach) -> None:
+        lost = reasons.transient(408, gap=self._rng.uniform(0.05, 0.3))
+        if reach is Reach.BLACKHOLED and caller.open:
+            caller.fall_silent(KEEP_ALIVE_SECONDS, lost)
+        elif reach is not Reach.REACHABLE:
+            caller.close(lost)
+        elif self.is_reachable(caller.instance_name, caller.proxy):
+            caller.wake()
+
+
+def _override(reaches: dict[str, Reach], key: str, reach: Reach) -> None:
+    if reach is Reach.REACHABLE:
+        reaches.pop(key, None)
+    else:
+        reaches[key] = reach

@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from evolution_simulator import clock, connection, database, instance, version, webhooks, whatsapp
+from evolution_simulator import clock, connection, database, foreign, instance, version, webhooks, whatsapp
 
 ROW_DELETED_AFTER = (0.1, 0.6)
+START_AGAIN_SECONDS = 10.0
+"""A container that failed is started again after this long."""
 LONGEST_NAME = 255
 JAVASCRIPT_NAMES = frozenset({"__proto__", "constructor", "hasOwnProperty", "toString", "valueOf"})
 """Memory is a plain object: these seem to exist in it."""
@@ -79,14 +81,21 @@ class World:
         self.settings = settings
         self.races = Races()
         self.arming = Arming()
+        self.running = True
         self.listening = True
+        self.internet_down = False
+        """Whether the server's own calls to the internet fail; WhatsApp is another matter."""
         self.on_listening: Callable[[], None] = lambda: None
         self.memory: dict[str, instance.Instance] = {}
         self.database = database.Database(rng=rng, client_name=client_name)
         self.whatsapp = whatsapp.WhatsApp(scheduler=scheduler, rng=rng, release=release)
-        self.webhooks = webhooks.Webhooks(sender=sender or webhooks.Discard(), later=self.later, rng=rng)
+        self.webhooks = webhooks.Webhooks(
+            sender=sender or webhooks.Discard(), later=self.later, process=lambda: self.process, rng=rng
+        )
         self.metrics_cache: str | None = None
         self.process = 0
+        self._forgotten: list[instance.BaileysInstance] = []
+        self._foreign: list[foreign.ForeignHolder] = []
 
     # The process
 
@@ -96,8 +105,10 @@ class World:
         return self.scheduler.call_later(delay, lambda: callback() if process == self.process else None)
 
     def stop(self) -> None:
-        """The process ends. Sessions survive."""
+        """The process ends. Sessions survive, and so does another server that holds one of them."""
         self.process += 1
+        self.running = False
+        self._forgotten.clear()
         for one in list(self.whatsapp.connections):
             one.abandon()
         self.memory.clear()
@@ -108,8 +119,16 @@ class World:
         """The process starts: it listens at once, and the rows load one after another.
 
         Until its row is loaded an instance is known to the database only. `ghosts` never load, as when connecting
-        threw.
+        threw. Without a database the migrations before the start fail, and the container tries again later. Nothing
+        happens where the process runs already.
         """
+        if self.running:
+            return
+        if self.database.down:
+            again = functools.partial(self.start, load_seconds=load_seconds, ghosts=ghosts)
+            self.later(START_AGAIN_SECONDS, again)
+            return
+        self.running = True
         self.set_listening(True)
         rows = [row for row in self.database.rows.values() if row.name not in ghosts]
         for position, row in enumerate(rows, start=1):
@@ -120,14 +139,9 @@ class World:
     ) -> None:
         """Stop, stay away for a while, start."""
         self.stop()
-        process = self.process
-
-        def begin() -> None:
-            if process == self.process:
-                self.start(load_seconds=load_seconds, ghosts=ghosts)
-
+        begin = functools.partial(self.start, load_seconds=load_seconds, ghosts=ghosts)
         if down_seconds:
-            self.scheduler.call_later(down_seconds, begin)
+            self.later(down_seconds, begin)
         else:
             begin()
 
@@ -222,7 +236,9 @@ class World:
         self.emit(name, "remove.instance", None, then=lambda: self._forget(name))
 
     def _forget(self, name: str) -> None:
-        self.memory.pop(name, None)
+        gone = self.memory.pop(name, None)
+        if isinstance(gone, instance.BaileysInstance) and gone.loops:
+            self.orphan(gone)
         self.memory_changed()
         row = self.database.rows.get(name)
         self.later(self.rng.uniform(*ROW_DELETED_AFTER), lambda: self._delete_row(row))
@@ -248,7 +264,31 @@ class World:
     def _races(self, one: instance.Instance, chance: float) -> bool:
         if not isinstance(one, instance.BaileysInstance) or not self.release.awaits_logout:
             return False
-        return one.usable and self.whatsapp.is_reachable(one.name) and self.rng.random() < chance
+        return one.usable and one.reachable and self.rng.random() < chance
+
+    # What no client sees
+
+    def orphan(self, one: instance.BaileysInstance) -> None:
+        """An object is no longer in memory, and its loops go on: they act by name, on whatever has it by then."""
+        self._forgotten.append(one)
+
+    def orphans(self, name: str) -> list[instance.BaileysInstance]:
+        """Forgotten objects of a name whose loops have not ended."""
+        self._forgotten = [one for one in self._forgotten if one.loops]
+        return [one for one in self._forgotten if one.name == name]
+
+    def hold_elsewhere(self, name: str, credentials: database.Credentials) -> None:
+        """Another server logs in with these credentials of an instance, again and again."""
+        holder = foreign.ForeignHolder(
+            name=name, credentials=credentials, far_side=self.whatsapp, scheduler=self.scheduler, rng=self.rng
+        )
+        self._foreign.append(holder)
+        holder.log_in()
+
+    def held_elsewhere(self, name: str) -> list[foreign.ForeignHolder]:
+        """The other servers that hold a session of an instance."""
+        self._foreign = [each for each in self._foreign if not each.ended]
+        return [each for each in self._foreign if each.name == name]
 
     # What instances need
 

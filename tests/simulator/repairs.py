@@ -1,4 +1,4 @@
-"""What a client can do to a broken instance, and what it looks like from outside: the words of the tables of states."""
+"""What a client can do to a broken instance, and what it looks like: the words of the tables of states."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,21 +8,28 @@ from evolution_simulator import whatsapp
 from simulator.conftest import Bench
 
 SETTLED_SECONDS = 3.0
+DEAF = {"received": 0}
 Action = Callable[[Bench], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Look:
-    """An instance from outside. Memory is every state seen over 3 s, None a `connectionState` without one."""
+    """An instance from outside. Memory is every state seen over 3 s, None a `connectionState` without one.
+
+    `hidden` is what is wrong with it that no client of the server can see.
+    """
 
     memory: frozenset[str | None]
     database: str | None
     probe: int | None
     metrics: bool
+    hidden: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         memory = "/".join(sorted(str(each) for each in self.memory))
-        return f"{memory} in memory, {self.database} in the database, probe {self.probe}, metrics {self.metrics}"
+        hidden = ", ".join(sorted(self.hidden)) or "nothing"
+        seen = f"{memory} in memory, {self.database} in the database, probe {self.probe}, metrics {self.metrics}"
+        return f"{seen}, hidden: {hidden}"
 
 
 async def look(bench: Bench) -> Look:
@@ -40,13 +47,25 @@ async def look(bench: Bench) -> Look:
         probe = (await bench.request("POST", "/chat/fetchBusinessProfile/one", json={"number": "1"})).status_code
     metrics = 'instance="one"' in (await bench.request("GET", "/metrics")).text
     memory = frozenset({"absent"}) if state == "absent" else frozenset(seen)
-    return Look(memory, row["connectionStatus"] if row else None, probe, metrics)
+    return Look(memory, row["connectionStatus"] if row else None, probe, metrics, await hidden(bench))
 
 
-def outside(memory: str, database: str | None, *, probe: int | None = None, metrics: bool = True) -> Look:
+async def hidden(bench: Bench) -> frozenset[str]:
+    """What only the control API tells: `orphans`, `heldElsewhere`, and whether an open instance is `deaf`."""
+    inside = await bench.control("GET", "/instances/one")
+    found = {each for each in ("orphans", "heldElsewhere") if inside[each]}
+    could_hear = inside["memory"] == "open" and inside["database"] is not None and inside["connections"] is not None
+    if could_hear and await bench.control("POST", "/instances/one/messages", {"count": 1}) == DEAF:
+        found.add("deaf")
+    return frozenset(found)
+
+
+def outside(
+    memory: str, database: str | None, *, probe: int | None = None, metrics: bool = True, hidden: str = ""
+) -> Look:
     """A look in short: memory as `open`, `close/connecting`, `none` (a ghost) or `absent`."""
     states = frozenset(None if each == "none" else each for each in memory.split("/"))
-    return Look(states, database, probe, metrics)
+    return Look(states, database, probe, metrics, frozenset(filter(None, [hidden])))
 
 
 HEALTHY = outside("open", "open", probe=200)
@@ -91,6 +110,25 @@ async def relogin(bench: Bench) -> None:
         assert answer.status_code == 400
         bench.pass_time(0.02)
     await connect(bench)
+
+
+async def relogin_and_scan(bench: Bench) -> None:
+    """The same object, logged out and paired anew."""
+    await relogin(bench)
+    await scan(bench)
+
+
+async def end_foreign_holder(bench: Bench) -> None:
+    """The other server with this session is stopped."""
+    await bench.control("DELETE", "/instances/one/foreign-holder")
+
+
+async def replace_process(bench: Bench) -> None:
+    """The process ends, and another starts as a replaced pod does."""
+    await bench.control("POST", "/server/down", {})
+    bench.pass_time(5)
+    await bench.control("POST", "/server/up", {"loadSeconds": 0.5})
+    bench.pass_time(1)
 
 
 async def disable_webhook(bench: Bench) -> None:

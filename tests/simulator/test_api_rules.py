@@ -54,6 +54,7 @@ async def test_instance_token_lists_its_own_row_and_cannot_create(bench: Bench) 
 async def test_error_after_the_row_was_written_deletes_the_name_again(
     bench: Bench, values: dict[str, object], text: str
 ) -> None:
+    await bench.control("POST", "/internet", {"down": True})
     answer = await bench.create("one", **values)
 
     assert (answer.status_code, answer.json()["response"]["message"]) == (400, [text])

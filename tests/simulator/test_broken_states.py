@@ -18,6 +18,10 @@ ZOMBIE_OPEN = outside("open", "open", probe=500)
 STUCK = outside("connecting", "open")
 FLAPPING = outside("close/connecting", "open")
 REPLACED = outside("close/connecting/open", "open")
+HELD_ELSEWHERE = outside("close/connecting/open", "open", hidden="heldElsewhere")
+ORPHANED = outside("open", "open", probe=200, hidden="orphans")
+OPEN_CHANNEL = outside("open", "open", probe=400)
+DEAF = outside("open", "open", probe=200, hidden="deaf")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,41 +43,41 @@ STATES = (
         id="S1",
         look=outside("none", "open", metrics=False),
         wrong=(R.connect, R.restart, R.logout, R.wait),
-        right=((R.restart_server, HEALTHY), (R.delete, GONE)),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY), (R.delete, GONE)),
     ),
     State(
         id="S2",
         look=outside("open", None, probe=200),
         wrong=(R.connect, R.wait),
-        right=((R.delete, GONE), (R.restart_server, GONE)),
+        right=((R.delete, GONE), (R.restart_server, GONE), (R.replace_process, GONE)),
     ),
     State(
         id="S3",
         versions=("2.3.7",),
         look=ZOMBIE_OPEN,
         wrong=(R.connect, R.restart, R.logout, R.delete, R.wait),
-        right=((R.restart_server, HEALTHY),),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
     ),
     State(
         id="S3",
         versions=("2.3.6",),
         look=ZOMBIE_OPEN,
         wrong=(R.connect, R.restart, R.logout, R.wait),
-        right=((R.restart_server, HEALTHY), (R.delete, GONE)),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY), (R.delete, GONE)),
     ),
     State(
         id="S4",
         versions=("2.3.7",),
         look=STUCK,
         wrong=(R.connect, R.restart, R.logout, R.delete, R.wait),
-        right=((R.restart_server, HEALTHY),),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
     ),
     State(
         id="S4",
         versions=("2.3.6",),
         look=STUCK,
         wrong=(R.connect, R.restart, R.logout, R.wait),
-        right=((R.restart_server, HEALTHY), (R.delete, GONE)),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY), (R.delete, GONE)),
     ),
     State(
         id="S4",
@@ -86,7 +90,7 @@ STATES = (
         id="S5",
         look=outside("close", "open"),
         wrong=(R.restart, R.logout, R.wait),
-        right=((R.connect, HEALTHY), (R.restart_server, HEALTHY), (R.delete, GONE)),
+        right=((R.connect, HEALTHY), (R.restart_server, HEALTHY), (R.replace_process, HEALTHY), (R.delete, GONE)),
     ),
     State(
         id="S6",
@@ -94,8 +98,18 @@ STATES = (
         wrong=(R.connect, R.restart, R.restart_server, R.wait),
         right=((R.network_returns, HEALTHY),),
     ),
-    State(id="S7", look=FLAPPING, wrong=(R.restart, R.restart_server, R.wait), right=((R.relogin, ASKING),)),
-    State(id="S8", look=ASKING, wrong=(R.connect, R.restart, R.restart_server), right=((R.scan, HEALTHY),)),
+    State(
+        id="S7",
+        look=FLAPPING,
+        wrong=(R.restart, R.restart_server, R.replace_process, R.wait),
+        right=((R.relogin, ASKING),),
+    ),
+    State(
+        id="S8",
+        look=ASKING,
+        wrong=(R.connect, R.restart, R.restart_server, R.replace_process),
+        right=((R.scan, HEALTHY),),
+    ),
     State(
         id="S9",
         begins="qr",
@@ -104,37 +118,72 @@ STATES = (
         right=((R.connect, ASKING), (R.delete, GONE)),
     ),
     State(
+        id="S12",
+        look=ORPHANED,
+        wrong=(R.connect, R.restart, R.relogin_and_scan),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
+        versions=("2.3.7",),
+    ),
+    State(
+        id="S12",
+        look=ORPHANED,
+        wrong=(R.connect, R.restart),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
+        versions=("2.3.6",),
+    ),
+    State(
         id="S13",
+        versions=("2.3.7",),
+        look=outside("close", "close"),
+        wrong=(R.restart, R.logout, R.wait, R.restart_server, R.replace_process),
+        right=((R.connect_and_scan, HEALTHY), (R.delete, GONE)),
+    ),
+    State(
+        id="S13",
+        versions=("2.3.6",),
         look=outside("close", "close"),
         wrong=(R.restart, R.logout, R.wait),
-        right=((R.connect_and_scan, HEALTHY), (R.delete, GONE)),
+        right=((R.connect_and_scan, HEALTHY), (R.delete, GONE), (R.restart_server, ASKING)),
     ),
     State(
         id="S14",
         begins="channel",
         look=outside("close", "open"),
         wrong=(R.connect, R.restart, R.logout, R.wait),
-        right=((R.restart_server, outside("open", "open", probe=400)),),
+        right=((R.restart_server, OPEN_CHANNEL), (R.replace_process, OPEN_CHANNEL)),
+    ),
+    State(
+        id="S15",
+        look=HELD_ELSEWHERE,
+        wrong=(R.connect, R.restart, R.restart_server, R.replace_process, R.wait),
+        right=((R.end_foreign_holder, HEALTHY),),
+    ),
+    State(
+        id="S16",
+        versions=("2.3.6",),
+        look=DEAF,
+        wrong=(R.connect, R.restart, R.relogin_and_scan, R.wait),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY), (R.delete, GONE)),
     ),
     State(
         id="S17",
         versions=("2.3.7",),
         look=STUCK,
         wrong=(R.connect, R.logout, R.delete, R.wait),
-        right=((R.restart, HEALTHY), (R.restart_server, HEALTHY)),
+        right=((R.restart, HEALTHY), (R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
     ),
     State(
         id="S17",
         versions=("2.3.6",),
         look=STUCK,
         wrong=(R.connect, R.logout, R.wait),
-        right=((R.restart, HEALTHY), (R.restart_server, HEALTHY)),
+        right=((R.restart, HEALTHY), (R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
     ),
     State(
         id="S18",
         look=REPLACED,
         wrong=(R.connect, R.restart, R.logout),
-        right=((R.restart_server, HEALTHY),),
+        right=((R.restart_server, HEALTHY), (R.replace_process, HEALTHY)),
     ),
     State(
         id="S19",

@@ -60,6 +60,57 @@ def test_server_goes_down_and_up_while_the_control_api_answers(
     assert api.get("/").status_code == 200
 
 
+def test_process_is_replaced_at_the_pace_that_was_asked_for(
+    simulator: control_client.Simulator, api: httpx.Client
+) -> None:
+    names = simulator.seed(3, prefix="replaced")
+    simulator.down()
+    assert simulator.state()["running"] is False
+
+    simulator.up(load_seconds=10, ghosts=names[:1])
+    others = len(simulator.state()["instances"]) - 3
+    simulator.advance(10 * (others + 1) + 5)
+
+    assert [simulator.instance(name)["memory"] for name in names] == [None, "open", None]
+    simulator.restart_server()
+    simulator.advance(5)
+    assert {simulator.instance(name)["memory"] for name in names} == {"open"}
+
+
+def test_session_is_held_elsewhere_until_that_server_is_gone(simulator: control_client.Simulator) -> None:
+    [name] = simulator.seed(1, prefix="contested")
+    simulator.break_(name, "S15")
+    simulator.restart_server()
+    simulator.advance(5)
+    assert simulator.instance(name)["heldElsewhere"] is True
+
+    simulator.end_foreign_holder(name)
+    simulator.advance(5)
+
+    assert (simulator.instance(name)["heldElsewhere"], simulator.instance(name)["memory"]) == (False, "open")
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        simulator.end_foreign_holder(name)
+
+
+def test_proxy_and_the_internet_fail_when_told(simulator: control_client.Simulator, api: httpx.Client) -> None:
+    create(api, "proxied")
+    proxy = {"enabled": True, "host": "squid", "port": "1", "protocol": "http", "username": "", "password": ""}
+    simulator.internet_down()
+    assert api.post("/proxy/set/proxied", json=proxy).status_code == 400
+    simulator.internet_up()
+    assert api.post("/proxy/set/proxied", json=proxy).status_code == 201
+    simulator.pair("proxied")
+
+    simulator.whatsapp("silent", proxy="squid:1")
+    simulator.advance(5)
+    assert (simulator.instance("proxied")["proxy"], simulator.instance("proxied")["memory"]) == (
+        "squid:1",
+        "connecting",
+    )
+
+    simulator.whatsapp("reachable", proxy="squid:1")
+
+
 def test_fault_is_switched_on_counted_and_off(simulator: control_client.Simulator, api: httpx.Client) -> None:
     number = simulator.fault("status", route="welcome", status=429, count=1)
     assert [api.get("/").status_code, api.get("/").status_code] == [429, 200]

@@ -1,5 +1,8 @@
 """What the table of states cannot say: what the refusals are, and what each state leaves behind."""
 
+import itertools
+
+import httpx
 import pytest
 
 from simulator import repairs
@@ -9,6 +12,12 @@ from simulator.conftest import Bench, Start
 async def statuses(bench: Bench, *lines: str) -> list[int]:
     """The statuses of requests, each `METHOD action`."""
     return [(await bench.request(line.split()[0], f"/instance/{line.split()[1]}/one")).status_code for line in lines]
+
+
+async def until_open(bench: Bench) -> None:
+    """Wait for a moment in which it is open."""
+    while bench.world.memory["one"].state != "open":
+        bench.pass_time(0.01)
 
 
 @pytest.mark.parametrize("state", ["S3", "S4", "S17"])
@@ -288,3 +297,188 @@ async def test_breaking_what_cannot_get_there_is_refused_with_the_reason(bench: 
 
     with pytest.raises(Exception, match="409"):
         await bench.break_("one", "S3")
+
+
+async def test_orphan_of_an_earlier_incarnation_logs_the_new_pairing_out_at_the_qr_limit(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S12")
+    assert str(await repairs.look(bench)) == str(repairs.outside("open", "open", probe=200, hidden="orphans"))
+
+    bench.pass_time(3600)
+
+    row = await bench.row()
+    assert row is not None
+    assert (row["connectionStatus"], row["disconnectionReasonCode"]) == ("close", 401)
+    assert not bench.world.is_paired(bench.baileys().instance_id)
+
+
+async def test_orphan_outlives_a_safe_deletion_and_hits_the_next_incarnation_too(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S12")
+    await repairs.disable_webhook_and_delete(bench)
+    bench.pass_time(1)
+    assert str(await repairs.look(bench)) == str(repairs.outside("absent", None, metrics=False, hidden="orphans"))
+    await bench.create_open()
+
+    bench.pass_time(3600)
+
+    row = await bench.row()
+    assert row is not None
+    assert row["disconnectionReasonCode"] == 401
+
+
+async def test_orphan_is_ended_by_a_server_restart_and_nobody_is_logged_out(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S12")
+
+    await repairs.restart_server(bench)
+    bench.pass_time(3600)
+
+    assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
+
+
+async def test_orphan_that_waits_to_connect_again_is_ended_by_a_server_restart_too(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.control("POST", "/whatsapp", {"reach": "refused"})
+    await bench.break_("one", "S12")
+    while not bench.world.orphans("one")[0].reconnects:
+        bench.pass_time(0.01)
+
+    await repairs.restart_server(bench)
+
+    assert (await bench.control("GET", "/instances/one"))["orphans"] == 0
+
+
+async def test_orphan_spares_an_instance_of_another_name(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.create_open("two")
+    await bench.break_("one", "S12")
+
+    bench.pass_time(3600)
+
+    assert [await bench.state(), await bench.state("two")] == ["close", "open"]
+
+
+async def test_deletion_while_flapping_in_close_leaves_an_orphan_and_a_stable_close_none(bench: Bench) -> None:
+    await bench.create("stable")
+    await bench.create_open()
+    await bench.break_("one", "S6")
+    while bench.world.memory["one"].state != "close":
+        bench.pass_time(0.02)
+
+    for name in ("one", "stable"):
+        await bench.request("DELETE", f"/instance/delete/{name}")
+    bench.pass_time(5)
+
+    assert [(await bench.control("GET", f"/instances/{name}"))["orphans"] for name in ("one", "stable")] == [1, 0]
+
+
+async def test_second_socket_of_an_unpaired_instance_outlives_its_deletion(bench: Bench) -> None:
+    await bench.create_showing_code()
+    await bench.request("POST", "/instance/restart/one")
+    while bench.world.memory["one"].state != "close":
+        bench.pass_time(0.005)
+    await bench.request("GET", "/instance/connect/one")
+    bench.pass_time(2)
+
+    await repairs.delete(bench)
+    bench.pass_time(60)
+
+    assert str(await repairs.look(bench)) == str(repairs.outside("absent", None, metrics=False, hidden="orphans"))
+
+
+async def test_another_server_with_the_session_and_this_one_throw_each_other_out_several_times_a_second(
+    bench: Bench,
+) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S15")
+
+    seen = bench.states_over(10, every=0.005)
+
+    lost = sum(before == "open" and after != "open" for before, after in itertools.pairwise(seen))
+    assert 18 <= lost <= 36
+    row = await bench.row()
+    assert row is not None
+    assert (row["connectionStatus"], row["disconnectionAt"]) == ("open", None)
+
+
+async def test_session_stays_contested_however_often_and_long_this_server_is_away(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S15")
+    for _ in range(3):
+        await bench.control("POST", "/server/restart", {"downSeconds": 60})
+        bench.pass_time(65)
+
+    assert set(bench.states_over(5)) == {"open", "close", "connecting"}
+
+
+async def test_logout_ends_the_session_of_the_other_server_as_well(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S15")
+    bench.pass_time(1)
+    await until_open(bench)
+
+    await repairs.relogin_and_scan(bench)
+    bench.pass_time(5)
+
+    assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
+    assert bench.world.held_elsewhere("one") == []
+
+
+async def test_logout_of_a_connection_that_was_just_replaced_leaves_the_other_server_its_device(bench: Bench) -> None:
+    await bench.create_open()
+    await bench.break_("one", "S15")
+    assert await bench.state() == "open"
+
+    await repairs.relogin_and_scan(bench)
+    bench.pass_time(5)
+
+    assert str(await repairs.look(bench)) == str(repairs.HEALTHY)
+    assert len(bench.world.held_elsewhere("one")) == 1
+
+
+async def test_session_is_held_by_one_other_server_at_most_and_released_only_once_held(bench: Bench) -> None:
+    await bench.create_open()
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        await repairs.end_foreign_holder(bench)
+    await bench.break_("one", "S15")
+
+    await until_open(bench)
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        await bench.break_("one", "S15")
+
+
+async def test_deaf_instance_shows_the_logout_before_and_keeps_its_owner(start: Start) -> None:
+    bench = await start("2.3.6")
+    await bench.create_open()
+    before = await bench.row()
+    removed = bench.world.whatsapp.removed_devices
+    assert not removed
+    await bench.break_("one", "S16")
+
+    row = await bench.row()
+
+    assert before is not None
+    assert row is not None
+    assert (row["connectionStatus"], row["disconnectionReasonCode"]) == ("open", 401)
+    assert (row["ownerJid"], row["_count"]["Message"]) == (before["ownerJid"], 0)
+    assert len(removed) == 1
+
+
+async def test_deafness_is_refused_where_the_release_has_none(bench: Bench) -> None:
+    await bench.create_open()
+
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        await bench.break_("one", "S16")
+
+
+async def test_deaf_instance_hears_again_once_deleted_and_created(start: Start) -> None:
+    bench = await start("2.3.6")
+    await bench.create_open()
+    await bench.break_("one", "S16")
+    await repairs.delete(bench)
+    bench.pass_time(1)
+
+    await bench.create_open()
+
+    assert await bench.control("POST", "/instances/one/messages", {"count": 3}) == {"received": 3}

@@ -65,6 +65,17 @@ def unreadable(subject: str) -> PlainError:
     return PlainError(500, f"Cannot read properties of undefined (reading '{subject}')")
 
 
+def wrong_channel(integration: version.Integration) -> ApiError:
+    """Only WHATSAPP-BAILEYS can do it."""
+    business = integration is version.Integration.BUSINESS
+    return ApiError(400, f"Method not available on {'WhatsApp Business API' if business else 'Evolution Channel'}")
+
+
+def profile_failed(cause: str) -> PlainError:
+    """`fetchBusinessProfile` did not come to an end."""
+    return PlainError(500, ["Error updating profile name", cause])
+
+
 def setting_without_row(release: version.Version) -> str:
     """Prisma's text for settings of an instance that has no row."""
     line = release.settings_line

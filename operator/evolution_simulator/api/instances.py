@@ -3,7 +3,7 @@
 from typing import Any
 
 from evolution_simulator import database, instance, version, world
-from evolution_simulator.api import errors, message, resources, validation
+from evolution_simulator.api import errors, message, proxies, resources, validation
 from evolution_simulator.api.call import Call
 
 CONNECT_SECONDS = 2.0
@@ -78,8 +78,10 @@ def delete(call: Call) -> message.Reply:
 
 def set_presence(call: Call) -> message.Reply:
     """Says success for a dead connection as well."""
+    if call.instance is None:
+        raise errors.unreadable("setPresence")
     if not isinstance(call.instance, instance.BaileysInstance):
-        raise errors.ApiError(400, "Method not available on Evolution Channel")
+        raise errors.wrong_channel(call.instance.integration)
     if call.instance.client is None:
         text = "TypeError: Cannot read properties of undefined (reading 'sendPresenceUpdate')"
         raise errors.ApiError(400, text)
@@ -119,7 +121,8 @@ def create(call: Call) -> message.Reply | message.Later:
     integration = values.get("integration")
     if integration not in tuple(version.Integration):
         raise errors.ApiError(400, "Invalid integration")
-    validation.refuse(validation.wrong_types(values, {"instanceName": str, "token": str, "qrcode": bool}))
+    types: dict[str, type] = {"instanceName": str, "token": str, "qrcode": bool}
+    validation.refuse(validation.wrong_types(values, types | dict.fromkeys(proxies.CREATE_KEYS, str)))
     name = values.get("instanceName")
     if name is None:
         raise errors.ApiError(400, errors.setting_without_row(call.server.release))
@@ -173,8 +176,7 @@ def _configure(call: Call, row: database.Row) -> None:
             raise errors.ApiError(400, "Cannot read properties of undefined (reading 'length')")
         # `enabled: false` is ignored here: the server forces it on.
         resources.store_webhook(server.database, row, now=now, webhook=webhook | {"enabled": True})
-    if values.get("proxyHost"):
-        raise errors.ApiError(400, "Invalid proxy")
+    proxies.create_proxy(call, row)
     given = {key: values[key] for key in CREATE_SETTINGS if key in values}
     server.database.save_setting(row, now=now, values=given)
     if row.integration is version.Integration.BUSINESS and not row.number:

@@ -32,10 +32,10 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Later:
-    """A reply that the server makes only after a wait of `seconds`."""
+    """A reply that the server makes only after a wait of `seconds`, or after yet another."""
 
     seconds: float
-    reply: Callable[[], Reply]
+    reply: "Callable[[], Reply | Later]"
 
 
 def reply(status: int, body: Any) -> Reply:

@@ -83,12 +83,6 @@ def store_webhook(store: database.Database, row: database.Row, *, now: float, we
     store.save_webhook(row, now=now, changes=changes)
 
 
-def absent(call: Call) -> message.Reply:
-    """`proxy/find` of an instance that has none."""
-    del call
-    return message.reply(200, None)
-
-
 def transport_off(call: Call) -> message.Reply:
     """A transport that the environment has switched off answers nothing at all, under a JSON content type."""
     return message.Reply(status=200 if call.request.method == "GET" else 201, body="")
@@ -100,14 +94,32 @@ def chatwoot_off(call: Call) -> message.Reply:
     raise errors.ApiError(400, "Chatwoot is disabled")
 
 
-def fetch_business_profile(call: Call) -> message.Reply:
+def fetch_business_profile(call: Call) -> message.Reply | message.Later:
     """A real round trip to WhatsApp: the only call that tells a dead connection from a live one."""
     one = call.instance
+    if one is None:
+        raise errors.unreadable("fetchBusinessProfile")
     if not isinstance(one, instance.BaileysInstance):
-        raise errors.ApiError(400, "Method not available on Evolution Channel")
-    alive = one.state is version.ConnectionState.OPEN and any(each.open for each in one.own_connections)
-    if not alive:
-        raise errors.PlainError(500, ["Error updating profile name", "Error: Connection Closed"])
-    jid = f"{str(call.values.get('number', '')).partition('@')[0]}@s.whatsapp.net"
-    body = {"isBusiness": False, "message": "Not is business profile", "jid": jid, "exists": False, "number": jid}
-    return message.reply(200, body)
+        raise errors.wrong_channel(one.integration)
+    if one.client is None:
+        text = "TypeError: Cannot read properties of undefined (reading 'getBusinessProfile')"
+        raise errors.profile_failed(text)
+    return _profile(call, one)
+
+
+def _profile(call: Call, one: instance.BaileysInstance) -> message.Reply | message.Later:
+    """Where packets vanish there is no answer until they no longer do, or the keep-alive gives the connection up.
+
+    That comes before the 60 s after which Baileys gives a query up.
+    """
+    online = [each for each in one.own_connections if each.open]
+    if one.state is not version.ConnectionState.OPEN or not online:
+        raise errors.profile_failed("Error: Connection Closed")
+    if any(not each.silent for each in online):
+        return message.reply(200, _private_profile(str(call.values.get("number", ""))))
+    return message.Later(seconds=1.0, reply=lambda: _profile(call, one))
+
+
+def _private_profile(number: str) -> dict[str, Any]:
+    jid = f"{number.partition('@')[0]}@s.whatsapp.net"
+    return {"isBusiness": False, "message": "Not is business profile", "jid": jid, "exists": False, "number": jid}

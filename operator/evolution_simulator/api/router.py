@@ -12,10 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from evolution_simulator import database, world
-from evolution_simulator.api import errors, instances, message, resources, server, validation
+from evolution_simulator.api import errors, instances, message, proxies, resources, server, validation
 from evolution_simulator.api.call import Call
 
 Handler = Callable[[Call], message.Reply | message.Later]
+Respond = Callable[[message.Reply], None]
 
 
 class Guard(enum.Enum):
@@ -61,7 +62,8 @@ ROUTES = (
     _route("settingsSet", "POST /settings/set", resources.set_settings, mutating=True),
     _route("webhookFind", "GET /webhook/find", resources.find_webhook),
     _route("webhookSet", "POST /webhook/set", resources.set_webhook, mutating=True),
-    _route("proxyFind", "GET /proxy/find", resources.absent),
+    _route("proxyFind", "GET /proxy/find", proxies.find_proxy),
+    _route("proxySet", "POST /proxy/set", proxies.set_proxy, mutating=True),
     _route("chatwootFind", "GET /chatwoot/find", resources.chatwoot_off),
     _route("fetchBusinessProfile", "POST /chat/fetchBusinessProfile", resources.fetch_business_profile),
     *(_route(f"{each}Find", f"GET /{each}/find", resources.transport_off) for each in TRANSPORTS),
@@ -109,22 +111,16 @@ class Api:
     def __init__(self, server_world: world.World) -> None:
         self._world = server_world
 
-    def handle(self, request: message.Request, respond: Callable[[message.Reply], None]) -> None:
+    def handle(self, request: message.Request, respond: Respond) -> None:
         """Answer a request, at once or when the handler's wait is over."""
-        answer = self._answer(request)
+        self._deliver(lambda: self._handle(request, match(request)), respond)
+
+    def _deliver(self, make: Callable[[], message.Reply | message.Later], respond: Respond) -> None:
+        answer = answered(make)
         if isinstance(answer, message.Later):
-            self._world.later(answer.seconds, lambda: respond(answer.reply()))
+            self._world.later(answer.seconds, lambda: self._deliver(answer.reply, respond))
         else:
             respond(answer)
-
-    def _answer(self, request: message.Request) -> message.Reply | message.Later:
-        found = match(request)
-        try:
-            return self._handle(request, found)
-        except database.DatabaseDownError:
-            return errors.database_down().reply()
-        except errors.ApiError as error:
-            return error.reply()
 
     def _handle(self, request: message.Request, found: Match) -> message.Reply | message.Later:
         route = found.route
@@ -136,6 +132,16 @@ class Api:
         if route.guard is Guard.INSTANCE and "instanceName" in request.query:
             call = Call(self._world, request, request.query["instanceName"])
         return route.handler(call)
+
+
+def answered(make: Callable[[], message.Reply | message.Later]) -> message.Reply | message.Later:
+    """What a handler answers, its errors included."""
+    try:
+        return make()
+    except database.DatabaseDownError:
+        return errors.database_down().reply()
+    except errors.ApiError as error:
+        return error.reply()
 
 
 def _check(call: Call, guard: Guard) -> None:

@@ -11,6 +11,8 @@ from evolution_simulator.api import errors, message
 
 REQUIRED_SETTINGS = ("rejectCall", "groupsIgnore", "alwaysOnline", "readMessages", "readStatus", "syncFullHistory")
 REQUIRED_WEBHOOK = ("enabled", "url")
+REQUIRED_PROXY = ("enabled", "host", "port", "protocol")
+PROXY_TEXTS = ("host", "port", "protocol", "username", "password")
 TYPE_NAMES: dict[type, str] = {bool: "boolean", str: "string"}
 
 
@@ -69,6 +71,14 @@ def check_webhook(values: dict[str, Any]) -> dict[str, Any]:
     types = wrong_types(webhook, {"enabled": bool, "url": str})
     refuse(missing + [f"webhook.{text}" for text in types] + unknown_events(webhook.get("events")))
     return webhook
+
+
+def check_proxy(values: dict[str, Any]) -> None:
+    """`proxy/set` requires three texts that are not empty, even to disable the proxy."""
+    missing = [f'instance requires property "{key}"' for key in REQUIRED_PROXY if key not in values]
+    types: dict[str, type] = {"enabled": bool} | dict.fromkeys(PROXY_TEXTS, str)
+    empty = [f'The "{key}" cannot be empty' for key in REQUIRED_PROXY if values.get(key) == ""]
+    refuse(missing + wrong_types(values, types) + empty)
 
 
 def unknown_events(events: Any) -> list[str]:

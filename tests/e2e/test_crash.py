@@ -74,7 +74,7 @@ def test_crash_in_a_recreate_ends_with_one_instance_and_no_needless_step(
 def test_restart_of_the_operator_takes_no_step_and_forgets_no_attempt(staged: stage.Stage) -> None:
     staged.paired_instances("zombie", recovery={"maxAttempts": 2})
     staged.simulator.break_("zombie", "S4")
-    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "ProtectedInstance", timeout=90)
+    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "NeedsServerRestart", timeout=90)
     incident = staged.status("zombie")["recovery"]["incident"]
     staged.simulator.reset_calls()
 

@@ -9,12 +9,13 @@ import pytest
 
 from e2e import kube, stage
 
-PROTECTED = ("False", "ProtectedInstance")
+NEEDS_RESTART = ("False", "NeedsServerRestart")
+NOT_VOUCHED_FOR = ("False", "NotVouchedFor")
 SETTLES_SECONDS = 4.0
 """Longer than any delay before a step that these tests have not ruled out."""
 
 
-def test_ghost_is_recreated_unless_it_is_protected(staged: stage.Stage) -> None:
+def test_ghost_is_recreated_unless_a_restart_of_the_server_would_keep_what_it_holds(staged: stage.Stage) -> None:
     staged.paired_instances("linked")
     staged.unpaired_instance("fresh")
 
@@ -25,14 +26,14 @@ def test_ghost_is_recreated_unless_it_is_protected(staged: stage.Stage) -> None:
     staged.wait_for_reason("fresh", "AwaitingScan")
     assert staged.steps_called("fresh") == ["delete", "create"]
     staged.wait_for_reason("linked", "Ghost")
-    staged.wait_for_condition("linked", "RemediationAllowed", *PROTECTED)
+    staged.wait_for_condition("linked", "RemediationAllowed", *NEEDS_RESTART)
     staged.quiet_for(SETTLES_SECONDS)
     assert staged.status("linked")["healthState"] == "Corrupted"
     assert staged.status("linked")["recovery"]["planned"]["step"] == "Recreate"
     assert staged.mutating_calls("linked") == []
 
 
-def test_instance_without_row_is_recreated_unless_it_is_protected(staged: stage.Stage) -> None:
+def test_instance_without_row_is_recreated_unless_it_is_protected_and_nobody_vouches(staged: stage.Stage) -> None:
     staged.paired_instances("linked")
     staged.unpaired_instance("fresh")
 
@@ -43,7 +44,7 @@ def test_instance_without_row_is_recreated_unless_it_is_protected(staged: stage.
     staged.wait_for_reason("fresh", "AwaitingScan")
     assert [route for route in staged.steps_called("fresh") if route != "logout"] == ["delete", "create"]
     staged.wait_for_reason("linked", "RowMissing")
-    staged.wait_for_condition("linked", "RemediationAllowed", *PROTECTED)
+    staged.wait_for_condition("linked", "RemediationAllowed", *NOT_VOUCHED_FOR)
     staged.quiet_for(SETTLES_SECONDS)
     assert staged.status("linked")["healthState"] == "Corrupted"
     assert staged.mutating_calls("linked") == []
@@ -75,7 +76,7 @@ def test_paired_instance_that_hangs_in_connecting_is_restarted_and_never_recreat
     staged.wait_for_steps("hung", ("Restart", "Connecting", "Succeeded"))
     staged.wait_ready("hung")
     staged.wait_for_steps("zombie", *[("Restart", "Connecting", "Failed")] * 2)
-    staged.wait_for_condition("zombie", "RemediationAllowed", *PROTECTED)
+    staged.wait_for_condition("zombie", "RemediationAllowed", *NEEDS_RESTART)
     staged.wait_for_condition("zombie", "Ready", "False", "RecoveryExhausted")
     staged.quiet_for(2 * SETTLES_SECONDS)
     assert staged.status("zombie")["healthState"] == "Stuck"
@@ -83,7 +84,9 @@ def test_paired_instance_that_hangs_in_connecting_is_restarted_and_never_recreat
     assert staged.mutating_calls("zombie") == ["restart", "restart"]
 
 
-def test_unpaired_instance_that_never_shows_a_code_is_restarted_and_then_recreated(staged: stage.Stage) -> None:
+def test_unpaired_instance_that_never_shows_a_code_is_restarted_logged_in_and_then_recreated(
+    staged: stage.Stage,
+) -> None:
     staged.instance("mute", pairing={"mode": "Never"}, recovery={"maxAttempts": 2})
     staged.wait_for_reason("mute", "NotStarted")
     staged.simulator.break_("mute", "S4")
@@ -91,11 +94,11 @@ def test_unpaired_instance_that_never_shows_a_code_is_restarted_and_then_recreat
 
     staged.update("mute", pairing={"mode": "Always"})
 
-    restarts = [("Restart", "NoQRCode", "Failed")] * 2
-    staged.wait_for_steps("mute", *restarts, ("Recreate", "NoQRCode", "Succeeded"))
+    gentle = [("Restart", "NoQRCode", "Failed"), ("Relogin", "NoQRCode", "Failed")]
+    staged.wait_for_steps("mute", *gentle, ("Recreate", "NoQRCode", "Succeeded"))
     staged.wait_for_reason("mute", "AwaitingScan")
     called = [route for route in staged.steps_called("mute") if route != "logout"]
-    assert called == ["restart", "restart", "delete", "create"]
+    assert called == ["restart", "delete", "create"]
 
 
 def test_code_that_is_never_renewed_is_no_wait_for_a_scan(staged: stage.Stage) -> None:
@@ -105,7 +108,8 @@ def test_code_that_is_never_renewed_is_no_wait_for_a_scan(staged: stage.Stage) -
 
     staged.simulator.break_("frozen", "S4")
 
-    staged.wait_for_steps("frozen", ("Restart", "NoQRCode", "Failed"), ("Recreate", "NoQRCode", "Succeeded"))
+    gentle = [("Restart", "NoQRCode", "Failed"), ("Relogin", "NoQRCode", "Failed")]
+    staged.wait_for_steps("frozen", *gentle, ("Recreate", "NoQRCode", "Succeeded"))
     staged.wait_for_reason("frozen", "AwaitingScan")
 
 
@@ -156,7 +160,7 @@ def test_instance_that_flaps_alone_is_left_alone_and_called_corrupted_only_when_
     staged.simulator.whatsapp("reachable", instance="witness")
     staged.simulator.drop("witness")
     staged.wait_for_reason("spoilt", "Credentials")
-    staged.wait_for_condition("spoilt", "RemediationAllowed", *PROTECTED)
+    assert staged.condition("spoilt", "RemediationAllowed")[0] == "False"
     assert staged.status("spoilt")["healthState"] == "Corrupted"
     assert staged.mutating_calls("spoilt") == []
 

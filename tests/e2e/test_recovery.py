@@ -99,12 +99,12 @@ def test_restart_that_was_asked_for_is_done_once(staged: stage.Stage) -> None:
 def test_reset_that_was_asked_for_begins_the_ladder_anew(staged: stage.Stage) -> None:
     staged.paired_instances("zombie", recovery={"maxAttempts": 1})
     staged.simulator.break_("zombie", "S4")
-    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "ProtectedInstance")
+    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "NeedsServerRestart")
 
     staged.request("zombie", "reset", "1")
 
     staged.wait_for_steps("zombie", *[("Restart", "Connecting", "Failed")] * 2)
-    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "ProtectedInstance")
+    staged.wait_for_condition("zombie", "RemediationAllowed", "False", "NeedsServerRestart")
     assert handled(staged, "zombie", "reset") == "1"
     staged.quiet_for(4)
     assert staged.mutating_calls("zombie") == ["restart", "restart"]
@@ -164,7 +164,8 @@ def test_recreate_is_not_held_by_a_dead_receiver_and_puts_settings_webhook_and_t
 
     staged.update("mute", pairing={"mode": "Always"})
 
-    staged.wait_for_steps("mute", ("Restart", "NoQRCode", "Failed"), ("Recreate", "NoQRCode", "Succeeded"))
+    gentle = [("Restart", "NoQRCode", "Failed"), ("Relogin", "NoQRCode", "Failed")]
+    staged.wait_for_steps("mute", *gentle, ("Recreate", "NoQRCode", "Succeeded"))
     staged.wait_for_reason("mute", "AwaitingScan")
     staged.wait_for_condition("mute", "Synced", "True", "Synced")
     after = staged.simulator.instance("mute")

@@ -265,7 +265,7 @@ def test_every_condition_speaks_of_the_generation_that_was_looked_at(view: View)
     assert {condition.type for condition in status.conditions} >= ALWAYS
 
 
-TOKEN = "{.status.recovery.approval.token}"
+APPROVAL_PATH = "{.status.recovery.approval.token}"
 
 
 @pytest.mark.parametrize("reason", sorted(SENTENCES))
@@ -274,7 +274,7 @@ def test_sentence_is_filled_in_and_leaves_no_blank(reason: Reason) -> None:
 
     assert text.endswith((".", "-d", ")", "'"))
     assert "{" not in text.replace("{.data.qr\\.txt}", "").replace('{"spec":{"deletionPolicy":"Retain"}}', "").replace(
-        TOKEN, ""
+        APPROVAL_PATH, ""
     )
 
 

@@ -62,6 +62,9 @@ def _limits(options: cli_options.Options) -> context.Limits:
         sweep_period=options.sweep_period_seconds,
         workers=options.workers,
         shutdown=options.shutdown_seconds,
+        approval=options.approval_seconds,
+        server_restart=options.server_restart_seconds,
+        pause_period=options.pause_period_seconds,
     )
 
 

@@ -119,6 +119,11 @@ class Options:
             repeatable=True,
         ),
     ] = ()
+    approval_seconds: Annotated[float, _span("How long an approval of a step holds.")] = 3600
+    server_restart_seconds: Annotated[
+        float, _span("A restart of a server has failed when it cannot be read again after this long.")
+    ] = 600
+    pause_period_seconds: Annotated[float, _span("Between readings of the pause of everything.")] = 5
     workers: Annotated[int, Flag(_number(1, 256), "NUMBER", "Resources that are worked on at once.")] = 16
     shutdown_seconds: Annotated[float, _span("Time for steps in flight to end after SIGTERM.")] = 20
     sweep_period_seconds: Annotated[float, _span("Between listings that repair what the watch has missed.")] = 300

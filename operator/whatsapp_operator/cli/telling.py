@@ -61,6 +61,13 @@ class Telling:
         """How many instances of a server are in which health state; empty when the server is gone."""
         self._metrics.instances_counted(_label(server), states)
 
+    def guarded(self, server: ports.Key, guarded: ports.Guarded | None, /) -> None:
+        """What holds steps back on a server; None when it is gone."""
+        if guarded is None:
+            self._metrics.unguarded(_label(server))
+            return
+        self._metrics.guarded(_label(server), storm=guarded.storm, waiting=guarded.waiting, budget=guarded.budget)
+
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""
         self._metrics.problem_met()

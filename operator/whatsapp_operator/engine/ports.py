@@ -313,6 +313,17 @@ class Audit:
     blocked_by: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """What holds steps back on a server as a whole."""
+
+    storm: bool
+    waiting: int
+    """Instances that wait for a restart of the server."""
+    budget: Mapping[str, tuple[int, int]]
+    """Steps that are used, and allowed, by class: of the window that has least left."""
+
+
 class Telemetry(Protocol):
     """What the engine tells of itself."""
 
@@ -333,6 +344,9 @@ class Telemetry(Protocol):
 
     def instances(self, server: Key, states: Mapping[str, int], /) -> None:
         """How many instances of a server are in which health state; empty when the server is gone."""
+
+    def guarded(self, server: Key, guarded: Guarded | None, /) -> None:
+        """What holds steps back on a server; None when it is gone."""
 
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""

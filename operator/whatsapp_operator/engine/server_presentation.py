@@ -83,7 +83,7 @@ def _recovery(one: Server, guard: Guard, refusals: Sequence[Hold], *, now: datet
         waiting=len(one.wishes),
         blocked_by=tuple(dict.fromkeys(hold.reason for hold in refusals)) if waits else (),
         storm=StormStatus(since=storm.since, calm_since=storm.calm_since) if storm is not None else None,
-        budget=tuple(_uses(guard, now=now)),
+        budget=tuple(use for use in uses_of(guard, now=now) if use.used),
         history=one.history,
     )
     return None if shown == ServerRecoveryStatus() else shown
@@ -93,14 +93,12 @@ def _not_before(refusals: Sequence[Hold]) -> datetime | None:
     return max((hold.until for hold in refusals if hold.until is not None), default=None)
 
 
-def _uses(guard: Guard, *, now: datetime) -> Iterator[ClassUse]:
-    """By class, the window that has least left, where anything of it is used."""
+def uses_of(guard: Guard, *, now: datetime) -> Iterator[ClassUse]:
+    """By class, the window that has least left."""
     for step_class in StepClass:
-        windows = guard.budget.windows_of(step_class)
-        uses = [(window.max - used, used, window.max) for window in windows if (used := _used(guard, window, now=now))]
-        if uses:
-            _, spent, most = min(uses)
-            yield ClassUse(step_class=step_class, used=spent, max=most)
+        windows = [(window, _used(guard, window, now=now)) for window in guard.budget.windows_of(step_class)]
+        tightest, used = min(windows, key=lambda each: each[0].max - each[1])
+        yield ClassUse(step_class=step_class, used=used, max=tightest.max)
 
 
 def _used(guard: Guard, window: Window, *, now: datetime) -> int:

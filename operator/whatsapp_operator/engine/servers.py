@@ -9,7 +9,7 @@ from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
-from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, present_server, states
+from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, present_server, states, uses_of
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance, names
@@ -56,6 +56,7 @@ class Servers:
             self._context.hurry(one)
         self._announce(one)
         self._context.telemetry.instances(one.key, {str(state): n for state, n in states(one).items()})
+        self._tell_guard(one)
         await self._keep_ledger(one)
         waits = (wait, restart_wait, self._until_stale(one), self._until_secrets(one), self._until_pause_ends(one))
         return min(filter(None, waits), default=_SOON)
@@ -69,6 +70,13 @@ class Servers:
             pause=server_restart.pause_of(self._context, one, now=now),
             now=now,
         )
+
+    def _tell_guard(self, one: Server) -> None:
+        now = self._context.clock.now()
+        guard = treasury.guard(self._context, one, key=None, now=now)
+        uses = {str(use.step_class): (use.used, use.max) for use in uses_of(guard, now=now)}
+        told = ports.Guarded(storm=guard.ledger.storm is not None, waiting=len(one.wishes), budget=uses)
+        self._context.telemetry.guarded(one.key, told)
 
     async def _keep_ledger(self, one: Server) -> None:
         """A storm that begins or ends is kept, and told once."""
@@ -187,6 +195,7 @@ class Servers:
         self._secrets_due.pop(one.key, None)
         self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
+        self._context.telemetry.guarded(one.key, None)
 
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at."""

@@ -170,5 +170,6 @@ def exhausted(situation: Situation, planned: Plan) -> bool:
     if situation.reason in ladder.ONCE and situation.server_restarted:
         return True
     if planned.step is Step.RESTART_SERVER:
-        return situation.server_restarted and not situation.deaf
+        nobody_restarts_it = Reason.NEEDS_SERVER_RESTART in planned.blocked_by
+        return nobody_restarts_it or (situation.server_restarted and not situation.deaf)
     return planned.step is not None and _wait(situation, planned.step) >= _HOUR

@@ -37,6 +37,14 @@ class Metrics:
         self._refusals = self._counter(
             "recoveries_refused_total", "Recovery steps that were called for and held back.", "step", "reason"
         )
+        self._storms = self._gauge("storm", "1 while so many are bad at once that nothing is lost for it.", "server")
+        self._waiting = self._gauge(
+            "waiting_for_server_restart", "Instances that only a restart of their server heals.", "server"
+        )
+        self._budget_used = self._gauge(
+            "budget_used", "Steps of a class in the window of the budget that has least left.", "server", "class"
+        )
+        self._budget_max = self._gauge("budget_max", "Steps of a class that this window allows.", "server", "class")
         self._orphaned = self._counter(
             "orphaned_total", "Resources released without proof that the server had deleted their instance."
         )
@@ -87,6 +95,19 @@ class Metrics:
         self._instances.remove_by_labels({"server": server})
         for state, count in states.items():
             self._instances.labels(server, state).set(count)
+
+    def guarded(self, server: str, *, storm: bool, waiting: int, budget: Mapping[str, tuple[int, int]]) -> None:
+        """What holds steps back on a server: `budget` is used and allowed steps by class."""
+        self._storms.labels(server).set(storm)
+        self._waiting.labels(server).set(waiting)
+        for step_class, (used, most) in budget.items():
+            self._budget_used.labels(server, step_class).set(used)
+            self._budget_max.labels(server, step_class).set(most)
+
+    def unguarded(self, server: str) -> None:
+        """A server is gone."""
+        for gauge in (self._storms, self._waiting, self._budget_used, self._budget_max):
+            gauge.remove_by_labels({"server": server})
 
     def check_took(self, witness: str, seconds: float) -> None:
         """A bulk read of `memory` or `database` ended."""

@@ -21,7 +21,9 @@ from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.overrides import SessionLoss
 from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, PairingStatus, RecoveryStatus, WhatsAppInstanceStatus
 from whatsapp_operator.resources.steps import Step
@@ -129,8 +131,19 @@ def test_what_cannot_be_read_is_unknown_in_every_check() -> None:
         assert (shown[kind].status, shown[kind].reason) == (ConditionStatus.UNKNOWN, Reason.SERVER_UNREACHABLE)
 
 
-def test_protected_instance_that_needs_more_says_so() -> None:
+def test_protected_instance_that_only_a_restart_of_the_server_heals_says_so() -> None:
     shown = conditions_of(view_of(stuck()))
+
+    assert shown[ConditionType.REMEDIATION_ALLOWED].status is ConditionStatus.FALSE
+    assert shown[ConditionType.REMEDIATION_ALLOWED].reason is Reason.NEEDS_SERVER_RESTART
+    assert shown[ConditionType.READY].reason is Reason.CONNECTING
+
+
+def test_protected_instance_that_may_never_be_lost_says_so_when_it_needs_more() -> None:
+    one = world.given().memory("connecting").database("open").paired()
+    one.policy = RecoveryPolicy(session_loss=SessionLoss.NEVER)
+
+    shown = conditions_of(view_of(one.watch(minutes=20)))
 
     assert shown[ConditionType.REMEDIATION_ALLOWED].status is ConditionStatus.FALSE
     assert shown[ConditionType.REMEDIATION_ALLOWED].reason is Reason.PROTECTED_INSTANCE
@@ -265,7 +278,7 @@ def test_every_condition_speaks_of_the_generation_that_was_looked_at(view: View)
     assert {condition.type for condition in status.conditions} >= ALWAYS
 
 
-APPROVAL_PATH = "{.status.recovery.approval.token}"
+TOKEN = "{.status.recovery.approval.token}"  # noqa: S105 - the path of one, not a token
 
 
 @pytest.mark.parametrize("reason", sorted(SENTENCES))
@@ -274,7 +287,7 @@ def test_sentence_is_filled_in_and_leaves_no_blank(reason: Reason) -> None:
 
     assert text.endswith((".", "-d", ")", "'"))
     assert "{" not in text.replace("{.data.qr\\.txt}", "").replace('{"spec":{"deletionPolicy":"Retain"}}', "").replace(
-        APPROVAL_PATH, ""
+        TOKEN, ""
     )
 
 

@@ -20,6 +20,7 @@ LATER = START - timedelta(seconds=30)
 """A `disconnectionAt` that was not there when the instance was last seen open."""
 
 CREATE, RECONNECT, RESTART, RECREATE = Step.CREATE, Step.RECONNECT, Step.RESTART, Step.RECREATE
+RELOGIN = Step.RELOGIN
 Given = Callable[[], World]
 
 
@@ -158,21 +159,21 @@ HEALED: list[tuple[str, Given, HealthState, Reason, list[Step]]] = [
         lambda: given().memory("connecting").database("close"),
         HealthState.STUCK,
         Reason.NO_QR_CODE,
-        [RESTART, RESTART, RESTART, RECREATE, RECREATE],
+        [RESTART, RESTART, RELOGIN, RECREATE, RECREATE],
     ),
     (
         "the QR code no longer changes",
         lambda: given().memory("connecting").database("connecting"),
         HealthState.STUCK,
         Reason.NO_QR_CODE,
-        [RESTART, RESTART, RESTART, RECREATE, RECREATE],
+        [RESTART, RESTART, RELOGIN, RECREATE, RECREATE],
     ),
     (
         "the QR code no longer changes, and there is data",
         lambda: given().memory("connecting").database("connecting").with_data(),
         HealthState.STUCK,
         Reason.NO_QR_CODE,
-        [RESTART, RESTART, RESTART],
+        [RESTART, RESTART],
     ),
     (
         "connecting for ever",

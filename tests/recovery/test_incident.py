@@ -65,6 +65,7 @@ def test_incident_that_is_open_is_not_opened_again() -> None:
     [
         (Step.RESTART, "attempts"),
         (Step.RECONNECT, "reconnects"),
+        (Step.RELOGIN, "relogins"),
         (Step.RECREATE, "recreates"),
         (Step.CREATE, "recreates"),
     ],
@@ -72,8 +73,8 @@ def test_incident_that_is_open_is_not_opened_again() -> None:
 def test_step_is_counted_when_it_is_announced(step: Step, counter: str) -> None:
     recovery = with_step(step)
 
-    counts = {name: getattr(recovery, name) for name in ("attempts", "reconnects", "recreates")}
-    assert counts == {"attempts": 0, "reconnects": 0, "recreates": 0} | {counter: 1}
+    counts = {name: getattr(recovery, name) for name in ("attempts", "reconnects", "relogins", "recreates")}
+    assert counts == dict.fromkeys(counts, 0) | {counter: 1}
     assert recovery.in_flight is not None
     assert recovery.in_flight.step is step
 
@@ -177,11 +178,14 @@ def test_attempts_survive_an_operator_that_restarts_after_every_look() -> None:
     assert restarting.steps == steady.steps == [Step.RESTART] * 3
 
 
-def test_class_of_the_step_in_flight_is_what_it_costs() -> None:
-    flying = with_step(Step.RECREATE).in_flight
+@pytest.mark.parametrize("cost", [StepClass.RECREATE, StepClass.SESSION_LOSS])
+def test_class_of_the_step_in_flight_is_what_it_costs(cost: StepClass) -> None:
+    flying = incident.announced(
+        an_incident(), Step.RECREATE, step_class=cost, reason=Reason.ROW_MISSING, now=START
+    ).in_flight
 
     assert flying is not None
-    assert flying.step_class is StepClass.RECREATE
+    assert flying.step_class is cost
 
 
 def test_id_is_the_day_and_some_chance() -> None:

@@ -13,8 +13,8 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.health.opinion import Opinion
 from whatsapp_operator.health.spans import Spans
-from whatsapp_operator.recovery import incident, ladder, planner
-from whatsapp_operator.resources.overrides import RecoveryMode
+from whatsapp_operator.recovery import gates, incident, ladder, planner
+from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
 from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus
@@ -39,7 +39,7 @@ def situation(
     state: HealthState = HealthState.STUCK,
     observations: int = 2,
     **facts: object,
-) -> planner.Situation:
+) -> gates.Situation:
     """A confirmed verdict on an unprotected instance whose close is stable, but for what is said."""
     stable = records.Sample(taken_at=START, states=frozenset({world.state("close")}))
     facts = {
@@ -53,7 +53,7 @@ def situation(
     }
     opinion = Opinion(Verdict(state, reason), since=START, observations=observations)
     given_facts = {"now": START, "opinion": opinion, "history": history or RecoveryStatus(), "spans": Spans(), **facts}
-    return planner.Situation(**given_facts)  # type: ignore[arg-type] # the fields' names are the words
+    return gates.Situation(**given_facts)  # type: ignore[arg-type] # the fields' names are the words
 
 
 def history_of(*, last: Step = Step.RESTART, **counts: int) -> RecoveryStatus:
@@ -81,13 +81,10 @@ def test_reason_without_a_ladder_has_no_step(reason: Reason) -> None:
         Reason.RESTRICTED,
         Reason.CREDENTIALS_LOST,
         Reason.AWAITING_SCAN,
-        Reason.REPLACED,
         Reason.FLAPPING,
-        Reason.CHANNEL_CLOSED,
         Reason.SETTLING,
         Reason.HEALTHY,
         Reason.TERMINATING,
-        Reason.DEAD_SOCKET,
     ],
 )
 def test_reason_that_waits_or_needs_a_human_has_no_ladder(reason: Reason) -> None:
@@ -99,10 +96,23 @@ def test_what_is_not_known_now_has_no_step(reason: Reason) -> None:
     assert planner.plan(situation(reason, state=HealthState.UNKNOWN)) == planner.NOTHING
 
 
-@pytest.mark.parametrize("step", list(Step))
-def test_every_step_has_a_class(step: Step) -> None:
-    destroys = step in (Step.RECREATE, Step.DELETE)
-    assert ladder.CLASSES[step] is (StepClass.RECREATE if destroys else StepClass.SOFT)
+@pytest.mark.parametrize(
+    ("step", "protected", "unprotected"),
+    [
+        (Step.CREATE, StepClass.SOFT, StepClass.SOFT),
+        (Step.RECONNECT, StepClass.SOFT, StepClass.SOFT),
+        (Step.RESTART, StepClass.SOFT, StepClass.SOFT),
+        (Step.RESTART_SERVER, StepClass.SERVER_RESTART, StepClass.SERVER_RESTART),
+        (Step.RELOGIN, StepClass.SESSION_LOSS, StepClass.RECREATE),
+        (Step.RECREATE, StepClass.SESSION_LOSS, StepClass.RECREATE),
+        (Step.DELETE, StepClass.SESSION_LOSS, StepClass.RECREATE),
+    ],
+)
+def test_class_of_a_step_is_what_it_costs_this_instance(
+    step: Step, protected: StepClass, unprotected: StepClass
+) -> None:
+    assert ladder.class_of(step, protected=True) is protected
+    assert ladder.class_of(step, protected=False) is unprotected
 
 
 @pytest.mark.parametrize(
@@ -113,13 +123,10 @@ def test_every_step_has_a_class(step: Step) -> None:
         ({"policy": RecoveryPolicy(mode=RecoveryMode.DISABLED)}, Reason.RECOVERY_DISABLED),
         ({"policy": RecoveryPolicy(mode=RecoveryMode.DRY_RUN)}, Reason.DRY_RUN),
         ({"paused": True}, Reason.PAUSED),
-        ({"record": records.Record(paired=True, observations=2)}, Reason.PROTECTED_INSTANCE),
-        ({"record": records.Record(paired=None, observations=2)}, Reason.PROTECTED_INSTANCE),
-        ({"record": records.Record(paired=False, known_data=1, observations=2)}, Reason.PROTECTED_INSTANCE),
         ({"observations": 1}, Reason.AWAITING_OBSERVATION),
         ({"record": records.Record(paired=False, observations=1)}, Reason.AWAITING_OBSERVATION),
     ],
-    ids=["warm-up", "version", "disabled", "dry run", "pause", "paired", "in doubt", "data", "one look", "one read"],
+    ids=["warm-up", "version", "disabled", "dry run", "pause", "one look", "one read"],
 )
 def test_recreate_is_planned_and_not_taken_because_of(facts: dict[str, object], against: Reason) -> None:
     planned = planner.plan(situation(Reason.GHOST, **facts))  # type: ignore[arg-type] # the names are the words
@@ -129,9 +136,42 @@ def test_recreate_is_planned_and_not_taken_because_of(facts: dict[str, object], 
     assert not planned.due(START)
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        records.Record(paired=True, observations=2),
+        records.Record(paired=None, observations=2),
+        records.Record(paired=False, known_data=1, observations=2),
+    ],
+    ids=["paired", "in doubt", "data"],
+)
+def test_protected_instance_that_may_never_be_lost_is_not_recreated(record: records.Record) -> None:
+    history = RecoveryStatus(incident="20261123-7f3a", started_at=START - timedelta(hours=1))
+    facts = {"record": record, "history": history, "vouched": True}
+
+    never = planner.plan(
+        situation(Reason.ROW_MISSING, policy=RecoveryPolicy(session_loss=SessionLoss.NEVER), **facts)  # type: ignore[arg-type] # names of the fields
+    )
+    allowed = planner.plan(situation(Reason.ROW_MISSING, **facts))  # type: ignore[arg-type] # names of the fields
+
+    assert (never.step, never.blocked_by) == (Step.RECREATE, (Reason.PROTECTED_INSTANCE,))
+    assert not never.due(START)
+    assert (allowed.step, allowed.step_class, allowed.blocked_by) == (Step.RECREATE, StepClass.SESSION_LOSS, ())
+    assert allowed.due(START)
+
+
 def test_all_reasons_against_a_step_are_told() -> None:
+    never = RecoveryPolicy(session_loss=SessionLoss.NEVER)
     planned = planner.plan(
-        situation(Reason.GHOST, warm=False, acted_on=False, paused=True, record=records.Record(), observations=1)
+        situation(
+            Reason.GHOST,
+            warm=False,
+            acted_on=False,
+            paused=True,
+            record=records.Record(),
+            observations=1,
+            policy=never,
+        )
     )
 
     assert set(planned.blocked_by) == {
@@ -139,6 +179,9 @@ def test_all_reasons_against_a_step_are_told() -> None:
         Reason.UNSUPPORTED_VERSION,
         Reason.PAUSED,
         Reason.PROTECTED_INSTANCE,
+        Reason.NEEDS_SERVER_RESTART,
+        Reason.NOT_VOUCHED_FOR,
+        Reason.SESSION_LOSS_DELAY,
         Reason.AWAITING_OBSERVATION,
     }
 
@@ -178,7 +221,7 @@ def test_restart_that_a_user_asked_for_needs_no_reason_and_no_second_look() -> N
         policy=RecoveryPolicy(mode=RecoveryMode.DISABLED),
     )
 
-    assert planner.plan(asked) == planner.Plan(step=Step.RESTART)
+    assert planner.plan(asked) == planner.Plan(step=Step.RESTART, step_class=StepClass.SOFT)
 
 
 @pytest.mark.parametrize("facts", [{"warm": False}, {"acted_on": False}, {"paused": True}, {"policy": world.dry_run()}])
@@ -258,12 +301,22 @@ def test_ladder_that_is_exhausted_says_so() -> None:
     assert planner.exhausted(one.situation, one.plan)
 
 
-def test_protected_instance_whose_gentle_steps_failed_is_exhausted() -> None:
-    one = stuck().watch(hours=1)
+def test_protected_instance_that_may_never_be_lost_is_exhausted_when_the_gentle_steps_failed() -> None:
+    one = stuck()
+    one.policy = RecoveryPolicy(session_loss=SessionLoss.NEVER)
+    one.watch(hours=12)
 
     assert one.steps == [Step.RESTART] * 3
     assert one.plan.blocked_by == (Reason.PROTECTED_INSTANCE,)
     assert planner.exhausted(one.situation, one.plan)
+
+
+def test_protected_instance_that_still_waits_for_its_last_resort_is_not_exhausted() -> None:
+    one = stuck().watch(hours=1)
+
+    assert one.steps == [Step.RESTART] * 3
+    assert one.plan.blocked_by == (Reason.NEEDS_SERVER_RESTART, Reason.NOT_VOUCHED_FOR)
+    assert not planner.exhausted(one.situation, one.plan)
 
 
 def test_nothing_is_exhausted_before_anything_was_tried() -> None:

@@ -45,7 +45,7 @@ class Scripted:
     connected: evidence.QRCode | evidence.NoCode | evidence.InMemory | evidence.Refused | evidence.Unknown = OPEN
     restarted: evidence.Outcome = ACCEPTED
     logged_out: Sequence[evidence.Outcome] = (ACCEPTED,)
-    deleted: evidence.Outcome = ACCEPTED
+    deleted: Sequence[evidence.Outcome] = (ACCEPTED,)
     webhook: Sequence[evidence.Webhook | evidence.Unknown | None] = (None,)
     webhook_set: evidence.Outcome = ACCEPTED
     calls: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Scripted:
         return self._next("logout", self.logged_out, name=name)
 
     async def delete(self, name: str) -> evidence.Outcome:
-        return self._next("delete", [self.deleted], name=name)
+        return self._next("delete", self.deleted, name=name)
 
     async def find_webhook(self, name: str) -> evidence.Webhook | evidence.Unknown | None:
         return self._next("find", self.webhook, name=name)
@@ -120,8 +120,9 @@ async def carried_out(
     return await strategies.STRATEGIES[step](work)
 
 
-def test_every_step_has_a_strategy() -> None:
-    assert set(strategies.STRATEGIES) == set(Step)
+def test_every_step_on_an_instance_has_a_strategy() -> None:
+    """A restart of the server is none: the engine carries it out, once for all who wait for it."""
+    assert set(strategies.STRATEGIES) == set(Step) - {Step.RESTART_SERVER}
 
 
 @pytest.mark.parametrize(
@@ -332,16 +333,44 @@ async def test_recreate_creates_nothing_while_a_witness_may_still_have_it(
     assert 30 <= time.monotonic() < 40
 
 
-async def test_delete_that_happened_half_is_watched_and_sent_again_later() -> None:
-    server = Scripted(memory=[OPEN], deleted=HALF_DELETED, after_delete=[CLOSE], rows=[PRESENT])
+async def test_delete_that_happened_half_is_sent_again_from_close() -> None:
+    """2.3.7 answers 400 to a delete that logged out and kept the row; the next one is taken."""
+    server = Scripted(
+        memory=[OPEN], deleted=[HALF_DELETED, ACCEPTED], after_delete=[CLOSE, ABSENT], rows=[PRESENT, GONE]
+    )
+
+    assert await carried_out(Step.RECREATE, server) is Done.DONE
+    assert server.calls.count("delete") == 2
+    assert server.changes == ["logout", "delete", "create"]
+
+
+async def test_delete_that_is_refused_is_sent_three_times_at_most_and_then_watched() -> None:
+    server = Scripted(memory=[OPEN], deleted=[HALF_DELETED], after_delete=[CLOSE], rows=[PRESENT])
+
+    assert await carried_out(Step.RECREATE, server) is Done.PENDING
+    assert server.calls.count("delete") == 3
+    assert "create" not in server.calls
+
+
+@pytest.mark.parametrize("seen", [OPEN, CONNECTING, NOT_IN_MEMORY])
+async def test_delete_that_is_refused_is_sent_again_from_close_only(seen: evidence.MemoryReading) -> None:
+    server = Scripted(memory=[OPEN], deleted=[HALF_DELETED], after_delete=[seen], rows=[PRESENT])
 
     assert await carried_out(Step.RECREATE, server) is Done.PENDING
     assert server.calls.count("delete") == 1
     assert "create" not in server.calls
 
 
+async def test_delete_that_is_refused_is_not_sent_again_to_what_cannot_be_read() -> None:
+    server = Scripted(memory=[OPEN], deleted=[HALF_DELETED], after_delete=[TIMED_OUT])
+
+    assert await carried_out(Step.RECREATE, server) is Done.UNCERTAIN
+    assert server.calls.count("delete") == 1
+    assert "create" not in server.calls
+
+
 async def test_delete_without_an_answer_is_followed_by_nothing() -> None:
-    server = Scripted(deleted=TIMED_OUT)
+    server = Scripted(deleted=[TIMED_OUT])
 
     assert await carried_out(Step.RECREATE, server) is Done.UNCERTAIN
     assert server.calls[-1] == "delete"

@@ -84,6 +84,8 @@ def test_object_that_is_always_there_passes_its_inner_defaults_on_and_an_optiona
     assert filled_in == {
         "WhatsAppInstance.spec.pairing",
         "WhatsAppInstance.status",
+        "EvolutionServer.spec.budget",
+        "EvolutionServer.spec.budget.storm",
         "EvolutionServer.spec.requests",
         "EvolutionServer.status",
     }

@@ -137,7 +137,9 @@ def test_status_is_written_in_the_words_of_kubernetes() -> None:
         "recovery": {
             "attempts": 0,
             "reconnects": 0,
+            "relogins": 0,
             "recreates": 0,
+            "approvals": 0,
             "inFlight": {"step": "Restart", "class": "Soft", "since": "2026-11-23T10:00:01Z"},
             "blockedBy": [],
             "history": [],

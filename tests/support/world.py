@@ -23,8 +23,8 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Neighbours, Seen
 from whatsapp_operator.health.spans import Spans
+from whatsapp_operator.recovery import gates, incident, planner, verification
 from whatsapp_operator.recovery import guard as guards
-from whatsapp_operator.recovery import incident, planner, verification
 from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.overrides import RecoveryMode
 from whatsapp_operator.resources.policy import RecoveryPolicy
@@ -303,9 +303,9 @@ class World:
         return self.believed.verdict.state, self.believed.verdict.reason
 
     @property
-    def situation(self) -> planner.Situation:
+    def situation(self) -> gates.Situation:
         """What the plan is made from."""
-        return planner.Situation(
+        return gates.Situation(
             now=self.now,
             opinion=self.believed,
             record=self.record,

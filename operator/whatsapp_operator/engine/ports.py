@@ -220,6 +220,10 @@ class Evolution(Protocol):
     async def probe(self, name: str, *, number: str) -> evidence.ProbeResult | evidence.Unknown:
         """`POST /chat/fetchBusinessProfile/{name}`: a round trip to WhatsApp through the instance's own socket."""
 
+    @property
+    def circuit(self) -> evidence.Circuit:
+        """Whether calls for single instances are sent; while they are not, they are `BREAKER_OPEN`."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -235,6 +239,7 @@ class Endpoint:
     per_second: int = 20
     max_in_flight: int = 8
     timeout_seconds: float = 10
+    check_period_seconds: float = 10
 
 
 class EvolutionFactory(Protocol):
@@ -294,6 +299,9 @@ class Telemetry(Protocol):
 
     def instances(self, server: Key, states: Mapping[str, int], /) -> None:
         """How many instances of a server are in which health state; empty when the server is gone."""
+
+    def circuit(self, server: Key, /, *, is_open: bool | None) -> None:
+        """Whether a server's circuit breaker is open; None when the server is gone."""
 
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""

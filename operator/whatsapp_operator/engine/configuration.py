@@ -6,15 +6,19 @@ once per generation of the spec, incarnation of the instance, and request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Configuring
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources.instance import InstanceSettings
 from whatsapp_operator.resources.reasons import Reason
+
+_LONGEST_PAUSE_SECONDS = 300.0
+_SETTINGS, _WEBHOOK = "settings", "webhook"
 
 
 class HeadersMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
@@ -61,8 +65,10 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
     """
     if draft.paused or not server.acted_on or not server.warm:
         return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
-    settings = await _settings(context, server, draft)
-    webhook = await _webhook(context, server, draft) if not _configured(draft) else Reason.SYNCED
+    settings = await _paced(context, draft, _SETTINGS, lambda: _settings(context, server, draft))
+    webhook = Reason.SYNCED
+    if not _configured(draft):
+        webhook = await _paced(context, draft, _WEBHOOK, lambda: _webhook(context, server, draft))
     if settings is Reason.SYNCED and webhook is Reason.SYNCED:
         draft.configured_generation = draft.instance.metadata.generation
     return settings if settings is not Reason.SYNCED else webhook
@@ -72,15 +78,39 @@ def _configured(draft: Draft) -> bool:
     return draft.configured_generation == draft.instance.metadata.generation
 
 
-async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
+async def _paced(context: Context, draft: Draft, part: str, bring: Callable[[], Awaitable[Reason]]) -> Reason:
+    """An instance that refuses its configuration, or does not keep it, is asked ever more rarely."""
+    one, generation, now = draft.subject, draft.instance.metadata.generation, context.clock.monotonic()
+    before = one.configuring.get(part)
+    if before is not None and before.generation != generation:
+        before = None
+    if before is not None and now < before.next_at and not _is_kept(draft, part):
+        return before.outcome
+    outcome = await bring()
+    if outcome in (Reason.CONFIGURATION_PENDING, Reason.CONFIGURATION_REFUSED):
+        tries = before.tries + 1 if before is not None else 1
+        pause = min(draft.policy.health.check_period_seconds * 2.0 ** min(tries - 1, 16), _LONGEST_PAUSE_SECONDS)
+        one.configuring[part] = Configuring(generation, tries=tries, outcome=outcome, next_at=now + pause)
+    else:
+        one.configuring.pop(part, None)
+    return outcome
+
+
+def _is_kept(draft: Draft, part: str) -> bool:
+    """Whether the list shows the settings as they are wanted; the webhook is in no list."""
     wanted, row = wanted_settings(draft.instance.spec.settings), draft.subject.record.row
-    if not wanted:
-        return Reason.SYNCED
-    if row is None or server.client is None:
-        return Reason.CONFIGURATION_PENDING
+    if part != _SETTINGS or row is None:
+        return False
     found = row.settings or {}
-    if all(found.get(name) == value for name, value in wanted.items()):
+    return all(found.get(name) == value for name, value in wanted.items())
+
+
+async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
+    wanted = wanted_settings(draft.instance.spec.settings)
+    if not wanted or _is_kept(draft, _SETTINGS):
         return Reason.SYNCED
+    if draft.subject.record.row is None or server.client is None:
+        return Reason.CONFIGURATION_PENDING
     answer = await server.client.set_settings(draft.instance.remote_name, wanted)
     context.hurry(server)
     return _after(answer)

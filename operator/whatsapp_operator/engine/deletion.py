@@ -12,7 +12,7 @@ from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.subject import Deletion
+from whatsapp_operator.engine.subject import Deletion, Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import strategies
@@ -93,7 +93,9 @@ class Deletions:
             one.deletion = Deletion(since=draft.now)
             self._announcer.audit_intent(server, draft, Step.DELETE, reason=Reason.DELETING)
             self._announcer.announce(draft, Reason.DELETING)
-        if now < one.deletion.next_at:
+        if now < one.deletion.next_at and _is_still_shown(one):
+            gone = strategies.Done.PENDING
+        elif now < one.deletion.next_at:
             gone = strategies.Done.DONE if await strategies.is_gone(work) else strategies.Done.PENDING
         else:
             gone = await self._send(one.deletion, work)
@@ -166,6 +168,8 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         return
     if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
         return
+    if context.clock.monotonic() < deletion.next_at and _is_still_shown(one):
+        return
     work = await found.work(server, draft, creates=False, spare_open=True)
     if await strategies.is_gone(work):
         one.deletion = None
@@ -173,6 +177,12 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
         deletion.sent += 1
         await strategies.delete(work)
+
+
+def _is_still_shown(one: Subject) -> bool:
+    """A DELETE that did not end by the time of the second is not asked after: the observer tells when it has."""
+    asked_again = one.deletion is not None and one.deletion.sent >= _REFUSED_AFTER
+    return asked_again and (one.record.memory is not None or one.record.row is not None)
 
 
 def _retry_delay(context: Context, deletion: Deletion) -> float:

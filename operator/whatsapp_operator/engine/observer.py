@@ -268,12 +268,19 @@ class Observer:
         await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
 
     def _needs_proof(self, one: Subject) -> bool:
-        """One that its next look creates is proved absent there, right before."""
-        if one.instance is None:
+        """One that its next look creates is proved absent there, right before; one that is proved stays it."""
+        if one.instance is None or self._is_proved_absent(one):
             return False
         is_new = one.instance.status.instance_id is None and one.create_asked_at is None
         is_wanted = one.instance.spec.pause is None and one.instance.metadata.deletion_timestamp is None
         return not (is_new and is_wanted and self._server.warm and self._server.acted_on)
+
+    def _is_proved_absent(self, one: Subject) -> bool:
+        """By its own 404s; from now on, that neither list has it is enough, and each step asks once more."""
+        absence = one.record.absence
+        if absence is None or absence.times < ABSENT_TIMES:
+            return False
+        return absence.seen_at - absence.since >= timedelta(seconds=self._context.spans.absence)
 
     @staticmethod
     def _unchanged(

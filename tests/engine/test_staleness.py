@@ -16,12 +16,16 @@ class Telemetry:
     def check_took(self, witness: str, seconds: float, /) -> None:
         """Nothing."""
 
+    def circuit(self, server: ports.Key, /, *, is_open: bool | None) -> None:
+        """Nothing."""
+
 
 class Slow:
     """A server whose every read takes some seconds, and is answered or not."""
 
     def __init__(self, time: simulated.Time, *, seconds: float, answers: bool) -> None:
         self._time, self._seconds, self._answers = time, seconds, answers
+        self.circuit = evidence.Circuit()
 
     async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
         self._time.advance(self._seconds)

@@ -8,8 +8,9 @@ import ipaddress
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -18,6 +19,7 @@ from whatsapp_operator.evolution import client, urls
 KEY = "the-global-key"
 LOOPBACK_ALLOWED = urls.Rules(allowed=(ipaddress.IPv4Network("127.0.0.0/8"), ipaddress.IPv6Network("::1/128")))
 
+T = TypeVar("T")
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -111,7 +113,9 @@ async def calling(
     ca_bundle: str | None = None,
     metrics_auth: tuple[str, str] | None = None,
     timeout_seconds: float = 5,
+    max_in_flight: int = 8,
     rules: urls.Rules = LOOPBACK_ALLOWED,
+    monotonic: Callable[[], float] = time.monotonic,
     observe: Callable[[client.Call], None] = lambda _call: None,
 ) -> AsyncIterator[client.Client]:
     """A client without any wait of its own."""
@@ -121,13 +125,20 @@ async def calling(
         ca_bundle=ca_bundle,
         metrics_auth=metrics_auth,
         per_second=1_000_000,
+        max_in_flight=max_in_flight,
         timeout_seconds=timeout_seconds,
         rules=rules,
-        monotonic=time.monotonic,
+        monotonic=monotonic,
         sleep=asyncio.sleep,
+        random=lambda: 0.0,
         observe=observe,
     )
     try:
         yield made
     finally:
         await made.close()
+
+
+async def at_once(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """The answers to calls that are all made before any is answered."""
+    return list(await asyncio.gather(*calls))

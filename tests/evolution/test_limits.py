@@ -123,6 +123,7 @@ async def test_client_keeps_its_rate_on_the_injected_clock(server: servers.Serve
         rules=servers.LOOPBACK_ALLOWED,
         monotonic=clock.monotonic,
         sleep=clock.sleep,
+        random=lambda: 0.0,
         observe=lambda call: seconds.append(call.seconds),
     )
     for _ in range(5):

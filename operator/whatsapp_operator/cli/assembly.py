@@ -80,9 +80,11 @@ def _factory(parts: Parts) -> Callable[[ports.Endpoint], client.Client]:
             per_second=endpoint.per_second,
             max_in_flight=endpoint.max_in_flight,
             timeout_seconds=endpoint.timeout_seconds,
+            check_period_seconds=endpoint.check_period_seconds,
             rules=rules,
             monotonic=parts.clock.monotonic,
             sleep=runtime.sleep,
+            random=parts.random.random,
             observe=parts.telling.evolution_call,
         )
 

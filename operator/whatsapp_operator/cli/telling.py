@@ -68,6 +68,13 @@ class Telling:
             return
         self._metrics.guarded(_label(server), storm=guarded.storm, waiting=guarded.waiting, budget=guarded.budget)
 
+    def circuit(self, server: ports.Key, /, *, is_open: bool | None) -> None:
+        """Whether a server's circuit breaker is open; None when the server is gone."""
+        if is_open is None:
+            self._metrics.circuit_gone(_label(server))
+        else:
+            self._metrics.circuit_seen(_label(server), is_open=is_open)
+
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""
         self._metrics.problem_met()

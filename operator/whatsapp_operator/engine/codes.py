@@ -142,5 +142,10 @@ class Codes:
         if draft.subject.codes.current is None:
             period, memory = float(draft.policy.health.check_period_seconds), draft.subject.record.memory
             just_begun = memory is not None and draft.now - memory.since < _FIRST_CODE_WITHIN
-            return min(period, _FIRST_LOOK_SECONDS) if just_begun else period
+            # One that issues no code is read no more often than one that does.
+            return min(period, _FIRST_LOOK_SECONDS) if just_begun else max(period, self._between_looks)
+        return self._between_looks
+
+    @property
+    def _between_looks(self) -> float:
         return self._context.spans.qr_life / _LOOKS_PER_CODE

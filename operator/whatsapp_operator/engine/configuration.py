@@ -6,14 +6,18 @@ once per generation of the spec, incarnation of the instance, and request.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from whatsapp_operator.engine import keepsake, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Configuring
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources.reasons import Reason
+
+_LONGEST_PAUSE_SECONDS = 300.0
+_SETTINGS, _WEBHOOK = "settings", "webhook"
 
 
 class HeadersMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
@@ -67,8 +71,10 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
     """
     if draft.paused or not server.acted_on or not server.warm:
         return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
-    settings = await _settings(context, server, draft)
-    webhook = await _webhook(context, server, draft) if not _configured(draft) else Reason.SYNCED
+    settings = await _paced(context, draft, _SETTINGS, lambda: _settings(context, server, draft))
+    webhook = Reason.SYNCED
+    if not _configured(draft):
+        webhook = await _paced(context, draft, _WEBHOOK, lambda: _webhook(context, server, draft))
     if settings is Reason.SYNCED and webhook is Reason.SYNCED:
         draft.configured_generation = draft.instance.metadata.generation
         await keepsake.drop(context, draft)
@@ -79,15 +85,39 @@ def _configured(draft: Draft) -> bool:
     return draft.configured_generation == draft.instance.metadata.generation
 
 
+async def _paced(context: Context, draft: Draft, part: str, bring: Callable[[], Awaitable[Reason]]) -> Reason:
+    """An instance that refuses its configuration, or does not keep it, is asked ever more rarely."""
+    one, generation, now = draft.subject, draft.instance.metadata.generation, context.clock.monotonic()
+    before = one.configuring.get(part)
+    if before is not None and before.generation != generation:
+        before = None
+    if before is not None and now < before.next_at and not await _is_kept(context, draft, part):
+        return before.outcome
+    outcome = await bring()
+    if outcome in (Reason.CONFIGURATION_PENDING, Reason.CONFIGURATION_REFUSED):
+        tries = before.tries + 1 if before is not None else 1
+        pause = min(draft.policy.health.check_period_seconds * 2.0 ** min(tries - 1, 16), _LONGEST_PAUSE_SECONDS)
+        one.configuring[part] = Configuring(generation, tries=tries, outcome=outcome, next_at=now + pause)
+    else:
+        one.configuring.pop(part, None)
+    return outcome
+
+
+async def _is_kept(context: Context, draft: Draft, part: str) -> bool:
+    """Whether the list shows the settings as they are wanted; the webhook is in no list."""
+    row = draft.subject.record.row
+    if part != _SETTINGS or row is None:
+        return False
+    wanted, found = await wanted_settings(context, draft), row.settings or {}
+    return all(found.get(name) == value for name, value in wanted.items())
+
+
 async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
-    wanted, row = await wanted_settings(context, draft), draft.subject.record.row
-    if not wanted:
+    wanted = await wanted_settings(context, draft)
+    if not wanted or await _is_kept(context, draft, _SETTINGS):
         return Reason.SYNCED
-    if row is None or server.client is None:
+    if draft.subject.record.row is None or server.client is None:
         return Reason.CONFIGURATION_PENDING
-    found = row.settings or {}
-    if all(found.get(name) == value for name, value in wanted.items()):
-        return Reason.SYNCED
     answer = await server.client.set_settings(draft.instance.remote_name, wanted)
     context.hurry(server)
     return _after(answer)

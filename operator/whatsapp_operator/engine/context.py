@@ -14,6 +14,9 @@ from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.resources import instance, server
 from whatsapp_operator.resources.pause import Pause
 
+_SPREAD_PER_SECOND = 50
+_SPREAD_SECONDS = 5.0
+
 
 class Item(NamedTuple):
     """A resource in the work queue."""
@@ -89,10 +92,20 @@ class Context:
         """Queue a server."""
         self.queue.add(Item(server.KIND, one.key), urgency)
 
-    def look_at_all(self, one: Server) -> None:
-        """Queue every instance of a server."""
+    def look_at_spread(self, one: Subject, *, among: int) -> None:
+        """Queue one of so many instances that are due at once, each at its own moment of the next seconds."""
+        one.steady = False
+        within = min(among / _SPREAD_PER_SECOND, _SPREAD_SECONDS)
+        self.queue.add_after(Item(instance.KIND, one.key), within * self.random.random())
+
+    def look_at_all(self, one: Server, *, spread: bool = False) -> None:
+        """Queue every instance of a server; `spread`: so that their calls do not come as one burst."""
         for subject in self.subjects.values():
-            if subject.instance is not None and ports.Key(*subject.instance.server_key) == one.key:
+            if subject.instance is None or ports.Key(*subject.instance.server_key) != one.key:
+                continue
+            if spread:
+                self.look_at_spread(subject, among=len(one.subjects))
+            else:
                 self.look_at(subject)
 
     def hurry(self, one: Server) -> None:

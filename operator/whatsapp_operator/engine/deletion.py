@@ -94,7 +94,9 @@ class Deletions:
             one.deletion = Deletion(since=draft.now)
             self._announcer.audit_intent(server, draft, Step.DELETE, reason=Reason.DELETING)
             self._announcer.announce(draft, Reason.DELETING)
-        if now < one.deletion.next_at:
+        if now < one.deletion.next_at and _is_still_shown(one):
+            gone = strategies.Done.PENDING
+        elif now < one.deletion.next_at:
             gone = strategies.Done.DONE if await strategies.is_gone(work) else strategies.Done.PENDING
         else:
             gone = await self._send(one.deletion, work)
@@ -167,6 +169,8 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         return
     if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
         return
+    if context.clock.monotonic() < deletion.next_at and _is_still_shown(one):
+        return
     work = await found.work(server, draft, creates=False, spare_open=True)
     if await strategies.is_gone(work):
         one.deletion = None
@@ -179,6 +183,12 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
 def _is_to_be_spared(one: Subject, deletion: Deletion) -> bool:
     is_open = one.record.memory is not None and one.record.memory.state is ConnectionState.OPEN
     return is_open or (deletion.spares_protected and one.record.protected)
+
+
+def _is_still_shown(one: Subject) -> bool:
+    """A DELETE that did not end by the time of the second is not asked after: the observer tells when it has."""
+    asked_again = one.deletion is not None and one.deletion.sent >= _REFUSED_AFTER
+    return asked_again and (one.record.memory is not None or one.record.row is not None)
 
 
 def _retry_delay(context: Context, deletion: Deletion) -> float:

@@ -81,6 +81,8 @@ class Existence:
             or not self._list_is_newer_than_last_try(server, draft)
         ):
             return Reason.CONFIGURATION_PENDING
+        if one.record.memory is not None and one.record.memory.state is not None:
+            return Reason.ALREADY_EXISTS
         memory = await client.read_memory(draft.instance.remote_name)
         if isinstance(memory, evidence.InMemory):
             # In memory without a row, and never ours: there is no token to prove whose it is.

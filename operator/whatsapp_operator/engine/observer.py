@@ -50,7 +50,7 @@ class Observer:
             while True:
                 if self._server.client is not None:
                     await self._tick_safely()
-                self._alarm.ring_in(self._server.health.check_period_seconds)
+                self._alarm.ring_in(max(self._server.health.check_period_seconds, self._trial_in()))
                 await self._alarm.wait()
                 await self._keep_distance()
         finally:
@@ -70,10 +70,16 @@ class Observer:
     def hurry(self) -> None:
         """Read both witnesses soon: something is about to be seen there."""
         self._rows_due = 0.0
-        self._alarm.ring_in(_HURRY_SECONDS)
+        self._alarm.ring_in(max(_HURRY_SECONDS, self._trial_in()))
+
+    def _trial_in(self) -> float:
+        """Seconds for which a server that does not answer is left alone."""
+        return self._server.client.circuit.trial_in if self._server.client is not None else 0.0
 
     async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
         """A list of the database begun after this call; calls at about the same time share one."""
+        if self._trial_in() > 0:
+            return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
         wanted: asyncio.Future[evidence.DatabaseList | evidence.Unknown] = asyncio.get_running_loop().create_future()
         self._wanted_rows.append(wanted)
         self.hurry()
@@ -83,6 +89,7 @@ class Observer:
         """One look: memory always, the database when it is due or memory lost something."""
         now = self._context.clock.monotonic()
         self._last_tick = now
+        self._note_circuit()
         self._server.observed.began_at = self._server.observed.began_at or self._context.clock.now()
         seen = self._server.observed
         both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm or bool(self._wanted_rows)
@@ -101,6 +108,17 @@ class Observer:
         if states is not None:
             seen.memory_spacing = self._context.clock.monotonic() - now
         await self._fold(states, rows_read)
+        self._note_circuit()
+
+    def _note_circuit(self) -> None:
+        """An open circuit is a failed read, also where calls for single instances opened it."""
+        client = self._server.client
+        if client is None:
+            return
+        why = client.circuit.why
+        self._context.telemetry.circuit(self._server.key, is_open=why is not None)
+        if why is not None and self._server.observed.unknown is None:
+            self._failed(evidence.Unknown(why))
 
     async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
         client = self._server.client
@@ -171,11 +189,17 @@ class Observer:
 
     def _failed(self, answer: evidence.Unknown) -> None:
         seen = self._server.observed
-        seen.unknown = answer.why
+        seen.unknown = self._why_nothing_was_sent() if answer.why is evidence.Ignorance.BREAKER_OPEN else answer.why
         # A server that comes back may have `/metrics` now.
         seen.has_metrics = seen.has_metrics or None
         seen.key_accepted = False if answer.why is evidence.Ignorance.KEY_REJECTED else seen.key_accepted
         self._server.warm_up = warmup.begin(self._server.warm_up)
+
+    def _why_nothing_was_sent(self) -> evidence.Ignorance:
+        """What opened the circuit: that is what a person can act on."""
+        client, known = self._server.client, self._server.observed.unknown
+        opened_by = client.circuit.why if client is not None else None
+        return known or opened_by or evidence.Ignorance.BROKEN
 
     def _tells_news(self, states: States) -> bool:
         """Whether something opened, closed or went, which only means something beside what the database says."""
@@ -199,7 +223,7 @@ class Observer:
             if isinstance(rows, evidence.DatabaseList):
                 server.observed.rows, server.observed.rows_at = rows.rows, at
                 self._warm_up(states, rows)
-            await self._fold_subjects(states, rows)
+            await self._fold_subjects(states, rows, returning=gap)
         self._context.look_at_server(server)
 
     def _forget_before_gap(self) -> None:
@@ -223,7 +247,9 @@ class Observer:
             growth=timedelta(seconds=self._context.spans.warm_up_growth),
         )
 
-    async def _fold_subjects(self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
+    async def _fold_subjects(
+        self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None, *, returning: bool
+    ) -> None:
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
         absent: list[tuple[str, Subject]] = []
         for name, one in self._server.subjects.items():
@@ -235,17 +261,27 @@ class Observer:
             self._fold_one(name, one, states, both)
             if both is not None and name not in states and name not in both and self._needs_proof(one):
                 absent.append((name, one))
-            self._context.look_at(one)
+            if returning:
+                self._context.look_at_spread(one, among=len(self._server.subjects))
+            else:
+                self._context.look_at(one)
         await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
 
     def _needs_proof(self, one: Subject) -> bool:
-        """One that its next look creates is proved absent there, right before."""
-        if one.instance is None:
+        """One that its next look creates is proved absent there, right before; one that is proved stays it."""
+        if one.instance is None or self._is_proved_absent(one):
             return False
         is_new = one.instance.status.instance_id is None and one.create_asked_at is None
         paused = (self._context.pause, self._server.paused, one.instance.spec.pause) != (None, None, None)
         is_wanted = not paused and one.instance.metadata.deletion_timestamp is None
         return not (is_new and is_wanted and self._server.warm and self._server.acted_on)
+
+    def _is_proved_absent(self, one: Subject) -> bool:
+        """By its own 404s; from now on, that neither list has it is enough, and each step asks once more."""
+        absence = one.record.absence
+        if absence is None or absence.times < ABSENT_TIMES:
+            return False
+        return absence.seen_at - absence.since >= timedelta(seconds=self._context.spans.absence)
 
     @staticmethod
     def _unchanged(

@@ -259,6 +259,10 @@ class Evolution(Protocol):
     async def probe(self, name: str, *, number: str) -> evidence.ProbeResult | evidence.Unknown:
         """`POST /chat/fetchBusinessProfile/{name}`: a round trip to WhatsApp through the instance's own socket."""
 
+    @property
+    def circuit(self) -> evidence.Circuit:
+        """Whether calls for single instances are sent; while they are not, they are `BREAKER_OPEN`."""
+
     async def close(self) -> None:
         """Close the connections."""
 
@@ -274,6 +278,7 @@ class Endpoint:
     per_second: int = 20
     max_in_flight: int = 8
     timeout_seconds: float = 10
+    check_period_seconds: float = 10
 
 
 class EvolutionFactory(Protocol):
@@ -347,6 +352,9 @@ class Telemetry(Protocol):
 
     def guarded(self, server: Key, guarded: Guarded | None, /) -> None:
         """What holds steps back on a server; None when it is gone."""
+
+    def circuit(self, server: Key, /, *, is_open: bool | None) -> None:
+        """Whether a server's circuit breaker is open; None when the server is gone."""
 
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""

@@ -31,6 +31,7 @@ def take_up(draft: Draft) -> bool:
     if not asked(draft, Request.RECONCILE):
         return False
     draft.configured_generation = None
+    draft.subject.configuring.clear()
     handled(draft, Request.RECONCILE)
     return True
 

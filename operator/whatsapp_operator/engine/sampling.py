@@ -1,7 +1,8 @@
 """Samples of stability: the one case in which a broken instance is read more often than a healthy one.
 
 A flapping instance shows `close` in 56 of 57 reads, and looks closed, or stuck, to anyone who polls. So before such a
-conclusion memory is read some hundred times within half a minute, once per incident, for few instances at a time.
+conclusion memory is read some hundred times within half a minute, once per incident, for few instances at a time. One
+whose state goes on to change, or whose reads prove nothing, is sampled again ever more rarely.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from whatsapp_operator.engine import observer, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.resources.instance import Integration
 from whatsapp_operator.resources.reasons import Reason
 
+_LONGER_EACH_TIME = 4.0
 _CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.REPLACED, Reason.RESTRICTED})
 
 
@@ -31,13 +34,28 @@ class Sampler:
     def consider(self, server: Server, draft: Draft) -> None:
         """Start a sample, if one is called for and not too many are under way."""
         one = draft.subject
-        if one.sampling or not server.warm or not self._is_called_for(draft):
+        if one.stepped_at > one.sampled_at or self._is_well(draft):
+            one.samples = 0
+        if one.sampling or not server.warm or not self._is_called_for(draft) or not self._is_due(one):
             return
         if self._running[server.key] >= self._context.limits.samples_per_server:
             return
         one.sampling = True
+        one.samples, one.sampled_at = one.samples + 1, self._context.clock.monotonic()
         self._running[server.key] += 1
         self._context.tasks.spawn("sample", self._take(server, draft))
+
+    @staticmethod
+    def _is_well(draft: Draft) -> bool:
+        return draft.verdict.reason is Reason.HEALTHY and draft.recovery.incident is None
+
+    def _is_due(self, one: Subject) -> bool:
+        """The first sample at once, the next one after its own length, and so on up to the time of flapping."""
+        if not one.samples:
+            return True
+        spans = self._context.spans
+        pause = min(spans.stable * _LONGER_EACH_TIME ** min(one.samples, 16), spans.flapping)
+        return self._context.clock.monotonic() >= one.sampled_at + pause
 
     def _is_called_for(self, draft: Draft) -> bool:
         record, verdict = draft.subject.record, draft.verdict

@@ -149,6 +149,7 @@ class Servers:
             per_second=spec.requests.per_second,
             max_in_flight=spec.requests.max_in_flight,
             timeout_seconds=one.health.check_timeout_seconds,
+            check_period_seconds=one.health.check_period_seconds,
         )
 
     async def _secret(self, one: Server, name: str, key: str, field: str) -> str:
@@ -196,13 +197,15 @@ class Servers:
         self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
         self._context.telemetry.guarded(one.key, None)
+        self._context.telemetry.circuit(one.key, is_open=None)
 
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at."""
         fresh, warm = one.fresh(self._context.clock.now()), one.warm
         if fresh is not one.was_fresh or (warm and not one.was_warm):
             one.was_fresh = fresh
-            self._context.look_at_all(one)
+            # What is no longer known is said at once; what can be known again comes spread out.
+            self._context.look_at_all(one, spread=fresh)
         one.was_warm = warm
 
     def _announce(self, one: Server) -> None:

@@ -20,6 +20,7 @@ from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
+from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import WhatsAppInstanceStatus
 
 _REMEMBERED_CODES = 16
@@ -80,6 +81,17 @@ class Keepsake:
         return self.webhook is None and self.settings is None
 
 
+@dataclass(frozen=True, slots=True)
+class Configuring:
+    """Calls for settings or webhook that did not bring them to what the spec says."""
+
+    generation: int | None
+    tries: int
+    outcome: Reason
+    next_at: float
+    """Monotonic seconds before which none is made again."""
+
+
 @dataclass(slots=True)
 class Subject:
     """One WhatsAppInstance."""
@@ -98,7 +110,13 @@ class Subject:
     token: Token | None = None
     deletion: Deletion | None = None
     codes: Codes = field(default_factory=Codes)
+    configuring: dict[str, Configuring] = field(default_factory=dict)
+    """Settings and webhook, where they are not yet what the spec says."""
     sampling: bool = False
+    samples: int = 0
+    """Samples of stability taken since the last step, or since it was last well."""
+    sampled_at: float = float("-inf")
+    """Monotonic seconds at which the last of them began."""
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False

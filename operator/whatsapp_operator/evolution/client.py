@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from whatsapp_operator.evolution import errors, evidence, limits, replies, routes, transport, urls
+from whatsapp_operator.evolution import breaker, errors, evidence, limits, replies, routes, transport, urls
 
 _Evidence = TypeVar("_Evidence")
 
@@ -39,8 +39,9 @@ class Call:
 class Client:
     """The calls to one server; it keeps its connections until `close`.
 
-    Calls for single instances are limited in rate and number. The few bulk reads are not: were they to wait behind a
-    thousand creates, nothing would be known of the server meanwhile.
+    Calls for single instances are limited in rate and number, and not sent at all while the server does not answer
+    (`evidence.Ignorance.BREAKER_OPEN`). The few bulk reads are not limited: were they to wait behind a thousand
+    creates, nothing would be known of the server meanwhile. They are also what tries whether it answers again.
     """
 
     def __init__(
@@ -53,20 +54,24 @@ class Client:
         per_second: float = 20,
         max_in_flight: int = 8,
         timeout_seconds: float = 10,
+        check_period_seconds: float = 10,
         rules: urls.Rules,
         monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        random: Callable[[], float],
         observe: Callable[[Call], None],
     ) -> None:
         """Never raise: a URL, key or CA bundle that cannot be used makes every call Unknown, saying why.
 
         `ca_bundle` is PEM and replaces the system's authorities; `metrics_auth` is a user name and a password.
+        `check_period_seconds` is how often the server is read; one that does not answer is tried no more often.
         """
         self._monotonic = monotonic
         self._observe = observe
         self._gate: Final = limits.Gate(
             per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep
         )
+        self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
         self._transport: Final = transport.Transport(
             url=url,
             api_key=api_key,
@@ -99,7 +104,7 @@ class Client:
     async def create(self, wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
         """`POST /instance/create`."""
         read = functools.partial(replies.created, name=wanted.name)
-        return await self._call(routes.CREATE, read, body=_new_instance(wanted))
+        return await self._call(routes.CREATE, read, instance=wanted.name, body=_new_instance(wanted))
 
     async def connect(
         self, name: str
@@ -141,6 +146,11 @@ class Client:
         """`POST /chat/fetchBusinessProfile/{name}`: a round trip to WhatsApp through the instance's own socket."""
         return await self._call_on(name, routes.FETCH_BUSINESS_PROFILE, replies.probed, body={"number": number})
 
+    @property
+    def circuit(self) -> evidence.Circuit:
+        """Whether calls are sent, and when the next bulk read is where they are not."""
+        return self._breaker.circuit
+
     async def close(self) -> None:
         """Close the connections; calls after that are Unknown."""
         await self._transport.close()
@@ -157,24 +167,32 @@ class Client:
             path = route.fill(name)
         except errors.PolicyRefused as error:
             return evidence.Unknown(error.why)
-        return await self._call(route, read, path=path, body=body)
+        return await self._call(route, read, instance=name, path=path, body=body)
 
     async def _call(
         self,
         route: routes.Route,
         read: Callable[[transport.Reply], _Evidence],
         *,
+        instance: str | None = None,
         path: str | None = None,
         body: Mapping[str, object] | None = None,
     ) -> _Evidence | evidence.Unknown:
+        if not self._breaker.admits(route):
+            return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
         async with contextlib.nullcontext() if route.bulk else self._gate.passage():
+            if not self._breaker.admits(route):
+                # It opened while this call waited for its turn.
+                return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
             started = self._monotonic()
             try:
                 reply = await self._transport.send(route, path=path or route.path, body=body)
                 proved = await _understand(read, reply)
             except errors.EvolutionError as error:
                 self._report(route, error.why.value, started)
+                self._breaker.failed(route, error, instance=instance)
                 return evidence.Unknown(error.why)
+        self._breaker.answered(route)
         self._report(route, "Refused" if isinstance(proved, evidence.Refused) else "Answered", started)
         return proved
 

@@ -46,6 +46,8 @@ class Ignorance(enum.Enum):
     LICENSE_REQUIRED = "LicenseRequired"
     OTHER_IDENTITY = "OtherIdentity"
     REFUSED_BY_POLICY = "RefusedByPolicy"
+    BREAKER_OPEN = "CircuitOpen"
+    """Not sent: the server does not answer, and is not asked for single instances until it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,20 @@ class Unknown:
     """The read proved nothing."""
 
     why: Ignorance
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Whether calls to a server are sent at all. It is open where `why` says what did not work."""
+
+    why: Ignorance | None = None
+    trial_in: float = 0.0
+    """Seconds until the next bulk read may be sent."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls for single instances are not sent."""
+        return self.why is not None
 
 
 @dataclass(frozen=True, slots=True)

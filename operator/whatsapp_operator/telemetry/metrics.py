@@ -57,6 +57,13 @@ class Metrics:
         self._evolution_seconds = self._histogram(
             "evolution_call_seconds", "Duration of calls to Evolution API servers.", "method", "route"
         )
+        self._open_circuits: set[str] = set()
+        self._circuits = self._gauge(
+            "circuit_open", "1 while a server does not answer and is not called for single instances, else 0.", "server"
+        )
+        self._circuit_openings = self._counter(
+            "circuit_openings_total", "How often a server's circuit breaker has opened.", "server"
+        )
         self._kubernetes_calls = self._counter(
             "kubernetes_calls_total",
             "Calls to the Kubernetes API, without the watch; code is the HTTP status or the kind of failure.",
@@ -133,6 +140,19 @@ class Metrics:
         """A call to an Evolution API server ended; `route` is its template, without a name in it."""
         self._evolution_calls.labels(method, route, outcome).inc()
         self._evolution_seconds.labels(method, route).observe(seconds)
+
+    def circuit_seen(self, server: str, *, is_open: bool) -> None:
+        """Whether a server's circuit breaker is open, and that it opened where it was not before."""
+        if is_open and server not in self._open_circuits:
+            self._circuit_openings.labels(server).inc()
+        (self._open_circuits.add if is_open else self._open_circuits.discard)(server)
+        self._circuits.labels(server).set(is_open)
+
+    def circuit_gone(self, server: str) -> None:
+        """The server is gone, and its circuit breaker with it."""
+        self._open_circuits.discard(server)
+        self._circuits.remove_by_labels({"server": server})
+        self._circuit_openings.remove_by_labels({"server": server})
 
     def kubernetes_call(self, *, verb: str, resource: str, code: str) -> None:
         """A call to the Kubernetes API ended."""

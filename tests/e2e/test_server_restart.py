@@ -1,0 +1,227 @@
+"""RestartServer on a real rollout: once for all who wait for it, announced, safe, and the pairings survive."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from e2e import kube, planes, stage, workloads
+
+pytestmark = planes.native_only
+
+KIND, NAME = "Deployment", "evolution"
+REFERENCE = {"kind": KIND, "name": NAME, "minInstances": 1}
+QUIET = 4.0
+ROLE = stage.ROOT / "manifests" / "server-restart.yaml"
+
+
+def grant(house: stage.Stage) -> None:
+    """The shipped Role, for the operator of this namespace."""
+    granted = list(yaml.safe_load_all(ROLE.read_text()))
+    for one in granted:
+        for subject in one.get("subjects", ()):
+            subject["namespace"] = house.namespace
+    house.kubectl.apply(yaml.safe_dump_all(granted))
+
+
+@pytest.fixture
+def workload(staged: stage.Stage) -> workloads.Workload:
+    """A Deployment that runs, and whose pod the simulated server stands for."""
+    found = workloads.Workload(staged.kubectl, KIND, NAME)
+    found.apply()
+    found.wait_rolled_out()
+    return found
+
+
+@pytest.fixture
+def pod(staged: stage.Stage, workload: workloads.Workload) -> Iterator[workloads.PodFollower]:
+    """The server lives and dies with the pod."""
+    with workloads.PodFollower(workload, staged.simulator, load_seconds=0.05).following() as following:
+        yield following
+
+
+@pytest.fixture
+def house(staged: stage.Stage, pod: workloads.PodFollower) -> stage.Stage:
+    """A server that the operator may restart."""
+    grant(staged)
+    staged.server(workloadRef=REFERENCE)
+    return staged
+
+
+def recovery(house: stage.Stage) -> dict[str, object]:
+    found: dict[str, object] = house.kubectl.json("get", "evs", "main")["status"].get("recovery", {})
+    return found
+
+
+def restarts(house: stage.Stage) -> list[tuple[str, str]]:
+    """Reason and result of the restarts of the server that are over."""
+    history = recovery(house).get("history", [])
+    assert isinstance(history, list)
+    return [(one["reason"], one["result"]) for one in history]
+
+
+def refused_by(house: stage.Stage, reason: str) -> None:
+    """Wait until the server says that it is not restarted, and why; it must not be, for a while."""
+
+    def is_told() -> bool:
+        against = recovery(house).get("blockedBy", ())
+        assert isinstance(against, list | tuple)
+        return reason in against
+
+    kube.wait_until(is_told, message=f"{reason} was not told")
+    house.quiet_for(QUIET)
+    assert restarts(house) == []
+    assert "inFlight" not in recovery(house)
+
+
+def test_ghosts_and_zombies_are_healed_by_one_restart_and_keep_their_pairing(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.instance("channel", integration="EVOLUTION")
+    house.wait_ready("channel")
+    house.paired_instances("ghost", "well", "rivals", recovery={"maxAttempts": 1})
+    before = {name: house.simulator.instance(name)["id"] for name in ("ghost", "well", "rivals")}
+
+    house.simulator.break_("channel", "S14")
+    house.simulator.break_("rivals", "S18")
+    house.simulator.break_("ghost", "S1")
+
+    kube.wait_until(lambda: restarts(house), timeout=90, message="the server was not restarted")
+    for name in ("ghost", "well", "rivals", "channel"):
+        house.wait_ready(name, timeout=90)
+        assert house.mutating_calls(name) == []
+    assert {name: house.simulator.instance(name)["id"] for name in before} == before
+    assert [result for _, result in restarts(house)] == ["Succeeded"]
+    assert (pod.stops, pod.starts) == (1, 1)
+    assert {"ServerRestarting", "ServerRestarted"} <= {event["reason"] for event in house.events("main")}
+
+
+def test_paired_zombie_is_restarted_in_vain_and_then_healed_with_its_server(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.paired_instances("zombie", "witness", recovery={"maxAttempts": 1, "lastResortDelaySeconds": 1})
+
+    house.simulator.break_("zombie", "S4")
+
+    house.wait_for_steps("zombie", ("Restart", "Connecting", "Failed"))
+    kube.wait_until(lambda: restarts(house) == [("Connecting", "Succeeded")], timeout=90)
+    house.wait_ready("zombie", timeout=60)
+    assert house.mutating_calls("zombie") == ["restart"]
+    assert house.mutating_calls("witness") == []
+    assert pod.starts == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"strategy": {"type": "RollingUpdate"}}, {"replicas": 2}, {"paused": True}],
+    ids=["rolling update", "two replicas", "paused rollout"],
+)
+def test_workload_that_would_run_two_servers_at_once_is_not_restarted(
+    staged: stage.Stage, workload: workloads.Workload, spec: dict[str, object]
+) -> None:
+    grant(staged)
+    staged.kubectl("patch", "deployment", NAME, "--type=merge", "-p", json.dumps({"spec": spec}))
+    staged.server(workloadRef=REFERENCE)
+    staged.paired_instances("ghost")
+
+    staged.simulator.break_("ghost", "S1")
+
+    refused_by(staged, "UnsafeRollout")
+    staged.wait_for_condition("ghost", "RemediationAllowed", "False", "UnsafeRollout")
+    assert staged.mutating_calls("ghost") == []
+
+
+def test_right_that_was_not_granted_and_workload_that_is_not_there_are_named(
+    staged: stage.Stage, workload: workloads.Workload
+) -> None:
+    staged.server(workloadRef=REFERENCE)
+    staged.paired_instances("ghost")
+    staged.simulator.break_("ghost", "S1")
+
+    refused_by(staged, "WorkloadForbidden")
+    assert "whatsapp-operator-server-restart" in staged.told("ghost", "RemediationAllowed", "WorkloadForbidden")
+    staged.server(workloadRef=REFERENCE | {"name": "another"})
+    grant(staged)
+    refused_by(staged, "WorkloadNotFound")
+
+
+def test_server_is_not_restarted_while_that_would_cost_an_instance_its_pairing(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.paired_instances("ghost", "sessionless")
+    house.simulator.break_("sessionless", "S19")
+    house.wait_for_reason("sessionless", "SessionMissing")
+
+    house.simulator.break_("ghost", "S1")
+
+    refused_by(house, "SessionMissing")
+    assert pod.stops == 0
+    house.delete("sessionless")
+    house.wait_gone("sessionless")
+    house.wait_ready("ghost", timeout=90)
+    assert (pod.stops, pod.starts) == (1, 1)
+
+
+def test_one_instance_waits_for_others_or_for_its_time(house: stage.Stage, pod: workloads.PodFollower) -> None:
+    house.server(workloadRef=REFERENCE | {"minInstances": 2, "maxWaitSeconds": 600})
+    house.paired_instances("ghost", "other", "third")
+
+    house.simulator.break_("ghost", "S1")
+    refused_by(house, "FewInstances")
+    house.simulator.break_("other", "S1")
+
+    house.wait_ready("ghost", timeout=90)
+    house.wait_ready("other")
+    assert (pod.stops, pod.starts) == (1, 1)
+
+
+def test_budget_of_restarts_holds_over_a_restart_of_the_operator(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    window = {"class": "ServerRestart", "max": 1, "periodSeconds": 3600}
+    house.server(workloadRef=REFERENCE, budget={"windows": [window]})
+    house.paired_instances("ghost", "other")
+    house.simulator.break_("ghost", "S1")
+    kube.wait_until(lambda: len(restarts(house)) == 1, timeout=90)
+    house.wait_ready("ghost")
+
+    house.restart_operator()
+    house.simulator.break_("other", "S1")
+
+    house.wait_for_condition("other", "RemediationAllowed", "False", "BudgetExhausted")
+    house.quiet_for(QUIET)
+    assert (pod.stops, pod.starts) == (1, 1)
+
+
+def test_operator_that_dies_in_the_middle_goes_on_without_a_second_restart(
+    house: stage.Stage, pod: workloads.PodFollower, workload: workloads.Workload
+) -> None:
+    workload.apply(ready_after="6s")
+    workload.wait_rolled_out()
+    house.paired_instances("ghost")
+    stops = pod.stops
+
+    house.simulator.break_("ghost", "S1")
+    kube.wait_until(lambda: pod.stops == stops + 1, timeout=60, message="the rollout did not begin")
+    house.operator.kill()
+    time.sleep(1)
+    house.operator.start()
+
+    kube.wait_until(lambda: restarts(house) == [("Ghost", "Succeeded")], timeout=90)
+    house.wait_ready("ghost", timeout=60)
+    assert pod.stops == stops + 1
+    assert house.mutating_calls("ghost") == []
+
+
+def test_warnings_name_what_will_lose_pairings_one_day(house: stage.Stage) -> None:
+    variables = [{"name": "DEL_INSTANCE", "value": "5"}, {"name": "CACHE_REDIS_SAVE_INSTANCES", "value": "true"}]
+    container = {"name": "api", "image": "evolution-api", "env": variables}
+    template = {"spec": {"template": {"spec": {"containers": [container]}, "metadata": {"labels": {"app": NAME}}}}}
+    house.kubectl("patch", "deployment", NAME, "--type=merge", "-p", json.dumps(template))
+
+    def warned() -> set[str]:
+        return {one["reason"] for one in house.kubectl.json("get", "evs", "main")["status"].get("warnings", ())}
+
+    kube.wait_until(lambda: warned() == {"InstancesExpire", "InstancesInRedis"}, timeout=60)

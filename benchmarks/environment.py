@@ -1,5 +1,6 @@
 """What the benchmarks run on: a cluster with the shipped resources and rights, and the machine's size."""
 
+import asyncio
 import os
 import platform
 import subprocess
@@ -32,6 +33,12 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     with clusters.opened(f"bench-{os.getpid()}", folder) as administrator:
         _install(administrator)
         yield Cluster(administrator, _as_operator(administrator, folder / "operator.kubeconfig"))
+
+
+async def allow_server_restarts(cluster: Cluster, namespace: str) -> None:
+    """The shipped role that allows the operator to restart the servers of a namespace."""
+    role = str(ROOT / "manifests" / "server-restart.yaml")
+    await asyncio.to_thread(_kubectl, cluster.administrator, "apply", f"--namespace={namespace}", "-f", role)
 
 
 def _kubectl(kubeconfig: Path, *arguments: str, stdin: str | None = None) -> str:

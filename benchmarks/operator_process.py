@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,7 @@ class Operator:
 
     kubeconfig: Path
     log_file: Path
+    flags: Sequence[str] = ()
     process: "subprocess.Popen[bytes] | None" = None
     port: int = 0
 
@@ -36,7 +38,7 @@ class Operator:
         began, position = time.monotonic(), self._log_size()
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(PROGRAM), "run", f"--kubeconfig={self.kubeconfig}", *_FLAGS],
+                [str(PROGRAM), "run", f"--kubeconfig={self.kubeconfig}", *_FLAGS, *self.flags],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if not name.startswith("WHATSAPP_OPERATOR_")},

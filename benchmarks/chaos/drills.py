@@ -58,7 +58,7 @@ async def lose_whatsapp(scene: Scene) -> set[str]:
     await asyncio.sleep(_OUTAGE_SECONDS)
     for house in scene.fleet.houses:
         house.simulator.whatsapp("reachable")
-    return set()
+    return {name for house in scene.fleet.houses for name in house.instances}
 
 
 async def lose_server(scene: Scene) -> set[str]:

@@ -97,26 +97,36 @@ class ServerRestarts:
             one.workload_problem = _why_unsafe(one.workload)
 
     async def _begin(self, one: Server, reference: WorkloadReference) -> None:
-        """Announce it, look once more at the workload, and change it."""
+        """Look once more at the workload, announce the restart, and carry it out."""
         await self._inspect(one, reference)
-        if one.workload is None or one.workload_problem is not None:
+        if one.workload is None or not one.wishes or refusals(self._context, one, now=self._context.clock.now()):
             return
-        at = await treasury.spend(self._context, one, StepClass.SERVER_RESTART, key=None)
-        reason = _main_reason(one)
-        one.flying = StepInFlight(
-            step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, reason=reason, since=at
-        )
-        one.rolled_out = False
+        workload, reason = one.workload, _main_reason(one)
+        flying = await self._announce(one, reason)
+        at = _identity(flying)
+        self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=at)
+        text = f"The server's workload is restarted for {len(one.wishes)} instances that nothing gentler heals."
+        self._announcer.announce_server(one, Reason.SERVER_RESTARTING, text=text)
+        await self._change(one, reference, at, workload)
+
+    async def _announce(self, one: Server, reason: Reason) -> StepInFlight:
+        """Enter it in the ledger, and write it to status: only then it may be carried out."""
+        now = self._context.clock.now()
+        flying = StepInFlight(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, reason=reason, since=now)
+        # In flight before anything is waited for: a worker that takes a step meanwhile must find the server restarting.
+        one.flying, one.rolled_out = flying, False
+        try:
+            at = await treasury.spend(self._context, one, StepClass.SERVER_RESTART, key=None)
+        except BaseException:
+            one.flying = None
+            raise
         try:
             await self._write_ahead(one)
         except BaseException:
             one.flying = None
             treasury.give_back(one, StepClass.SERVER_RESTART, key=None, at=at)
             raise
-        self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=_identity(one.flying))
-        text = f"The server's workload is restarted for {len(one.wishes)} instances that nothing gentler heals."
-        self._announcer.announce_server(one, Reason.SERVER_RESTARTING, text=text)
-        await self._change(one, reference, _identity(one.flying), one.workload)
+        return flying
 
     async def _write_ahead(self, one: Server) -> None:
         now = self._context.clock.now()

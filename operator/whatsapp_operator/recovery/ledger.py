@@ -135,7 +135,7 @@ def loads(text: str) -> Ledger:
             storm_ended_at=_optional_moment(body.get("stormEndedAt")),
             failed_at=_optional_moment(body.get("failedAt")),
         )
-    except (AttributeError, KeyError, OverflowError, TypeError) as error:
+    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError) as error:
         raise ValueError("no ledger") from error
 
 

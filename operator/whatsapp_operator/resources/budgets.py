@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import zoneinfo
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, ClassVar
 
 import cronsim
@@ -92,16 +92,15 @@ class MaintenanceWindow(Model):
 
     def is_open(self, now: datetime) -> bool:
         """Whether `now` is within it."""
-        local = now.astimezone(zoneinfo.ZoneInfo(self.time_zone))
-        # The iterator gives moments before the one that it is given, and the present minute may have begun it.
-        before = cronsim.CronSim(self.schedule, local + timedelta(minutes=1), reverse=True)
-        began = next((moment for moment in before if moment <= now), None)
-        return began is not None and now - began < timedelta(seconds=self.duration_seconds)
+        began = self.opens_at(now - timedelta(seconds=self.duration_seconds))
+        return began is not None and began <= now
 
     def opens_at(self, now: datetime) -> datetime | None:
         """When it begins next."""
         local = now.astimezone(zoneinfo.ZoneInfo(self.time_zone))
-        return next(cronsim.CronSim(self.schedule, local), None)
+        begins = (moment.astimezone(UTC) for moment in cronsim.CronSim(self.schedule, local))
+        # In the hour that the end of summer time repeats the schedule first gives moments of the hour before.
+        return next((moment for moment in begins if moment > now.astimezone(UTC)), None)
 
 
 class Budget(Model):

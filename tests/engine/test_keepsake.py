@@ -1,0 +1,202 @@
+"""What a step takes from an instance is kept in a Secret until it is put back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from support import servers, simulated
+from support.servers import Cluster, Told
+from support.simulated import START
+from support.world import a_row
+from whatsapp_operator.engine import context as contexts
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import keepsake, ports
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Keepsake
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+
+HOOK = evidence.Webhook(
+    url="http://shop/hook",
+    events=frozenset({"MESSAGES_UPSERT", "REMOVE_INSTANCE"}),
+    headers={"Authorization": "canary-4711"},
+    by_events=True,
+    base64=True,
+)
+TIMED_OUT = evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+
+class Evolution:
+    """A server that has one webhook."""
+
+    def __init__(self, webhook: evidence.Webhook | evidence.Unknown | None) -> None:
+        self.webhook = webhook
+
+    async def find_webhook(self, _name: str) -> evidence.Webhook | evidence.Unknown | None:
+        return self.webhook
+
+
+def begun(
+    webhook: evidence.Webhook | evidence.Unknown | None = HOOK, *, cluster: Cluster | None = None, spec: Any = None
+) -> tuple[contexts.Context, Server, Draft, Cluster]:
+    cluster, one, subject = cluster or Cluster(), servers.a_server(), servers.a_subject("shop", **spec or {})
+    context = servers.a_context(simulated.Time(), one, cluster)
+    client: Any = Evolution(webhook)
+    one.client = client
+    assert subject.instance is not None
+    return context, one, drafts.begin(subject, subject.instance, one, pause=None, now=START), cluster
+
+
+async def restored(context: contexts.Context, draft: Draft) -> Keepsake:
+    """As another process of the operator has it, which knows only the status and the Secret."""
+    draft.subject.keepsake = None
+    return await keepsake.recall(context, draft)
+
+
+async def test_webhook_and_settings_are_read_back_as_they_were() -> None:
+    context, one, draft, cluster = begun()
+    row = evidence.Row(
+        **{name: getattr(a_row(), name) for name in a_row().__slots__} | {"settings": {"rejectCall": True}}
+    )
+    draft.subject.record = records.saw_database(records.Record(), row, at=START)
+
+    await keepsake.keep(context, one, draft)
+
+    assert draft.keepsake is not None
+    assert await restored(context, draft) == Keepsake(webhook=HOOK, settings={"rejectCall": True})
+    (secret,) = cluster.secrets.values()
+    assert secret.owner_uids == {"shop"}
+
+
+async def test_headers_stay_out_of_everything_but_the_secret() -> None:
+    context, one, draft, _ = begun()
+
+    await keepsake.keep(context, one, draft)
+
+    assert "canary-4711" not in repr(draft.subject.keepsake)
+
+
+@pytest.mark.parametrize(
+    "webhook", [None, evidence.Webhook(url="http://shop/hook", enabled=False)], ids=["none", "off"]
+)
+async def test_webhook_that_calls_nobody_is_not_kept(webhook: evidence.Webhook | None) -> None:
+    context, one, draft, cluster = begun(webhook)
+
+    await keepsake.keep(context, one, draft)
+
+    assert (draft.keepsake, cluster.calls) == (None, [])
+
+
+async def test_what_the_spec_says_is_not_kept() -> None:
+    context, one, draft, cluster = begun(
+        spec={"webhook": {"url": "http://shop/spec"}, "settings": {"rejectCall": False}}
+    )
+    row = replace(a_row(), settings={"rejectCall": True})
+    draft.subject.record = records.saw_database(records.Record(), row, at=START)
+
+    await keepsake.keep(context, one, draft)
+
+    assert (draft.keepsake, cluster.calls) == (None, [])
+
+
+async def test_step_whose_webhook_cannot_be_read_is_not_prepared() -> None:
+    context, one, draft, cluster = begun(TIMED_OUT)
+
+    with pytest.raises(keepsake.Unreadable):
+        await keepsake.keep(context, one, draft)
+
+    assert (draft.keepsake, cluster.calls) == (None, [])
+
+
+async def test_webhook_of_a_ghost_cannot_be_read_and_holds_nothing_up() -> None:
+    context, one, draft, _ = begun(TIMED_OUT)
+    draft.subject.record = records.saw_memory(records.Record(), evidence.NotInMemory(), at=START)
+
+    await keepsake.keep(context, one, draft)
+
+    assert draft.keepsake is None
+
+
+async def test_keepsake_that_is_not_put_back_yet_is_not_replaced_by_what_a_step_left() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    client: Any = Evolution(evidence.Webhook(url="http://other/hook"))
+    one.client = client
+
+    await keepsake.keep(context, one, draft)
+
+    assert cluster.calls.count("create secret") == 1
+    assert (await restored(context, draft)).webhook == HOOK
+
+
+async def test_secret_that_a_crash_left_behind_is_written_anew() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    context, one, draft, _ = begun(evidence.Webhook(url="http://newer/hook"), cluster=cluster)
+
+    await keepsake.keep(context, one, draft)
+
+    found = (await restored(context, draft)).webhook
+    assert found is not None
+    assert found.url == "http://newer/hook"
+
+
+async def test_secret_of_somebody_else_is_never_overwritten() -> None:
+    context, one, draft, cluster = begun()
+    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
+    theirs = ports.SecretData(values={"mine": b"1"}, resource_version="1", owner_uids=frozenset({"another"}))
+    cluster.secrets[key] = theirs
+
+    with pytest.raises(ports.Forbidden):
+        await keepsake.keep(context, one, draft)
+
+    assert cluster.secrets[key] is theirs
+    assert draft.keepsake is None
+
+
+async def test_secret_that_cannot_be_written_keeps_nothing() -> None:
+    context, one, draft, cluster = begun()
+    cluster.fails["create secret"] = ports.Unavailable()
+
+    with pytest.raises(ports.Unavailable):
+        await keepsake.keep(context, one, draft)
+
+    assert (draft.keepsake, draft.subject.keepsake) == (None, None)
+
+
+@pytest.mark.parametrize("values", [None, {}, {"configuration": b"x"}, {"configuration": b'{"webhook":{"url":"u"}}'}])
+async def test_keepsake_that_somebody_removed_or_changed_is_told_and_puts_nothing_back(
+    values: dict[str, bytes] | None,
+) -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
+    del cluster.secrets[key]
+    if values is not None:
+        cluster.secrets[key] = ports.SecretData(values=values, resource_version="3")
+
+    assert (await restored(context, draft)).empty
+    assert isinstance(context.telemetry, Told)
+    assert len(context.telemetry.problems) == 1
+
+
+async def test_keepsake_that_was_put_back_is_dropped_with_its_secret() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+
+    await keepsake.drop(context, draft)
+
+    assert (draft.keepsake, draft.subject.keepsake, cluster.secrets) == (None, None, {})
+    assert (await keepsake.recall(context, draft)).empty
+
+
+async def test_nothing_kept_costs_no_call() -> None:
+    context, _, draft, cluster = begun()
+
+    assert (await keepsake.recall(context, draft)).empty
+    await keepsake.drop(context, draft)
+    assert cluster.calls == []

@@ -1,0 +1,56 @@
+"""How instances stand: what counts towards a storm, and what does not."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from whatsapp_operator.engine import standing
+from whatsapp_operator.engine.standing import Standing, Standings
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.health.record import Record
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        (HealthState.HEALTHY, Reason.HEALTHY, Standing.WELL),
+        (HealthState.STUCK, Reason.CONNECTING, Standing.BAD),
+        (HealthState.CORRUPTED, Reason.GHOST, Standing.BAD),
+        (HealthState.DEGRADED, Reason.FLAPPING, Standing.BAD),
+        (HealthState.DEGRADED, Reason.CLOSED_SOCKET, Standing.BAD),
+        (HealthState.NOT_FOUND, Reason.NOT_FOUND, Standing.BAD),
+        (HealthState.DEGRADED, Reason.SETTLING, Standing.WELL),
+        (HealthState.UNKNOWN, Reason.SERVER_UNREACHABLE, Standing.WELL),
+        (HealthState.DISCONNECTED, Reason.RESTRICTED, Standing.WELL),
+        (HealthState.DISCONNECTED, Reason.LOGGED_OUT, Standing.WELL),
+        (HealthState.DISCONNECTED, Reason.CREDENTIALS_LOST, Standing.WELL),
+        (HealthState.DEGRADED, Reason.CHANNEL_CLOSED, Standing.WELL),
+        (HealthState.DEGRADED, Reason.SESSION_MISSING, Standing.WITHOUT_SESSION),
+    ],
+)
+def test_paired_instance_counts_as(state: HealthState, reason: Reason, expected: Standing) -> None:
+    assert standing.of(Record(paired=True), Verdict(state, reason)) is expected
+    assert standing.of(Record(paired=None), Verdict(state, reason)) is expected
+
+
+@pytest.mark.parametrize("reason", [Reason.HEALTHY, Reason.CONNECTING, Reason.GHOST, Reason.SESSION_MISSING])
+def test_unpaired_instance_counts_towards_nothing(reason: Reason) -> None:
+    assert standing.of(Record(paired=False, known_data=1), Verdict(HealthState.STUCK, reason)) is Standing.APART
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.none() | st.sampled_from(Standing)), max_size=50))
+def test_counts_are_those_of_the_latest_standing_of_each(moves: list[tuple[int, Standing | None]]) -> None:
+    counted, known = Standings(), dict[int, Standing | None]()
+    for number, after in moves:
+        counted.move(known.get(number), after)
+        known[number] = after
+    now = [one for one in known.values() if one is not None]
+
+    assert counted.total == len(now)
+    assert counted.bad == now.count(Standing.BAD)
+    assert counted.without_session == now.count(Standing.WITHOUT_SESSION)
+    assert counted.paired == len(now) - now.count(Standing.APART)

@@ -92,6 +92,8 @@ class Subject:
     codes: Codes = field(default_factory=Codes)
     configuring: dict[str, Configuring] = field(default_factory=dict)
     """Settings and webhook, where they are not yet what the spec says."""
+    connecting: bool = False
+    """The first `connect` of a just created instance is under way; nothing else is done meanwhile."""
     sampling: bool = False
     samples: int = 0
     """Samples of stability taken since the last step, or since it was last well."""

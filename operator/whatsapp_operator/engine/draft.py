@@ -103,6 +103,6 @@ def begin(subject: Subject, instance: WhatsAppInstance, server: Server | None, *
         instance_id=status.instance_id,
         adopted=status.adopted,
         configured_generation=status.configured_generation,
-        window_opened_at=status.pairing_window_opened_at,
+        window_opened_at=max(filter(None, (status.pairing_window_opened_at, subject.born_at)), default=None),
         pairing=status.pairing,
     )

@@ -214,7 +214,7 @@ def born(draft: Draft, instance_id: str | None) -> None:
     one.codes.retire()
     one.codes.history_known = True
     draft.instance_id, draft.configured_generation = instance_id, None
-    draft.window_opened_at = draft.now
+    draft.window_opened_at = one.born_at = draft.now
 
 
 def _result(answer: evidence.Refused | evidence.Unknown) -> str:

@@ -108,6 +108,8 @@ class Subject:
     """Refused creates in a row."""
     create_unanswered: bool = False
     """The answer to it proved nothing."""
+    born_at: datetime | None = None
+    """When this process last created it: a QR code is wanted from then on, also before a status says so."""
     stepped_at: float = float("-inf")
     """Monotonic seconds at which a step of any kind last came to its end."""
     replaced_id: str | None = None

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import environment, plain, report, scenarios
+from benchmarks import environment, plain, report, scale, scenarios
 
 _CHANNEL, _PHONE = "EVOLUTION", "WHATSAPP-BAILEYS"
 PARTS = ("channel", "limits", "phone")
@@ -16,6 +16,15 @@ PARTS = ("channel", "limits", "phone")
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the operator.")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("usual", "scale"),
+        default="usual",
+        help="usual: one server; scale: as many as --size and --servers say (default: %(default)s)",
+    )
+    parser.add_argument("--size", type=int, default=10_000, help="scale: instances (default: %(default)s)")
+    parser.add_argument("--servers", type=int, default=20, help="scale: servers (default: %(default)s)")
     parser.add_argument("--instances", type=int, default=1000, help="on the one server (default: %(default)s)")
     parser.add_argument("--rest-seconds", type=float, default=120, help="to measure at rest (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=50, help="changes of state, each way (default: %(default)s)")
@@ -30,8 +39,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+async def _scale(
+    given: argparse.Namespace, api: plain.Api, cluster: environment.Cluster, folder: Path
+) -> report.Results:
+    results = report.Results(await environment.machine(api), given.size, given.servers)
+    _say(report.machine(results.machine, given.size, servers=given.servers))
+    size = scale.Size(given.size, given.servers, rest_seconds=given.rest_seconds, samples=given.samples)
+    results.scaled = await scale.measure(scenarios.Stage(api, cluster, folder, given.size), size)
+    _say(report.scaled(results.scaled))
+    return results
+
+
 async def _measure(given: argparse.Namespace, cluster: environment.Cluster, folder: Path) -> report.Results:
     async with plain.connected(cluster.administrator) as api:
+        if given.what == "scale":
+            return await _scale(given, api, cluster, folder)
         stage = scenarios.Stage(api, cluster, folder, given.instances)
         results = report.Results(await environment.machine(api), given.instances)
         _say(report.machine(results.machine, given.instances))

@@ -62,6 +62,11 @@ class Changes:
 async def measure(population: Population, simulator: Simulator, *, samples: int) -> Changes:
     """Have WhatsApp ban instances, which no step follows, and later have them paired again."""
     chosen = population.names[:: max(population.wanted.size // samples, 1)][:samples]
+    return await of(population, simulator, chosen)
+
+
+async def of(population: Population, simulator: Simulator, chosen: Sequence[str]) -> Changes:
+    """Likewise, of these instances, which live on one simulator."""
     bad = await _sample(population, simulator, chosen, simulator.ban, ready=False)
     # Until what a ban has set going is over: the database is read, and samples of stability end.
     await asyncio.sleep(_SETTLE_SECONDS)

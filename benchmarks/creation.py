@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks import plain, recording
 from benchmarks.operator_process import Operator, reads, writes
 from benchmarks.population import CONCURRENCY, Population, create_namespace, remove_namespace
-from evolution_simulator.control_client import Simulator
+from benchmarks.simulators import Journal
 
 _SERVER_SECONDS = 60.0
 _SECONDS_EACH = 1.0
@@ -38,10 +38,10 @@ class Reference:
     """Per instance; the creation by its user is one of them."""
 
 
-async def measure(population: Population, operator: Operator, simulator: Simulator) -> Creation:
+async def measure(population: Population, operator: Operator, simulator: Journal) -> Creation:
     """Create the whole population, and wait until all are Ready. Raises TimeoutError."""
     size = population.wanted.size
-    await population.server_is_ready(seconds=_SERVER_SECONDS)
+    await population.servers_are_ready(seconds=_SERVER_SECONDS)
     simulator.reset_calls()
     calls, cpu, began = operator.kubernetes_calls(), operator.cpu_seconds(), time.time()
     await population.create_all()
@@ -60,14 +60,17 @@ async def measure(population: Population, operator: Operator, simulator: Simulat
     )
 
 
-async def refer(api: plain.Api, histories: dict[str, list[recording.Write]], *, namespace: str) -> Reference:
+async def refer(
+    api: plain.Api, histories: dict[str, list[recording.Write]], *, namespace: str, removed: bool = True
+) -> Reference:
     """Replay what was written for each instance; run it when the operator is stopped."""
     counts = Counter(write.kind for history in histories.values() for write in history)
     await create_namespace(api, namespace)
     try:
         seconds = await recording.replay(api, histories.values(), namespace=namespace, concurrency=CONCURRENCY)
     finally:
-        await remove_namespace(api, namespace)
+        if removed:
+            await remove_namespace(api, namespace)
     return Reference(seconds=seconds, writes=per_instance(counts, len(histories)))
 
 

@@ -1,11 +1,10 @@
-"""A namespace with one EvolutionServer and many WhatsAppInstances, and what becomes of them."""
+"""A namespace with EvolutionServers and many WhatsAppInstances, and what becomes of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from benchmarks import plain, recording
-from evolution_simulator.control_client import Simulator
 from whatsapp_operator.resources import names
 
 API_KEY = "benchmark-key"
@@ -25,7 +24,11 @@ class Wanted:
     size: int
     integration: str
     requests: dict[str, int] | None
-    """The server's request limits; None leaves the defaults."""
+    """The servers' request limits; None leaves the defaults."""
+    urls: Sequence[str]
+    """Of the servers; the instances are dealt out to them in turn."""
+    removed: bool = True
+    """Whether everything is removed at the end; where the cluster goes too, it need not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +55,13 @@ class Population:
         """Names of the instances, on the server too."""
         return [f"i{number:05d}" for number in range(self.wanted.size)]
 
-    async def open(self, simulator: Simulator) -> None:
-        """Create the namespace and the server, and begin to watch."""
+    async def open(self) -> None:
+        """Create the namespace and the servers, and begin to watch."""
         await create_namespace(self.api, self.wanted.namespace)
-        await self._create_server(simulator.url)
+        secret = {"metadata": {"name": "key"}, "stringData": {"apikey": API_KEY}}
+        await self.api.call("POST", "/" + recording.SECRETS.format(self.wanted.namespace), secret)
+        for number, url in enumerate(self.wanted.urls):
+            await self._create_server(f"{SERVER}-{number}", url)
         self._recordings = [
             recording.Recording(self.api, recording.INSTANCES, listener=self._saw_instance),
             recording.Recording(self.api, recording.SECRETS),
@@ -64,29 +70,30 @@ class Population:
         for each in self._recordings:
             await each.start(self.wanted.namespace)
 
-    async def _create_server(self, url: str) -> None:
-        secret = {"metadata": {"name": "key"}, "stringData": {"apikey": API_KEY}}
-        await self.api.call("POST", "/" + recording.SECRETS.format(self.wanted.namespace), secret)
+    async def _create_server(self, name: str, url: str) -> None:
         spec = {"url": url, "apiKeySecretRef": {"name": "key"}}
         spec |= {"requests": self.wanted.requests} if self.wanted.requests else {}
-        body = {"apiVersion": names.API_VERSION, "kind": "EvolutionServer", "metadata": {"name": SERVER}, "spec": spec}
+        body = {"apiVersion": names.API_VERSION, "kind": "EvolutionServer", "metadata": {"name": name}, "spec": spec}
         await self.api.call("POST", "/" + _SERVERS.format(self.wanted.namespace), body)
 
-    async def server_is_ready(self, *, seconds: float) -> None:
-        """Wait until the EvolutionServer is Ready. Raises TimeoutError."""
-        path = f"/{_SERVERS.format(self.wanted.namespace)}/{SERVER}"
+    async def servers_are_ready(self, *, seconds: float) -> None:
+        """Wait until each EvolutionServer is Ready. Raises TimeoutError."""
+        path = f"/{_SERVERS.format(self.wanted.namespace)}"
 
-        async def is_ready() -> bool:
-            return _is_ready(await self.api.call("GET", path))
+        async def are_ready() -> bool:
+            return all(_is_ready(one) for one in (await self.api.call("GET", path))["items"])
 
-        await plain.until(is_ready, seconds=seconds, every=0.2, message="the EvolutionServer was not Ready")
+        await plain.until(are_ready, seconds=seconds, every=0.2, message="the EvolutionServers were not Ready")
 
     async def create_all(self) -> None:
         """Create every instance."""
-        await plain.each(self.names, self._create, concurrency=CONCURRENCY)
+        servers = len(self.wanted.urls)
+        turns = [(name, number % servers) for number, name in enumerate(self.names)]
+        await plain.each(turns, lambda turn: self.create(*turn), concurrency=CONCURRENCY)
 
-    async def _create(self, name: str) -> None:
-        spec = {"serverRef": {"name": SERVER}, "integration": self.wanted.integration}
+    async def create(self, name: str, server: int, *, integration: str | None = None) -> None:
+        """Create one instance on the server of that number."""
+        spec = {"serverRef": {"name": f"{SERVER}-{server}"}, "integration": integration or self.wanted.integration}
         body = {"apiVersion": names.API_VERSION, "kind": "WhatsAppInstance", "metadata": {"name": name}, "spec": spec}
         await self.api.call("POST", "/" + recording.INSTANCES.format(self.wanted.namespace), body)
 
@@ -106,23 +113,32 @@ class Population:
         await plain.until(are_ready, seconds=seconds, every=0.1, message="not all instances were Ready")
         return self.turns[-1].at
 
+    def are_ready(self, names: Sequence[str]) -> bool:
+        """Whether these are Ready now."""
+        return self._ready.issuperset(names)
+
     def histories(self) -> dict[str, list[recording.Write]]:
         """What was written for each instance so far, the creation by its user included."""
         return {name: [*each] for name, each in recording.writes(self._recordings).items()}
 
-    async def close(self) -> None:
-        """Stop watching and remove everything, without the operator."""
+    async def stop_watching(self) -> None:
+        """See nothing more."""
         for each in self._recordings:
             await each.stop()
-        await remove_namespace(self.api, self.wanted.namespace)
+
+    async def close(self) -> None:
+        """Stop watching and remove everything, without the operator."""
+        await self.stop_watching()
+        if self.wanted.removed:
+            await remove_namespace(self.api, self.wanted.namespace)
 
 
 @asynccontextmanager
-async def opened(api: plain.Api, wanted: Wanted, simulator: Simulator) -> AsyncIterator[Population]:
+async def opened(api: plain.Api, wanted: Wanted) -> AsyncIterator[Population]:
     """A population, without instances yet; its namespace is removed at the end, after the operator has stopped."""
     population = Population(api, wanted)
     try:
-        await population.open(simulator)
+        await population.open()
         yield population
     finally:
         await population.close()

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks import changes, environment, rest, restart, scenarios
+from benchmarks import changes, environment, rest, restart, scale, scenarios
 
 Row = tuple[str, str]
 _LABEL_WIDTH = 44
@@ -17,8 +17,10 @@ class Results:
 
     machine: environment.Machine
     instances: int
+    servers: int = 1
     created: dict[str, scenarios.Created] = dataclasses.field(default_factory=dict)
     lived: scenarios.Lived | None = None
+    scaled: scale.Scaled | None = None
 
     def as_json(self) -> str:
         """All of it, in seconds, mebibytes and calls as the classes say."""
@@ -28,12 +30,13 @@ class Results:
         return json.dumps(body, indent=2)
 
 
-def machine(found: environment.Machine, instances: int) -> str:
+def machine(found: environment.Machine, instances: int, *, servers: int = 1) -> str:
     """What the numbers were measured on, in one line."""
     return (
-        f"{instances} instances on one server; {found.cores} cores ({found.processor}), {found.memory_gib} GiB, "
-        f"{found.system}, Python {found.python}, Kubernetes {found.kubernetes} ({found.control_plane}), "
-        "with API server, etcd, operator and simulator on the same cores"
+        f"{instances} instances on {servers} server(s); {found.cores} cores ({found.processor}), "
+        f"{found.memory_gib} GiB, {found.system}, Python {found.python}, "
+        f"Kubernetes {found.kubernetes} ({found.control_plane}), "
+        "with API server, etcd, operator and simulators on the same cores"
     )
 
 
@@ -55,6 +58,19 @@ def created(name: str, made: scenarios.Created) -> str:
         ("Evolution API calls per instance", f"{_total(told.evolution_calls)}"),
     ]
     return _table(f"Creation, {name} ({made.integration}, request limit {limits})", rows)
+
+
+def scaled(told: scale.Scaled) -> str:
+    """The rows of a run at scale."""
+    settle: Row = ("from all Ready until the last write", f"{told.settle_seconds:.0f} s")
+    tables = [
+        created(f"open at once, over {told.servers} server(s)", told.created),
+        _table("At rest", [settle, *_rest_rows(told.rest)]),
+        _table("Restart of the operator", _restart_rows(told.restart)),
+    ]
+    if told.changes is not None:
+        tables.append(_table("A change at the server until it is in the status", _change_rows(told.changes)))
+    return "\n\n".join(tables)
 
 
 def lived(told: scenarios.Lived) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from benchmarks.operator_process import Operator, reads, writes
-from evolution_simulator.control_client import Simulator
+from benchmarks.simulators import Journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Rest:
     kubernetes_reads: dict[str, float]
 
 
-async def measure(operator: Operator, simulator: Simulator, *, seconds: float) -> Rest:
+async def measure(operator: Operator, simulator: Journal, *, seconds: float) -> Rest:
     """Watch it rest."""
     simulator.reset_calls()
     calls, cpu, began = operator.kubernetes_calls(), operator.cpu_seconds(), time.monotonic()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import plain
 from benchmarks.operator_process import Operator, reads, writes
-from evolution_simulator.control_client import Simulator
+from benchmarks.simulators import Journal
 
 _HEALTHY_SECONDS = 120.0
 _POLL_SECONDS = 0.1
@@ -29,7 +29,7 @@ class Restart:
     kubernetes_reads: dict[str, int]
 
 
-async def measure(operator: Operator, simulator: Simulator, *, healthy: int, watch_seconds: float) -> Restart:
+async def measure(operator: Operator, simulator: Journal, *, healthy: int, watch_seconds: float) -> Restart:
     """Restart it among so many healthy instances."""
     began = time.monotonic()
     await asyncio.to_thread(operator.stop)

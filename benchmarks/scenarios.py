@@ -65,10 +65,10 @@ class Act:
 
 @asynccontextmanager
 async def _opened(stage: Stage, name: str, integration: str, limits: dict[str, int] | None) -> AsyncIterator[Act]:
-    wanted = population.Wanted(f"bench-{name}", stage.size, integration, limits)
     operator = Operator(stage.cluster.operator, stage.folder / f"{name}.log")
     with control_client.launch(api_key=population.API_KEY, python=sys.executable, auto_scan=_SCAN_SECONDS) as simulator:
-        async with population.opened(stage.api, wanted, simulator) as people:
+        wanted = population.Wanted(f"bench-{name}", stage.size, integration, limits, [simulator.url])
+        async with population.opened(stage.api, wanted) as people:
             operator.start()
             try:
                 yield Act(people, operator, simulator)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import urllib.request
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -85,6 +86,8 @@ class Transport:
         timeout_seconds: float = 30,
         user_agent: str = "whatsapp-operator",
     ) -> None:
+        # Asking the environment and .netrc takes a thread for each call; only a proxy is worth asking for.
+        configuration.client_session_kwargs = {"trust_env": bool(urllib.request.getproxies_environment())}
         self._client = ApiClient(configuration)
         self._client.user_agent = user_agent
         self._renew_login, self._observer = renew_login, observer

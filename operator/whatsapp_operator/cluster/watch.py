@@ -10,12 +10,13 @@ Handlers are `on.event` only, without timers, daemons or indexes: those hold tas
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import kopf
 
@@ -73,7 +74,45 @@ def settings() -> kopf.OperatorSettings:
     # A bookmark comes every minute: without one for this long the stream is dead, and is opened anew.
     chosen.watching.inactivity_timeout = 90
     chosen.queueing.idle_timeout = 1
+    chosen.persistence.diffbase_storage = _NoDifferences()
     return chosen
+
+
+class _NoDifferences(kopf.DiffBaseStorage):
+    """kopf compares each object with its last version, by deep copies, for handlers that there are none of here."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Nothing of an object is compared."""
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Nothing was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Nothing is stored."""
+
+
+class _Handover:
+    """Brings what the watch's thread sees to the caller's loop, in order, and wakes it once for what comes together."""
+
+    def __init__(self, caller: asyncio.AbstractEventLoop, sink: Sink) -> None:
+        self._caller, self._sink = caller, sink
+        self._waiting: collections.deque[tuple[str, str | None, ports.Body]] = collections.deque()
+        self._called = False
+
+    def saw(self, kind: str, change: str | None, body: ports.Body) -> None:
+        """In the watch's thread."""
+        self._waiting.append((kind, change, body))
+        if not self._called:
+            self._called = True
+            self._caller.call_soon_threadsafe(self._drain)
+
+    def _drain(self) -> None:
+        # First the flag: what is appended after the last look into the line calls again.
+        self._called = False
+        while self._waiting:
+            self._sink.saw(*self._waiting.popleft())
 
 
 class Watch:
@@ -126,16 +165,13 @@ class Watch:
             ended.set_result(None)
 
     async def _watch(self, caller: asyncio.AbstractEventLoop) -> None:
-        def saw(kind: str, change: str | None, body: ports.Body) -> None:
-            caller.call_soon_threadsafe(self._sink.saw, kind, change, body)
-
         stop_flag = asyncio.Event()
         self._wake = functools.partial(_call_soon, asyncio.get_running_loop(), stop_flag.set)
         if self._stop.is_set():  # set before there was a flag to raise
             return
         try:
             await kopf.operator(
-                registry=registry(saw, self._access),
+                registry=registry(_Handover(caller, self._sink).saw, self._access),
                 settings=settings(),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,

@@ -108,7 +108,7 @@ def begin(
         instance_id=status.instance_id,
         adopted=status.adopted,
         configured_generation=status.configured_generation,
-        window_opened_at=status.pairing_window_opened_at,
+        window_opened_at=max(filter(None, (status.pairing_window_opened_at, subject.born_at)), default=None),
         pairing=status.pairing,
         keepsake=status.keepsake,
         pause=_in_force(pause, server.paused if server is not None else None, instance.spec.pause, now=now),

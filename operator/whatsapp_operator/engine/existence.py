@@ -120,6 +120,9 @@ class Existence:
             return False
         if one.create_asked_at is None:
             return True
+        if server.observed.rows_begun <= one.stepped_at:
+            # It was answered, and the list was asked for before that.
+            return False
         if listed - one.create_asked_at > self._pause_after_create(one):
             return True
         if not one.create_refusals:
@@ -132,17 +135,29 @@ class Existence:
         return seconds(self._context.spans.absence) if one.create_unanswered else timedelta()
 
     async def _created(self, server: Server, draft: Draft, answer: evidence.Created) -> Reason:
-        one, client = draft.subject, server.client
+        one = draft.subject
         self._announcer.audit_result(server, draft, Step.CREATE, reason=Reason.NOT_FOUND, result="Created")
         self._announcer.announce(draft, Reason.CREATED)
         draft.adopted = bool(draft.adopted)
         born(draft, answer.id)
         one.create_refusals = 0
         one.stepped_at = self._context.clock.monotonic()
-        if client is not None and draft.pairing_wanted:
-            await client.connect(draft.instance.remote_name)
         one.pairing_next_at = 0.0
+        if draft.pairing_wanted:
+            one.connecting = True
+            self._context.tasks.spawn("connect-created", self._connect(server, one, draft.instance.remote_name))
         return Reason.CONFIGURATION_PENDING
+
+    async def _connect(self, server: Server, one: Subject, name: str) -> None:
+        """The server takes seconds to answer this; no worker waits for it."""
+        try:
+            if server.client is not None:
+                await server.client.connect(name)
+        finally:
+            one.connecting = False
+            one.stepped_at = self._context.clock.monotonic()
+        self._context.hurry(server)
+        self._context.look_at(one)
 
     async def wanted(self, draft: Draft) -> evidence.NewInstance:
         """What `create` is asked for.
@@ -199,7 +214,7 @@ def born(draft: Draft, instance_id: str | None) -> None:
     one.codes.retire()
     one.codes.history_known = True
     draft.instance_id, draft.configured_generation = instance_id, None
-    draft.window_opened_at = draft.now
+    draft.window_opened_at = one.born_at = draft.now
 
 
 def _result(answer: evidence.Refused | evidence.Unknown) -> str:

@@ -50,7 +50,7 @@ class Observer:
             while True:
                 if self._server.client is not None:
                     await self._tick_safely()
-                self._alarm.ring_in(max(self._server.health.check_period_seconds, self._trial_in()))
+                self._alarm.ring_in(max(self._until_due(), self._trial_in()))
                 await self._alarm.wait()
                 await self._keep_distance()
         finally:
@@ -71,6 +71,12 @@ class Observer:
         """Read both witnesses soon: something is about to be seen there."""
         self._rows_due = 0.0
         self._alarm.ring_in(max(_HURRY_SECONDS, self._trial_in()))
+
+    def _until_due(self) -> float:
+        """Seconds to the next look; a list that is called for, and may not be read yet, is read when it may."""
+        now, period = self._context.clock.monotonic(), float(self._server.health.check_period_seconds)
+        is_held_back = self._rows_due <= now < self._rows_not_before
+        return min(self._rows_not_before - now, period) if is_held_back else period
 
     def _trial_in(self) -> float:
         """Seconds for which a server that does not answer is left alone."""
@@ -222,6 +228,7 @@ class Observer:
         if server.identity_confirmed and states is not None:
             if isinstance(rows, evidence.DatabaseList):
                 server.observed.rows, server.observed.rows_at = rows.rows, at
+                server.observed.rows_begun = self._last_tick
                 self._warm_up(states, rows)
             await self._fold_subjects(states, rows, returning=gap)
         self._context.look_at_server(server)

@@ -68,6 +68,9 @@ class Reconciler:
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part; look again after a backoff.
         """
+        if one.connecting:
+            # Its end brings the next look; until then it is in one pair of hands.
+            return None
         now = self._context.clock.now()
         if one.instance is None:
             return await self._show_invalid(one, now=now)
@@ -189,8 +192,10 @@ class Reconciler:
 
     @staticmethod
     def _is_news(draft: Draft) -> bool:
-        """An operator that starts finds most things as they were."""
-        return draft.instance.status.reason is not draft.verdict.reason
+        """An operator that starts finds most things as they were, and that a new one is well follows from `Created`."""
+        before = draft.instance.status.reason
+        is_new = before is None and draft.verdict.state is HealthState.HEALTHY
+        return not is_new and before is not draft.verdict.reason
 
     @staticmethod
     def _open_window(draft: Draft) -> None:
@@ -287,7 +292,8 @@ class Reconciler:
         unobserved = one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED
         usual = draft.synced in (Reason.SYNCED, Reason.CONFIGURATION_PENDING)
         if unobserved and usual and not self._must_be_kept(draft):
-            return _SOON
+            # The read that shows it brings the next look; were none to come, this would not hurry it.
+            return float(draft.policy.health.check_period_seconds)
         waits += [await self._show(draft), self._until_planned(draft), self._until_something_ends(draft)]
         if failure is not None:
             raise failure

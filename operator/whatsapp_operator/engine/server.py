@@ -37,6 +37,8 @@ class Observed:
     memory_at: datetime | None = None
     rows: Mapping[str, evidence.Row] | None = None
     rows_at: datetime | None = None
+    rows_begun: float = float("-inf")
+    """Monotonic seconds before which what `rows` tell was not asked for."""
     version: str | None = None
     client_name: str | None = None
     memory_spacing: float = 0.0

@@ -112,6 +112,8 @@ class Subject:
     codes: Codes = field(default_factory=Codes)
     configuring: dict[str, Configuring] = field(default_factory=dict)
     """Settings and webhook, where they are not yet what the spec says."""
+    connecting: bool = False
+    """The first `connect` of a just created instance is under way; nothing else is done meanwhile."""
     sampling: bool = False
     samples: int = 0
     """Samples of stability taken since the last step, or since it was last well."""
@@ -126,6 +128,8 @@ class Subject:
     """Refused creates in a row."""
     create_unanswered: bool = False
     """The answer to it proved nothing."""
+    born_at: datetime | None = None
+    """When this process last created it: a QR code is wanted from then on, also before a status says so."""
     stepped_at: float = float("-inf")
     """Monotonic seconds at which a step of any kind last came to its end."""
     replaced_id: str | None = None

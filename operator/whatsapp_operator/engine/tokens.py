@@ -42,8 +42,10 @@ async def ensure(context: Context, draft: Draft) -> Token:
         ports.KubernetesError: it could not be read or created.
     """
     one = draft.subject
+    if one.token is None and draft.instance.spec.token_secret_ref is not None:
+        one.token = await find(context, draft)
     if one.token is None:
-        one.token = await find(context, draft) or await _generate(context, draft)
+        one.token = await _generate(context, draft)
     return one.token
 
 
@@ -52,12 +54,19 @@ async def _generate(context: Context, draft: Draft) -> Token:
     value = f"{context.random.getrandbits(_TOKEN_BITS):040X}"
     metadata = draft.instance.metadata
     owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
-    await context.kubernetes.create_secret(
-        ports.Key(one.key.namespace, reference.name),
-        {reference.key: value.encode()},
-        # Under Retain the instance outlives its resource, and so must the token that opens it.
-        owner=owner if draft.deletion_policy is DeletionPolicy.DELETE else None,
-    )
+    try:
+        await context.kubernetes.create_secret(
+            ports.Key(one.key.namespace, reference.name),
+            {reference.key: value.encode()},
+            # Under Retain the instance outlives its resource, and so must the token that opens it.
+            owner=owner if draft.deletion_policy is DeletionPolicy.DELETE else None,
+        )
+    except ports.Conflict:
+        # There is one, of an earlier pass or of the user: what it holds counts, and it is not overwritten.
+        found = await find(context, draft)
+        if found is None:
+            raise
+        return found
     return Token(value=value, generated=True)
 
 

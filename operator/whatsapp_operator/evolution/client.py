@@ -72,6 +72,8 @@ class Client:
             per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep
         )
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
+        self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
+        self._read_database_list: Final = replies.Unchanged(replies.database_list)
         self._transport: Final = transport.Transport(
             url=url,
             api_key=api_key,
@@ -83,11 +85,11 @@ class Client:
 
     async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
         """`GET /metrics`: the memory state of every instance in one read, without the database."""
-        return await self._call(routes.METRICS, replies.memory_list)
+        return await self._call(routes.METRICS, self._read_memory_list)
 
     async def list_database(self) -> evidence.DatabaseList | evidence.Unknown:
         """`GET /instance/fetchInstances`, unfiltered: the server counts whole message tables for it."""
-        return await self._call(routes.FETCH_INSTANCES, replies.database_list)
+        return await self._call(routes.FETCH_INSTANCES, self._read_database_list)
 
     async def read_memory(self, name: str) -> evidence.MemoryReading:
         """`GET /instance/connectionState/{name}`."""

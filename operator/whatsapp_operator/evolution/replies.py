@@ -7,13 +7,15 @@ are those of Evolution API 2.3.3 to 2.3.7 (src/api/guards, src/api/controllers/i
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Generic, TypeVar
 
 from whatsapp_operator.evolution import arrays, errors, evidence, fields, metrics, transport
 
 Reply = transport.Reply
+_Evidence = TypeVar("_Evidence")
 
 _STATES: Final[Mapping[str, evidence.ConnectionState]] = {state.value: state for state in evidence.ConnectionState}
 
@@ -30,6 +32,25 @@ _BY_STATUS: Final[Mapping[int, type[errors.Misanswered]]] = {
 }
 
 _CLOSED_SOCKET: Final = frozenset({"Connection Closed", "Error: Connection Closed"})
+
+
+class Unchanged(Generic[_Evidence]):
+    """Reads replies that are mostly the same again: one that is proves what the one before did, and is not read.
+
+    What it proves is the same object then, so that who compares it with the one before is done at once.
+    """
+
+    def __init__(self, read: Callable[[Reply], _Evidence]) -> None:
+        self._read = read
+        self._last: tuple[tuple[int, bytes], _Evidence] | None = None
+
+    def __call__(self, reply: Reply) -> _Evidence:
+        """What the reply proves; raise what `read` raises."""
+        mark = (reply.status, hashlib.blake2b(reply.content).digest())
+        if self._last is None or self._last[0] != mark:
+            self._last = None  # so that a list of thousands is not there twice while this one is read
+            self._last = (mark, self._read(reply))
+        return self._last[1]
 
 
 def memory_list(reply: Reply) -> evidence.MemoryList:

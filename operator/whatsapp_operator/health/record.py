@@ -195,6 +195,8 @@ def _next_database(before: Database | None, row: evidence.Row | None, *, at: dat
 
 def same_facts(one: evidence.Row | None, other: evidence.Row | None) -> bool:
     """Whether two reads of a row say the same of everything that a conclusion could rest on, but for `updatedAt`."""
+    if one is other:
+        return True
     return _facts(one) == _facts(other) and (one is None or other is None or one.settings == other.settings)
 
 

@@ -92,9 +92,11 @@ async def test_webhook_that_calls_nobody_is_not_kept(webhook: evidence.Webhook |
 
 
 async def test_what_the_spec_says_is_not_kept() -> None:
-    context, one, draft, cluster = begun(
-        spec={"webhook": {"url": "http://shop/spec"}, "settings": {"rejectCall": False}}
-    )
+    spec = {
+        "webhook": {"url": "http://shop/spec", "events": ["MESSAGES_UPSERT"]},
+        "settings": {"rejectCall": False},
+    }
+    context, one, draft, cluster = begun(spec=spec)
     row = replace(a_row(), settings={"rejectCall": True})
     draft.subject.record = records.saw_database(records.Record(), row, at=START)
 

@@ -407,3 +407,119 @@ async def test_deletion_that_a_user_asked_for_logs_an_open_instance_out() -> Non
     assert await carried_out(Step.DELETE, server, spare_open=False) is Done.DONE
 
     assert server.changes == ["logout", "delete"]
+
+
+LOGGED_OUT = evidence.DatabaseList({"shop": a_row("close")})
+STILL_OPEN = evidence.DatabaseList({"shop": a_row("open")})
+
+
+async def test_relogin_silences_the_webhook_logs_out_and_connects_once() -> None:
+    server = Scripted(memory=[CONNECTING, CLOSE], rows=[LOGGED_OUT], webhook=[HEARD, SILENT])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.DONE
+    assert server.changes == ["set", "logout", "connect"]
+    assert server.calls[:3] == ["find", "set", "find"]
+    assert server.calls.count("connect") == 1
+    assert server.calls[-1] == "connect"
+
+
+@pytest.mark.parametrize(
+    ("webhook", "answer"),
+    [([TIMED_OUT], ACCEPTED), ([HEARD, HEARD], ACCEPTED), ([HEARD, TIMED_OUT], ACCEPTED), ([HEARD, HEARD], ERROR_500)],
+    ids=["unread", "still on", "not read back", "refused"],
+)
+async def test_nothing_is_logged_out_whose_webhook_may_still_be_called(
+    webhook: Sequence[evidence.Webhook | evidence.Unknown], answer: evidence.Outcome
+) -> None:
+    """The LOGOUT_INSTANCE of a dead receiver would delete the next session minutes later."""
+    server = Scripted(memory=[CONNECTING], webhook=webhook, webhook_set=answer)
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert {"logout", "connect"}.isdisjoint(server.calls)
+
+
+async def test_relogin_logs_out_until_it_is_accepted_though_the_close_phases_refuse() -> None:
+    phases = [CLOSE, CLOSE, CLOSE, CONNECTING] * 2
+    refusals: list[evidence.Outcome] = [*[REFUSED] * 7, ACCEPTED]
+    server = Scripted(memory=[*phases, CLOSE], rows=[LOGGED_OUT], logged_out=refusals)
+
+    assert await carried_out(Step.RELOGIN, server) is Done.DONE
+    assert server.calls.count("logout") == 8
+    assert server.changes == ["logout", "connect"]
+
+
+async def test_accepted_logout_is_not_sent_again_while_memory_rests_in_close() -> None:
+    server = Scripted(memory=[CONNECTING, CLOSE], rows=[STILL_OPEN, STILL_OPEN, LOGGED_OUT])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.DONE
+    assert server.calls.count("logout") == 1
+
+
+async def test_accepted_logout_that_did_not_end_the_turns_is_sent_again() -> None:
+    server = Scripted(memory=[CONNECTING, CLOSE, CONNECTING, CLOSE], rows=[LOGGED_OUT])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.DONE
+    assert server.calls.count("logout") == 2
+
+
+async def test_relogin_believes_a_logout_that_answered_500_and_happened() -> None:
+    """2.3.7 answers 500 to a logout that was carried out, and 400 from then on."""
+    server = Scripted(memory=[CONNECTING, CLOSE], rows=[LOGGED_OUT], logged_out=[ERROR_500, REFUSED])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.DONE
+    assert server.calls.count("connect") == 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "rows"),
+    [
+        ([CONNECTING], [LOGGED_OUT]),
+        ([CLOSE, CONNECTING], [LOGGED_OUT]),
+        ([CLOSE], [STILL_OPEN]),
+        ([CLOSE], [TIMED_OUT]),
+        ([CLOSE], [GONE]),
+    ],
+    ids=["memory connecting", "memory turning", "database open", "database unread", "row gone"],
+)
+async def test_relogin_never_connects_before_both_witnesses_rest_in_close(
+    memory: Sequence[evidence.MemoryReading], rows: Sequence[evidence.DatabaseList | evidence.Unknown]
+) -> None:
+    turning = [*memory] * 200
+    server = Scripted(memory=turning, rows=rows)
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert "connect" not in server.calls
+    assert server.calls.count("logout") <= 120
+
+
+@pytest.mark.parametrize("seen", [TIMED_OUT, ABSENT, NOT_IN_MEMORY])
+async def test_relogin_stops_where_memory_no_longer_tells(seen: evidence.MemoryReading) -> None:
+    server = Scripted(memory=[CONNECTING, seen])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert server.calls.count("logout") == 1
+    assert "connect" not in server.calls
+
+
+@pytest.mark.parametrize("before", [0, 1, 4])
+async def test_instance_that_is_open_is_not_logged_out(before: int) -> None:
+    server = Scripted(memory=[*[CLOSE] * before, OPEN], rows=[STILL_OPEN], logged_out=[REFUSED])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.REFUSED
+    assert server.calls.count("logout") == before
+    assert "connect" not in server.calls
+
+
+async def test_relogin_whose_connect_has_no_answer_is_uncertain_and_does_not_connect_again() -> None:
+    server = Scripted(memory=[CONNECTING, CLOSE], rows=[LOGGED_OUT], connected=TIMED_OUT)
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert server.calls.count("connect") == 1
+
+
+async def test_recreate_of_a_protected_instance_that_is_stuck_logs_out_deletes_and_creates_once() -> None:
+    server = Scripted(memory=[CONNECTING], webhook=[HEARD, SILENT], rows=[PRESENT, GONE])
+
+    assert await carried_out(Step.RECREATE, server, spare_open=True) is Done.DONE
+    assert server.changes == ["set", "logout", "delete", "create"]
+    assert server.calls.count("create") == 1

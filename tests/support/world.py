@@ -25,8 +25,9 @@ from whatsapp_operator.health.assessment import Neighbours, Seen
 from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.recovery import gates, incident, planner, verification
 from whatsapp_operator.recovery import guard as guards
+from whatsapp_operator.recovery.ledger import Storm
 from whatsapp_operator.resources import parsing
-from whatsapp_operator.resources.overrides import RecoveryMode
+from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
 from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus, WhatsAppInstanceStatus
@@ -168,6 +169,24 @@ class World:
         self._effects[step] = effect
         return self
 
+    def guarded(self, **facts: object) -> Self:
+        """What the server as a whole says."""
+        self.guard = replace(self.guard, **facts)  # type: ignore[arg-type] # the fields' names are the words
+        return self
+
+    def losing(self, session_loss: SessionLoss) -> Self:
+        """What may be done to a pairing or data."""
+        self.policy = replace(self.policy, session_loss=session_loss)
+        return self
+
+    def stormy(self) -> Self:
+        """So many others are bad that the cause is not theirs."""
+        return self.guarded(ledger=replace(self.guard.ledger, storm=Storm(since=self.now)))
+
+    def calm_again(self) -> Self:
+        """The storm is over."""
+        return self.guarded(ledger=replace(self.guard.ledger, storm=None, storm_ended_at=self.now))
+
     # What happens.
 
     def watch(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0, every: float = PERIOD) -> Self:
@@ -271,9 +290,16 @@ class World:
         self.recovery = incident.announced(opened, planned.step, step_class=cost, reason=reason, now=self.now)
         self.recovery = stored(self.recovery)
         self.record = records.after_step(self.record)
+        if planned.step is Step.RESTART_SERVER:
+            self._server_restarts()
         if planned.step in self._effects:
             self._effects[planned.step](self)
         self._sampled_from = None
+
+    def _server_restarts(self) -> None:
+        """The engine carries it out for all that wait: it is no step in flight of the instance."""
+        self.recovery = self.recovery.replace(in_flight=None)
+        self.guard = replace(self.guard, restarted_at=self.now)
 
     # What follows.
 
@@ -331,6 +357,11 @@ class World:
     def steps(self) -> list[Step]:
         """The steps taken, in order."""
         return [step for step, _ in self.taken]
+
+    @property
+    def times(self) -> list[tuple[Step, float]]:
+        """The steps taken, with the minutes from the beginning."""
+        return [(step, round((at - START).total_seconds() / 60, 1)) for step, at in self.taken]
 
     @property
     def pauses(self) -> list[float]:

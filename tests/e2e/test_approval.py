@@ -88,7 +88,7 @@ def test_approval_that_was_not_used_in_time_expires(staged: stage.Stage) -> None
 def test_only_who_has_the_verb_may_approve(
     ghost: stage.Stage, cluster: kube.Cluster, kubeconfig_for: Callable[[str], Path]
 ) -> None:
-    cluster.kubectl("apply", "-k", str(POLICY))
+    cluster.kubectl("apply", "--server-side", "-k", str(POLICY))
     give(ghost, "editor", ["get", "list", "patch", "update"])
     give(ghost, "approver", ["get", "list", "patch", "approve"])
     editor = kube.Kubectl(kubeconfig_for("editor")).within(ghost.namespace)

@@ -60,7 +60,7 @@ def populate(house: stage.Stage) -> None:
     house.told("foreign", "Stalled", "AlreadyExists")
     kube.wait_until(lambda: house.kubectl.exists("secret", "waiting-pairing"), message="no QR code was offered")
     house.told("waiting", "Functional", "Functional")
-    house.told("stuck", "RemediationAllowed", "ProtectedInstance")
+    house.told("stuck", "RemediationAllowed", "NeedsServerRestart")
     settle(house)
 
 

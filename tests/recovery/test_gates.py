@@ -87,9 +87,9 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
         Reason.SERVER_RESTARTING,
         ALL,
     ),
-    "restricted": ({"record": RESTRICTED}, Reason.RESTRICTED, (*LOSING, Step.DELETE)),
-    "never": ({"policy": NEVER}, Reason.PROTECTED_INSTANCE, (*LOSING, Step.DELETE)),
-    "approval": ({"policy": ASKS}, Reason.APPROVAL_REQUIRED, (*LOSING, Step.DELETE)),
+    "restricted": ({"record": RESTRICTED}, Reason.RESTRICTED, (Step.RELOGIN, Step.RECREATE)),
+    "never": ({"policy": NEVER}, Reason.PROTECTED_INSTANCE, (Step.RELOGIN, Step.RECREATE)),
+    "approval": ({"policy": ASKS}, Reason.APPROVAL_REQUIRED, (Step.RELOGIN, Step.RECREATE)),
     "storm": (
         {"guard": Guard(restartable=True, ledger=Ledger(storm=Storm(since=START)))},
         Reason.STORM,

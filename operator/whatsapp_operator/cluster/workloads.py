@@ -53,10 +53,12 @@ def read(kind: str, body: _Object) -> ports.Workload:
 
 
 def _one_at_a_time(kind: WorkloadKind, spec: _Object) -> bool:
-    """A StatefulSet never runs two pods of one ordinal; with `OnDelete` it would not restart at all."""
+    """A StatefulSet never runs two pods of one ordinal; with `OnDelete` or a partition it would not restart at all."""
     if kind is WorkloadKind.DEPLOYMENT:
         return _object(spec.get("strategy")).get("type") == "Recreate"
-    return _object(spec.get("updateStrategy")).get("type") != "OnDelete"
+    strategy = _object(spec.get("updateStrategy"))
+    partition = _number(_object(strategy.get("rollingUpdate")), "partition")
+    return strategy.get("type") != "OnDelete" and partition == 0
 
 
 def _rolled_out(kind: WorkloadKind, metadata: _Object, spec: _Object, status: _Object) -> bool:

@@ -233,9 +233,8 @@ def _paused(view: View) -> Condition | None:
     if view.pause is None:
         return None
     condition = _plain(view, ConditionType.PAUSED, Reason.PAUSED)
-    said = f" Reason: {view.pause.reason}" if view.pause.reason else ""
     until = f" It ends at {view.pause.until:%Y-%m-%dT%H:%M:%SZ}." if view.pause.until is not None else ""
-    return condition.replace(message=f"{condition.message}{until}{said}")
+    return condition.replace(message=f"{condition.message}{until}")
 
 
 def _reconciling(view: View) -> Condition | None:

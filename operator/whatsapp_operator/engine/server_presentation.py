@@ -254,5 +254,4 @@ def _spent_or_shut(guard: Guard, *, now: datetime) -> Iterator[tuple[bool, Reaso
 
 def _paused(pause: Pause) -> str:
     until = f" until {pause.until:%Y-%m-%dT%H:%M:%SZ}" if pause.until is not None else ""
-    said = f" Reason: {pause.reason}" if pause.reason else ""
-    return f"Nothing is changed on this server{until}, by its spec.pause or the pause of everything.{said}"
+    return f"Nothing is changed on this server{until}, by its spec.pause or the pause of everything."

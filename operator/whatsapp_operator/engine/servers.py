@@ -82,11 +82,11 @@ class Servers:
         """A storm that begins or ends is kept, and told once."""
         storm = one.ledger is not None and one.ledger.storm is not None
         if storm is not one.told_storm:
+            await treasury.save(self._context, one)
             one.told_storm = storm
             reason = Reason.STORM if storm else Reason.STORM_OVER
             self._announcer.announce_server(one, reason, text=STORM_SENTENCES[reason])
             self._context.look_at_all(one)
-            await treasury.save(self._context, one)
 
     def _until_pause_ends(self, one: Server) -> float | None:
         now = self._context.clock.now()

@@ -118,7 +118,8 @@ def server_restarts(situation: Situation, step: Step) -> Hold | None:  # noqa: A
 
 def whatsapp_restricts_the_account(situation: Situation, step: Step) -> Hold | None:
     """To be paired again would not help an account that is refused, and trying may harm it."""
-    if not situation.loses(step) or situation.record.new_code not in RESTRICTED_CODES:
+    pairs_anew = step in (Step.RELOGIN, Step.RECREATE)
+    if not pairs_anew or situation.record.new_code not in RESTRICTED_CODES:
         return None
     return Hold(Reason.RESTRICTED)
 

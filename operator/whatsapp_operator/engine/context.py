@@ -57,6 +57,7 @@ class Context:
     tasks: ports.Tasks
     kubernetes: ports.Kubernetes
     make_client: ports.EvolutionFactory
+    claims: ports.Claims
     telemetry: ports.Telemetry
     spans: Spans
     limits: Limits
@@ -96,6 +97,24 @@ class Context:
         if watching is None:
             return evidence.Unknown(evidence.Ignorance.REFUSED)
         return await watching.list_rows()
+
+    def subjects_of(self, server: ports.Key) -> list[Subject]:
+        """The instances that are looked at under a claim: those of a server, or all that have none."""
+        return [one for one in self.subjects.values() if self.claim_of(one) == server]
+
+    def claim_of(self, one: Subject | Server) -> ports.Key:
+        """The claim under which a resource is looked at."""
+        found = one if isinstance(one, Server) else self.server_of(one)
+        return found.key if found is not None else ports.REST
+
+    def require_claim(self, one: Subject | Server) -> None:
+        """Right before a resource is written.
+
+        Raises:
+            ports.Conflict: it is another replica's by now.
+        """
+        if not self.claims.holds(self.claim_of(one)):
+            raise ports.Conflict("another replica may be working on it")
 
     def server_of(self, one: Subject) -> Server | None:
         """The server that an instance refers to."""

@@ -7,6 +7,7 @@ import asyncio
 from whatsapp_operator.engine import finalizers, ports
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
 from whatsapp_operator.engine.server_presentation import present_server, states
@@ -34,11 +35,19 @@ class Servers:
         self._secrets_generation: dict[ports.Key, int] = {}
 
     async def look(self, one: Server) -> float | None:
-        """One look at a server; the seconds to the next one.
+        """One look at a server; the seconds to the next one, or None where it is another replica's.
 
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part.
         """
+        with self._context.claims.work(one.key) as is_ours:
+            if is_ours:
+                return await self._look(one)
+        if not self._context.claims.holds(one.key):
+            await self.forget(one)
+        return None
+
+    async def _look(self, one: Server) -> float | None:
         if one.metadata.deletion_timestamp is not None and await self._may_go(one):
             await finalizers.remove(self._context, servers.KIND, one, names.SERVER_FINALIZER)
             return None
@@ -127,10 +136,23 @@ class Servers:
         before = one.client
         if one.endpoint is not None and one.endpoint.url != endpoint.url:
             self._forget_what_was_seen(one)
-        one.client, one.endpoint = self._context.make_client(endpoint), endpoint
+        one.client, one.endpoint = self._make_client(one.key, endpoint), endpoint
         if before is not None:
             await before.close()
         self._context.hurry(one)
+
+    def _make_client(self, server: ports.Key, endpoint: ports.Endpoint) -> ports.Evolution:
+        def holds() -> bool:
+            return self._context.claims.holds(server)
+
+        return Fenced(self._context.make_client(endpoint, may_change=holds), holds=holds)
+
+    def begin_anew(self, one: Server) -> None:
+        """As after a start of the operator: nothing was seen yet, and the Secrets are read again."""
+        one.observed, one.warm_up = Observed(), WarmUp()
+        one.symptoms.clear()
+        one.was_fresh, one.was_warm, one.announced_down = None, False, False
+        self._secrets_due.pop(one.key, None)
 
     @staticmethod
     def _forget_what_was_seen(one: Server) -> None:
@@ -146,7 +168,7 @@ class Servers:
             self._tasks[one.key] = self._context.tasks.spawn("observe-server", watching.run())
 
     async def forget(self, one: Server) -> None:
-        """The resource is gone: stop observing.
+        """The resource is gone, or another replica's: stop observing.
 
         Raises:
             asyncio.CancelledError: the operator itself is stopping.
@@ -155,12 +177,12 @@ class Servers:
         task = self._tasks.pop(one.key, None)
         if task is not None:
             task.cancel()
-        if one.client is not None:
-            await one.client.close()
-        one.client = one.endpoint = None
+        client, one.client, one.endpoint = one.client, None, None
         self._secrets_due.pop(one.key, None)
         self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
+        if client is not None:
+            await client.close()
 
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at."""

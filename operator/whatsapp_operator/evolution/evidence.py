@@ -46,6 +46,8 @@ class Ignorance(enum.Enum):
     LICENSE_REQUIRED = "LicenseRequired"
     OTHER_IDENTITY = "OtherIdentity"
     REFUSED_BY_POLICY = "RefusedByPolicy"
+    NOT_HELD = "NotHeld"
+    """Not sent: another replica of the operator may be working on the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from support import simulated
 from whatsapp_operator.engine import leadership, ports
@@ -111,7 +112,7 @@ class Replica:
     """One replica: its leadership, and what its engine was told."""
 
     name: str
-    connection: Connection
+    connection: Any
     leads: leadership.Leadership
     told: Told
     known: set[ports.Key]

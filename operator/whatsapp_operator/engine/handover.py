@@ -45,10 +45,10 @@ class Handover:
             self._context.look_at_server(one)
 
     def lost(self, server: ports.Key, /) -> None:
-        """The next look at it stops the observer."""
+        """Stop observing at once; looks that are under way meet the fence."""
         one = self._context.servers.get(server)
         if one is not None:
-            self._context.look_at_server(one)
+            self._servers.drop(one)
 
     async def leave(self, server: ports.Key, /) -> None:
         """Stop observing."""

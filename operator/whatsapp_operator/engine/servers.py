@@ -85,6 +85,8 @@ class Servers:
                 one.secret_problem = (problem.reason, problem.text)
             return
         one.secret_problem = None
+        if not self._context.claims.holds(one.key):
+            return
         if endpoint != one.endpoint:
             await self._use(one, endpoint)
         self._watch(one)
@@ -162,7 +164,7 @@ class Servers:
             subject.record, subject.steady = records.after_step(subject.record), False
 
     def _watch(self, one: Server) -> None:
-        if one.key not in self._tasks:
+        if one.key not in self._tasks and one.client is not None:
             watching = Observer(self._context, one)
             self._context.observers[one.key] = watching
             self._tasks[one.key] = self._context.tasks.spawn("observe-server", watching.run())
@@ -173,6 +175,18 @@ class Servers:
         Raises:
             asyncio.CancelledError: the operator itself is stopping.
         """
+        client = self._let_go(one)
+        if client is not None:
+            await client.close()
+
+    def drop(self, one: Server) -> None:
+        """It is another replica's: stop observing at once, whatever a look at it is waiting for."""
+        client = self._let_go(one)
+        if client is not None:
+            self._context.tasks.spawn("close-client", client.close())
+
+    def _let_go(self, one: Server) -> ports.Evolution | None:
+        """End the observer, and return the client that is to be closed."""
         self._context.observers.pop(one.key, None)
         task = self._tasks.pop(one.key, None)
         if task is not None:
@@ -181,8 +195,7 @@ class Servers:
         self._secrets_due.pop(one.key, None)
         self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
-        if client is not None:
-            await client.close()
+        return client
 
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at."""

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whatsapp_operator.cli import main, options
+from whatsapp_operator.engine import leadership
 from whatsapp_operator.health import spans
 from whatsapp_operator.telemetry import logs
 
@@ -108,7 +109,29 @@ def test_wait_that_begins_above_its_end_is_refused() -> None:
     assert "--recreate-wait-max-seconds" in refused("--recreate-wait-seconds=100", "--recreate-wait-max-seconds=10")
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in options.flags() if name.endswith("_seconds")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--renew-period-seconds=6"],
+        ["--renew-deadline-seconds=15"],
+        ["--lease-duration-seconds=10"],
+        ["--lease-duration-seconds=2", "--renew-deadline-seconds=2", "--renew-period-seconds=1"],
+    ],
+)
+def test_leases_that_would_let_two_replicas_act_or_allow_no_second_try_are_refused(arguments: list[str]) -> None:
+    assert "-seconds: give" in refused(*arguments)
+
+
+def test_shortest_leases_are_accepted() -> None:
+    chosen = read("--lease-duration-seconds=3", "--renew-deadline-seconds=2", "--renew-period-seconds=1")
+    assert chosen.terms == leadership.Terms(lease_duration=3, renew_deadline=2, renew_period=1)
+
+
+LONGER_THAN_ANOTHER = ("lease_duration_seconds", "renew_deadline_seconds")
+SPANS = [name for name, _, _ in options.flags() if name.endswith("_seconds") and name not in LONGER_THAN_ANOTHER]
+
+
+@pytest.mark.parametrize("name", SPANS)
 def test_every_span_can_be_a_second(name: str) -> None:
     rest = ["--recreate-wait-seconds=1"] if name == "recreate_wait_max_seconds" else []
     assert getattr(read(f"{options.flag_name(name)}=1", *rest), name) == 1

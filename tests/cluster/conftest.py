@@ -122,12 +122,13 @@ def account_kubeconfig(kubectl: doubles.Kubectl, namespace: str, kubeconfig: Pat
 
 @pytest.fixture
 def bind(kubectl: doubles.Kubectl, namespace: str) -> Callable[[], None]:
-    """Binds the Role that is shipped to the account."""
+    """Binds the Roles that are shipped to the account."""
 
     def bind() -> None:
-        for document in yaml.safe_load_all((TREE / "manifests" / "namespaced" / "role.yaml").read_text()):
-            for subject in document.get("subjects", ()):
-                subject["namespace"] = namespace
-            kubectl("apply", "-n", namespace, "-f", "-", given=json.dumps(document))
+        for file in ("namespaced/role.yaml", "base/lease-role.yaml"):
+            for document in yaml.safe_load_all((TREE / "manifests" / file).read_text()):
+                for subject in document.get("subjects", ()):
+                    subject["namespace"] = namespace
+                kubectl("apply", "-n", namespace, "-f", "-", given=json.dumps(document))
 
     return bind

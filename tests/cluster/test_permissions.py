@@ -33,3 +33,7 @@ def test_role_grants_what_the_operator_needs(path: Path) -> None:
 def test_secrets_can_be_neither_listed_nor_watched(path: Path) -> None:
     verbs = {one.verb for one in granted(path) if one.resource == "secrets"}
     assert verbs == {"get", "create", "patch", "delete"}
+
+
+def test_role_for_the_leases_grants_what_is_asked_for_and_nothing_else() -> None:
+    assert granted(MANIFESTS / "base" / "lease-role.yaml") == set(permissions.LEASE_PERMISSIONS)

@@ -26,31 +26,33 @@ async def account(account_kubeconfig: Path) -> AsyncIterator[transport.Transport
 
 
 async def test_administrator_lacks_nothing(real_calls: transport.Transport, kubectl: Kubectl) -> None:
-    assert await preflight.missing(real_calls) == []
+    assert await preflight.missing(real_calls, lease_namespace="default") == []
 
 
 async def test_account_without_role_is_told_which_one_to_bind(account: transport.Transport, namespace: str) -> None:
-    found = await preflight.missing(account, namespaces=[namespace])
+    found = await preflight.missing(account, namespaces=[namespace], lease_namespace=namespace)
     assert (
         "The operator may not get, list, watch, patch whatsappinstances "
         f"in namespace {namespace}: bind the Role whatsapp-operator to its service account "
         "(kubectl apply -k manifests/namespaced)."
     ) in found
-    assert len(found) == 7
+    assert len(found) == 8
+    assert found[-1].startswith(f"The operator may not list, create, patch, delete leases in namespace {namespace}")
+    assert "--lease-namespace" in found[-1]
 
 
 async def test_shipped_role_is_enough_for_its_namespace(
     account: transport.Transport, namespace: str, bind: Callable[[], None]
 ) -> None:
     bind()
-    assert await preflight.missing(account, namespaces=[namespace]) == []
+    assert await preflight.missing(account, namespaces=[namespace], lease_namespace=namespace) == []
 
 
 async def test_role_is_not_enough_for_all_namespaces(
     account: transport.Transport, namespace: str, bind: Callable[[], None]
 ) -> None:
     bind()
-    found = await preflight.missing(account)
+    found = await preflight.missing(account, lease_namespace=namespace)
     assert all("all namespaces" in sentence and "ClusterRole" in sentence for sentence in found)
     assert found
 
@@ -61,7 +63,7 @@ async def test_refused_login_is_told(kubeconfig: Path, tmp_path: Path) -> None:
     refused = Configuration(host=access.configuration.host, api_key={"BearerToken": "Bearer canary"})
     refused.ssl_ca_cert = access.configuration.ssl_ca_cert
     calls = transport.Transport(refused, renew_login=access.renew, observer=Counted())
-    found = await preflight.missing(calls)
+    found = await preflight.missing(calls, lease_namespace="default")
     await calls.close()
     assert len(found) == 1
     assert "refuses the login" in found[0]
@@ -73,7 +75,7 @@ async def test_api_server_that_is_away_is_told() -> None:
 
     away = Configuration(host="http://127.0.0.1:1")
     calls = transport.Transport(away, renew_login=renew, observer=Counted())
-    found = await preflight.missing(calls)
+    found = await preflight.missing(calls, lease_namespace="default")
     await calls.close()
     assert ["does not answer" in sentence for sentence in found] == [True]
 
@@ -90,6 +92,9 @@ async def test_wait_reports_until_all_is_there(
         waits.append(seconds)
         await asyncio.sleep(0.05)
 
-    await asyncio.wait_for(preflight.wait(account, namespaces=[namespace], sleep=sleep, report=reported.append), 20)
+    waiting = preflight.wait(
+        account, namespaces=[namespace], lease_namespace=namespace, sleep=sleep, report=reported.append
+    )
+    await asyncio.wait_for(waiting, 20)
     assert set(waits) == {5}
     assert [bool(missing) for missing in reported] == [True] * len(waits) + [False]

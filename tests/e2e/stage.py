@@ -43,6 +43,9 @@ QUICK = (
     "--orphan-release-seconds=4",
     "--delete-retry-seconds=2",
     "--recreate-wait-seconds=5",
+    "--lease-duration-seconds=6",
+    "--renew-deadline-seconds=4",
+    "--renew-period-seconds=1",
     "--allow-server-address=127.0.0.0/8",
 )
 """Flags that make hours seconds."""
@@ -339,7 +342,10 @@ def cluster_role(kubectl: kube.Kubectl, namespace: str) -> Iterator[None]:
     name = f"{role['metadata']['name']}-{namespace}"
     role["metadata"]["name"] = binding["metadata"]["name"] = binding["roleRef"]["name"] = name
     account["metadata"]["namespace"] = binding["subjects"][0]["namespace"] = namespace
+    lease_role, lease_binding = yaml.safe_load_all((manifests / "base" / "lease-role.yaml").read_text())
+    lease_binding["subjects"][0]["namespace"] = namespace
     kubectl.apply(yaml.safe_dump_all([account, role, binding]))
+    kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all([lease_role, lease_binding]))
     try:
         yield
     finally:

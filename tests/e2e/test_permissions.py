@@ -18,6 +18,7 @@ NAMESPACE = "messaging"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:whatsapp-operator"
 OURS = "whatsapp-operator.dev"
 EVERYBODYS = "authorization.k8s.io"  # asking for one's own rights: system:basic-user grants it
+LEASES = stage.ROOT / "manifests" / "base" / "lease-role.yaml"
 ROLES = (stage.ROOT / "manifests" / "cluster-role.yaml", stage.ROOT / "manifests" / "namespaced" / "role.yaml")
 
 
@@ -112,7 +113,8 @@ def test_operator_uses_all_that_its_role_grants_and_nothing_else(hasty: Simulato
         seen = requests(plane.audit_log)
 
     assert [right(one) for one in seen if _was_refused(one) and not _in_a_going_namespace(one)] == []
-    assert {right(one) for one in seen} | AFTER_A_CONFLICT == granted(ROLES[0])
+    assert {right(one) for one in seen} | AFTER_A_CONFLICT == granted(ROLES[0]) | granted(LEASES)
+    assert {one["objectRef"]["namespace"] for one in seen if right(one) in granted(LEASES)} == {NAMESPACE}
 
 
 def _was_refused(request: dict[str, Any]) -> bool:

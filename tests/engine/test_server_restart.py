@@ -12,6 +12,7 @@ import pytest
 from support import servers, simulated
 from support.servers import SAFE, Cluster
 from support.simulated import START
+from support.surroundings import AllHeld
 from support.world import a_row, state
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import ports, server_restart, treasury
@@ -135,14 +136,8 @@ async def test_ledger_that_cannot_be_saved_leaves_nothing_in_flight() -> None:
     assert (here.one.flying, here.spent()) == (None, 0)
 
 
-class Lost:
+class Lost(AllHeld):
     """The claim is another's by now."""
-
-    def holds(self, _server: ports.Key, /) -> bool:
-        return True
-
-    def ledger(self, _server: ports.Key, /) -> str | None:
-        return None
 
     async def save_ledger(self, _server: ports.Key, _text: str, /) -> None:
         raise ports.Conflict

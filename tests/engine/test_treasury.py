@@ -10,9 +10,9 @@ import pytest
 from support import servers, simulated
 from support.servers import KEY, Cluster, Told
 from support.simulated import START
+from support.surroundings import AllHeld
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import ports, treasury
-from whatsapp_operator.engine.claims import Alone
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.recovery import guard as guards
@@ -26,7 +26,7 @@ ONE_LOSS = {"windows": [{"class": "SessionLoss", "max": 1, "periodSeconds": 3600
 FIRST, SECOND = ports.Key("messaging", "i0"), ports.Key("messaging", "i1")
 
 
-class Claims(Alone):
+class Claims(AllHeld):
     """A claim whose ledger takes a while to save, and can be lost."""
 
     def __init__(self, kept: str | None = None) -> None:
@@ -231,12 +231,3 @@ def test_server_without_a_workload_is_not_restartable_and_holds_nothing_against_
     guard = treasury.guard(context, one, key=None, now=START)
     assert guard.restartable
     assert [hold.reason for hold in guard.restart_holds] == [Reason.FEW_INSTANCES]
-
-
-async def test_process_that_is_alone_holds_every_server_and_keeps_its_ledger() -> None:
-    alone = Alone()
-
-    assert alone.holds(KEY)
-    assert alone.ledger(KEY) is None
-    await alone.save_ledger(KEY, "text")
-    assert (alone.ledger(KEY), alone.ledger(ports.Key("other", "main"))) == ("text", None)

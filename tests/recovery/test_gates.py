@@ -87,9 +87,9 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
         Reason.SERVER_RESTARTING,
         ALL,
     ),
-    "restricted": ({"record": RESTRICTED}, Reason.RESTRICTED, (Step.RELOGIN, Step.RECREATE)),
-    "never": ({"policy": NEVER}, Reason.PROTECTED_INSTANCE, (Step.RELOGIN, Step.RECREATE)),
-    "approval": ({"policy": ASKS}, Reason.APPROVAL_REQUIRED, (Step.RELOGIN, Step.RECREATE)),
+    "restricted": ({"record": RESTRICTED}, Reason.RESTRICTED, LOSING),
+    "never": ({"policy": NEVER}, Reason.PROTECTED_INSTANCE, (*LOSING, Step.DELETE)),
+    "approval": ({"policy": ASKS}, Reason.APPROVAL_REQUIRED, (*LOSING, Step.DELETE)),
     "storm": (
         {"guard": Guard(restartable=True, ledger=Ledger(storm=Storm(since=START)))},
         Reason.STORM,
@@ -144,7 +144,7 @@ def test_every_gate_is_seen_to_hold() -> None:
     assert silent == set()
 
 
-@pytest.mark.parametrize("name", ["restricted", "never", "approval", "young", "not vouched for", "not surveyed"])
+@pytest.mark.parametrize("name", ["never", "approval", "young", "not vouched for", "not surveyed"])
 def test_what_spares_a_pairing_does_not_spare_an_instance_that_holds_nothing(name: str) -> None:
     facts, reason, _ = HELD[name]
     record = replace(facts.get("record", EMPTY), paired=False)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from demonstration import manifests
 from demonstration.kubectl import Kubectl
 from evolution_simulator import control_client
 from native import components, places
@@ -121,6 +122,7 @@ def operator(folder: Path, *, kubeconfig: Path, namespace: str | None) -> Iterat
     """The operator, once it is connected and serves its telemetry; all namespaces unless one is named."""
     command = [
         *(str(BIN / "whatsapp-operator"), "run", f"--kubeconfig={kubeconfig}"),
+        f"--lease-namespace={namespace or manifests.OPERATOR_NAMESPACE}",
         *("--telemetry-host=127.0.0.1", "--telemetry-port=0", "--allow-server-address=127.0.0.0/8"),
         *SHORT_SPANS,
     ]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from whatsapp_operator.cli import options as cli_options
 from whatsapp_operator.cli import telling
-from whatsapp_operator.cluster import api, runtime
-from whatsapp_operator.engine import context, controller, ports
+from whatsapp_operator.cluster import api, leases, runtime
+from whatsapp_operator.engine import context, controller, leadership, ports
 from whatsapp_operator.engine import queue as queues
 from whatsapp_operator.evolution import client, urls
 
@@ -21,6 +21,9 @@ class Parts:
     api_server: frozenset[urls.Address]
     """Where no tenant may have the operator send a key."""
     kubernetes: api.KubernetesApi
+    leases: leases.LeaseApi
+    identity: str
+    """The name of this replica, and of its member Lease: no other process has ever had it."""
     telling: telling.Telling
     clock: runtime.SystemClock
     random: runtime.SystemRandom
@@ -39,6 +42,7 @@ def build(parts: Parts) -> Engine:
     """The engine, not started."""
     timers = runtime.LoopTimers()
     queue: queues.WorkQueue[context.Item] = queues.WorkQueue(clock=parts.clock, timers=timers, random=parts.random)
+    claims = _leadership(parts)
     surroundings = context.Context(
         clock=parts.clock,
         sleep=runtime.sleep,
@@ -47,12 +51,25 @@ def build(parts: Parts) -> Engine:
         tasks=parts.tasks,
         kubernetes=parts.kubernetes,
         make_client=_factory(parts),
+        claims=claims,
         telemetry=parts.telling,
         spans=parts.options.spans,
         limits=_limits(parts.options),
         queue=queue,
     )
-    return Engine(controller.Controller(surroundings), queue)
+    return Engine(controller.Controller(surroundings, claims), queue)
+
+
+def _leadership(parts: Parts) -> leadership.Leadership:
+    return leadership.Leadership(
+        identity=parts.identity,
+        scope=",".join(sorted(parts.options.namespace)),
+        terms=parts.options.terms,
+        clock=parts.clock,
+        sleep=runtime.sleep,
+        leases=parts.leases,
+        telemetry=parts.telling,
+    )
 
 
 def _limits(options: cli_options.Options) -> context.Limits:
@@ -68,10 +85,10 @@ def _limits(options: cli_options.Options) -> context.Limits:
     )
 
 
-def _factory(parts: Parts) -> Callable[[ports.Endpoint], client.Client]:
+def _factory(parts: Parts) -> ports.EvolutionFactory:
     rules = urls.Rules(allowed=parts.options.allow_server_address, api_server=parts.api_server)
 
-    def make(endpoint: ports.Endpoint, /) -> client.Client:
+    def make(endpoint: ports.Endpoint, /, *, may_change: Callable[[], bool]) -> client.Client:
         return client.Client(
             url=endpoint.url,
             api_key=endpoint.api_key,
@@ -86,6 +103,7 @@ def _factory(parts: Parts) -> Callable[[ports.Endpoint], client.Client]:
             sleep=runtime.sleep,
             random=parts.random.random,
             observe=parts.telling.evolution_call,
+            may_change=may_change,
         )
 
     return make

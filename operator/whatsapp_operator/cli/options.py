@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
+from whatsapp_operator.engine import leadership
 from whatsapp_operator.health import spans
 from whatsapp_operator.telemetry import logs
 
@@ -26,6 +27,7 @@ _PREFIX = "WHATSAPP_OPERATOR_"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://")
 _SPANS = spans.Spans()
+_TERMS = leadership.Terms()
 
 
 class OptionsError(Exception):
@@ -124,6 +126,19 @@ class Options:
         float, _span("A restart of a server has failed when it cannot be read again after this long.")
     ] = 600
     pause_period_seconds: Annotated[float, _span("Between readings of the pause of everything.")] = 5
+    lease_namespace: Annotated[
+        str | None,
+        Flag(
+            _parse_namespace, "NAME", "Namespace of the replicas' Leases; else the pod's, the first watched, default."
+        ),
+    ] = None
+    lease_duration_seconds: Annotated[
+        float, _span("A replica that is silent for this long is dead, and its servers are taken over.")
+    ] = _TERMS.lease_duration
+    renew_deadline_seconds: Annotated[
+        float, _span("A replica whose Lease was not renewed for this long stops all that it does.")
+    ] = _TERMS.renew_deadline
+    renew_period_seconds: Annotated[float, _span("Between renewals of a replica's Lease.")] = _TERMS.renew_period
     workers: Annotated[int, Flag(_number(1, 256), "NUMBER", "Resources that are worked on at once.")] = 16
     shutdown_seconds: Annotated[float, _span("Time for steps in flight to end after SIGTERM.")] = 20
     sweep_period_seconds: Annotated[float, _span("Between listings that repair what the watch has missed.")] = 300
@@ -155,6 +170,15 @@ class Options:
     recreate_wait_max_seconds: Annotated[float, _span("The longest wait between two Recreates.")] = (
         _SPANS.recreate_wait_max
     )
+
+    @property
+    def terms(self) -> leadership.Terms:
+        """The spans of the Leases."""
+        return leadership.Terms(
+            lease_duration=self.lease_duration_seconds,
+            renew_deadline=self.renew_deadline_seconds,
+            renew_period=self.renew_period_seconds,
+        )
 
     @property
     def spans(self) -> spans.Spans:
@@ -245,6 +269,11 @@ def _from_environment(value: str, flag: Flag) -> Sequence[str]:
 
 
 def _contradictions(options: Options) -> list[str]:
+    problems = []
     if options.recreate_wait_max_seconds < options.recreate_wait_seconds:
-        return ["--recreate-wait-max-seconds: give at least the --recreate-wait-seconds, which is where it begins"]
-    return []
+        problems.append("--recreate-wait-max-seconds: give at least the --recreate-wait-seconds, where it begins")
+    if options.renew_deadline_seconds < 2 * options.renew_period_seconds:
+        problems.append("--renew-deadline-seconds: give at least twice the --renew-period-seconds, for a second try")
+    if options.lease_duration_seconds <= options.renew_deadline_seconds:
+        problems.append("--lease-duration-seconds: give more than the --renew-deadline-seconds, or two replicas act")
+    return problems

@@ -16,7 +16,7 @@ import structlog
 
 from whatsapp_operator.cli import assembly, telling
 from whatsapp_operator.cli import options as cli_options
-from whatsapp_operator.cluster import api, events, login, preflight, runtime, transport, watch
+from whatsapp_operator.cluster import api, events, leases, login, preflight, runtime, transport, watch
 from whatsapp_operator.telemetry import audit, health, logs, metrics
 
 _PREFLIGHT, _STORE, _WATCH = "preflight", "store", "watch"
@@ -87,6 +87,7 @@ class _Operator:
         self._calls: transport.Transport | None = None
         self._engine: assembly.Engine | None = None
         self._watch: watch.Watch | None = None
+        self._lease_namespace = ""
 
     async def run(self) -> None:
         """Run without end. Raises what a part failed with."""
@@ -97,7 +98,11 @@ class _Operator:
         await health.heartbeat(self._state, self._told, sleep=runtime.sleep, monotonic=self._clock.monotonic)
 
     async def _operate(self) -> None:
-        access = login.Login(login.find(self._options.kubeconfig), clock=self._clock)
+        source = login.find(self._options.kubeconfig)
+        self._lease_namespace = self._options.lease_namespace or login.own_namespace(
+            source, watched=self._options.namespace
+        )
+        access = login.Login(source, clock=self._clock)
         await access.open()
         self._calls = calls = transport.Transport(access.configuration, renew_login=access.renew, observer=self._told)
         await self._preflight(calls)
@@ -114,15 +119,32 @@ class _Operator:
             options=self._options,
             api_server=await access.api_server_addresses(),
             kubernetes=api.KubernetesApi(calls, recorder=recorder, namespaces=self._options.namespace),
+            leases=self._leases(calls),
+            identity=leases.new_identity(socket.gethostname(), bits=self._random.getrandbits(32)),
             telling=telling.Telling(self._told, audit.AuditTrail()),
             clock=self._clock,
             random=self._random,
             tasks=self._tasks,
         )
 
+    def _leases(self, calls: transport.Transport) -> leases.LeaseApi:
+        terms = self._options.terms
+        return leases.LeaseApi(
+            calls,
+            namespace=self._lease_namespace,
+            clock=self._clock,
+            duration_seconds=terms.lease_duration,
+            # A renewal that gets no answer leaves time for another one before the deadline.
+            timeout_seconds=(terms.renew_deadline - terms.renew_period) / 2,
+        )
+
     async def _preflight(self, calls: transport.Transport) -> None:
         await preflight.wait(
-            calls, namespaces=self._options.namespace, sleep=runtime.sleep, report=self._report_missing
+            calls,
+            namespaces=self._options.namespace,
+            lease_namespace=self._lease_namespace,
+            sleep=runtime.sleep,
+            report=self._report_missing,
         )
 
     def _report_missing(self, missing: Sequence[str]) -> None:

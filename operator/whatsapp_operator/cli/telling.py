@@ -75,6 +75,15 @@ class Telling:
         else:
             self._metrics.circuit_seen(_label(server), is_open=is_open)
 
+    def claims(self, held: int, /, *, live: bool) -> None:
+        """How many servers this replica works on, and whether its member Lease was renewed in time."""
+        self._metrics.claims_counted(held, live=live)
+
+    def claim_lost(self, why: str, /) -> None:
+        """A claim ended without having been given up."""
+        self._metrics.claim_lost(why=why)
+        _log.warning("a server is not this replica's any more", why=why)
+
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""
         self._metrics.problem_met()

@@ -14,7 +14,7 @@ import ipaddress
 import os
 import socket
 import urllib.parse
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -130,6 +130,25 @@ class Login:
             private_key_path=read.key_file,
             proxy_url=read.proxy,
         )
+
+
+_POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+def own_namespace(source: Source, *, watched: Sequence[str] = (), pod: Path = _POD_NAMESPACE) -> str:
+    """The operator's own: the pod's; without one the first that it watches, else the kubeconfig's, else default."""
+    if pod.is_file():
+        return pod.read_text().strip()
+    return next(iter(watched), None) or _current_namespace(source.name) or "default"
+
+
+def _current_namespace(files: str) -> str | None:
+    try:
+        read = yaml.safe_load(Path(files.split(os.pathsep, maxsplit=1)[0]).read_text())
+        current = next(one for one in read["contexts"] if one["name"] == read["current-context"])
+        return cast("str | None", current["context"].get("namespace"))
+    except (*_UNREADABLE, StopIteration):
+        return None
 
 
 def _describe(error: Exception) -> str:

@@ -38,3 +38,6 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_each("", "events", "create", "patch"),
     *_each("", "namespaces", "get"),
 )
+
+LEASE_PERMISSIONS: tuple[Permission, ...] = _each("coordination.k8s.io", "leases", "list", "create", "patch", "delete")
+"""In the namespace of the operator's own Leases, and nowhere else."""

@@ -26,13 +26,14 @@ async def wait(
     calls: transport.Transport,
     *,
     namespaces: Sequence[str] = (),
+    lease_namespace: str,
     sleep: ports.Sleep,
     report: Callable[[Sequence[str]], None],
     period_seconds: float = 5,
 ) -> None:
     """Return when nothing is missing; until then `report` what is, and log it once for as long as it stays the same."""
     told: Sequence[str] | None = None
-    while lacking := await missing(calls, namespaces=namespaces):
+    while lacking := await missing(calls, namespaces=namespaces, lease_namespace=lease_namespace):
         report(lacking)
         if lacking != told:
             _log.error("the cluster lacks what the operator needs", missing=lacking)
@@ -42,10 +43,14 @@ async def wait(
     _log.info("the cluster has all that the operator needs")
 
 
-async def missing(calls: transport.Transport, *, namespaces: Sequence[str] = ()) -> Sequence[str]:
+async def missing(calls: transport.Transport, *, namespaces: Sequence[str] = (), lease_namespace: str) -> Sequence[str]:
     """What is missing, in sentences; empty when the operator may start. Raises nothing of the API's."""
     try:
-        return [*await _missing_kinds(calls), *await _missing_permissions(calls, namespaces)]
+        return [
+            *await _missing_kinds(calls),
+            *await _missing_permissions(calls, namespaces),
+            *await _missing_lease_permissions(calls, lease_namespace),
+        ]
     except ports.Forbidden as error:
         return [f"The Kubernetes API refuses the login: check the service account or the kubeconfig ({error})."]
     except ports.KubernetesError as error:
@@ -72,6 +77,22 @@ async def _missing_permissions(calls: transport.Transport, namespaces: Sequence[
     asked = [(namespace, one) for namespace in namespaces or ("",) for one in permissions.PERMISSIONS]
     answers = await asyncio.gather(*(_allowed(calls, limit, namespace, one) for namespace, one in asked))
     return _refusals(pair for pair, allowed in zip(asked, answers, strict=True) if not allowed)
+
+
+async def _missing_lease_permissions(calls: transport.Transport, namespace: str) -> Iterable[str]:
+    limit = asyncio.Semaphore(_REVIEWS_AT_ONCE)
+    asked = permissions.LEASE_PERMISSIONS
+    answers = await asyncio.gather(*(_allowed(calls, limit, namespace, one) for one in asked))
+    refused = ", ".join(one.verb for one, allowed in zip(asked, answers, strict=True) if not allowed)
+    return [_no_leases(namespace, refused)] if refused else []
+
+
+def _no_leases(namespace: str, verbs: str) -> str:
+    return (
+        f"The operator may not {verbs} leases in namespace {namespace}, where its replicas agree who works on which "
+        "server: bind the Role whatsapp-operator-leases to its service account (it is part of both installations), "
+        "or name its own namespace by --lease-namespace."
+    )
 
 
 async def _allowed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from whatsapp_operator.engine import claims, ports
+from whatsapp_operator.engine import ports
 from whatsapp_operator.engine import queue as queues
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -67,6 +67,7 @@ class Context:
     tasks: ports.Tasks
     kubernetes: ports.Kubernetes
     make_client: ports.EvolutionFactory
+    claims: ports.Claims
     telemetry: ports.Telemetry
     spans: Spans
     limits: Limits
@@ -76,8 +77,6 @@ class Context:
     gone: dict[ports.Key, Server] = field(default_factory=dict)
     """Servers whose resource is gone, until they are let go."""
     observers: dict[ports.Key, Watching] = field(default_factory=dict)
-    claims: ports.Claims = field(default_factory=claims.Alone)
-    """Which servers this process may act on."""
     pause: Pause | None = None
     """The pause of everything, while there is one."""
     may_step: bool = False
@@ -120,6 +119,24 @@ class Context:
         if watching is None:
             return evidence.Unknown(evidence.Ignorance.REFUSED)
         return await watching.list_rows()
+
+    def subjects_of(self, server: ports.Key) -> list[Subject]:
+        """The instances that are looked at under a claim: those of a server, or all that have none."""
+        return [one for one in self.subjects.values() if self.claim_of(one) == server]
+
+    def claim_of(self, one: Subject | Server) -> ports.Key:
+        """The claim under which a resource is looked at."""
+        found = one if isinstance(one, Server) else self.server_of(one)
+        return found.key if found is not None else ports.REST
+
+    def require_claim(self, one: Subject | Server) -> None:
+        """Right before a resource is written.
+
+        Raises:
+            ports.Conflict: it is another replica's by now.
+        """
+        if not self.claims.holds(self.claim_of(one)):
+            raise ports.Conflict("another replica may be working on it")
 
     def server_of(self, one: Subject) -> Server | None:
         """The server that an instance refers to."""

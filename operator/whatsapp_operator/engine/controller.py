@@ -13,6 +13,8 @@ from typing import Any
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.catalogue import Catalogue
 from whatsapp_operator.engine.context import Context, Item
+from whatsapp_operator.engine.handover import Handover
+from whatsapp_operator.engine.leadership import Leadership
 from whatsapp_operator.engine.queue import Urgency
 from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.servers import Servers
@@ -26,12 +28,14 @@ _STALE_SWEEPS = 3
 class Controller:
     """The engine as a whole. `saw` is where the watch puts what it sees."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    def __init__(self, context: Context, leadership: Leadership) -> None:
+        self._context, self._leadership = context, leadership
         self._catalogue = Catalogue(context)
         writer = StatusWriter(context)
         self._reconciler, self._servers = Reconciler(context, writer), Servers(context, writer)
+        self._handover = Handover(context, self._servers, list_anew=self._sweep)
         self._workers: list[asyncio.Task[None]] = []
+        self._claiming: list[asyncio.Task[None]] = []
         self._swept_at: float | None = None
         self._listing_failed: type[ports.KubernetesError] | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -42,18 +46,26 @@ class Controller:
 
     def start(self) -> None:
         """Start the sweep and the workers: before kopf, which cancels tasks that are younger than itself."""
-        self._sweeper = self._context.tasks.spawn("sweep", self._sweep_for_ever())
+        spawn, hands = self._context.tasks.spawn, self._handover
+        self._sweeper = spawn("sweep", self._sweep_for_ever())
+        self._claiming.append(spawn("renew-member", self._leadership.run_renewals(hands)))
+        self._claiming.append(spawn("share-servers", self._leadership.run_sharing(hands)))
         for number in range(self._context.limits.workers):
-            self._workers.append(self._context.tasks.spawn(f"worker-{number}", self._work()))
+            self._workers.append(spawn(f"worker-{number}", self._work()))
 
     async def stop(self) -> None:
-        """Take no new key, and give the running looks time to end what they do."""
+        """Take no new key, give the running looks time to end what they do, and hand over to the other replicas."""
         self._context.may_step = False
         self._context.queue.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self._leadership.withdraw()
         if self._workers:
             await asyncio.wait(self._workers, timeout=self._context.limits.shutdown)
+        for task in self._claiming:
+            task.cancel()
+        await asyncio.gather(*self._claiming, return_exceptions=True)
+        await self._leadership.leave(self._handover)
         for one in list(self._context.servers.values()):
             await self._servers.forget(one)
 

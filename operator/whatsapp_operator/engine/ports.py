@@ -7,6 +7,7 @@ time against simulated servers.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,19 +151,6 @@ Body = Mapping[str, object]
 """A resource as the API server has it: parsed JSON, not yet ours."""
 
 
-class Claims(Protocol):
-    """Which servers this process may act on, and the ledger that goes with each claim."""
-
-    def holds(self, server: Key, /) -> bool:
-        """Whether this process may act on a server at this very moment."""
-
-    def ledger(self, server: Key, /) -> str | None:
-        """The ledger as it was when the claim was taken, or last saved; None when there was none."""
-
-    async def save_ledger(self, server: Key, text: str, /) -> None:
-        """Save it, unless the claim is another's by now; raises a `KubernetesError`."""
-
-
 class Kubernetes(Protocol):
     """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
 
@@ -207,6 +195,72 @@ class Kubernetes(Protocol):
 
     async def namespace_is_terminating(self, name: str) -> bool:
         """Whether a namespace is being deleted, or gone."""
+
+
+class LeaseRole(enum.Enum):
+    """What a Lease of ours stands for."""
+
+    MEMBER = "member"
+    """A replica that is alive: it renews this one, and only this one."""
+    CLAIM = "claim"
+    """A server, or all that has none: it names the member that works on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One `coordination.k8s.io/v1` Lease of the operator."""
+
+    name: str
+    role: LeaseRole
+    subject: str
+    """A member's namespaces, as they were given; a claim's `namespace/name`."""
+    holder: str | None = None
+    """The name of the member Lease of whoever has it. A member that is leaving has given up its own."""
+    renewed: str | None = None
+    """A text that is another one after each renewal, and tells nothing else: the writer's clock may be wrong."""
+    ledger: str | None = None
+    resource_version: str = ""
+
+
+class Leases(Protocol):
+    """The operator's own Leases. Each call raises a `KubernetesError`, also when it took too long to be of use."""
+
+    async def list(self) -> Sequence[Lease]:
+        """All of them, as of now."""
+
+    async def create(self, lease: Lease, /) -> Lease:
+        """Create one; `Conflict` when there is one of the name."""
+
+    async def update(self, lease: Lease, /) -> Lease:
+        """Write holder and ledger; `Conflict` when it is no longer at `resource_version`, if one is given."""
+
+    async def delete(self, lease: Lease, /) -> None:
+        """Delete it; `Conflict` when it is no longer at `resource_version`, if one is given."""
+
+
+REST = Key("", "")
+"""Stands for all resources whose server does not exist, where claims are concerned."""
+
+
+class Claims(Protocol):
+    """Which servers are this replica's to work on. A server is held by one replica at most."""
+
+    def holds(self, server: Key, /) -> bool:
+        """Whether the server is this replica's at this very moment: asked before every step and every change."""
+
+    def work(self, server: Key, /) -> contextlib.AbstractContextManager[bool]:
+        """Whether work on the server may begin; while it lasts, the server is not handed over to another replica."""
+
+    def ledger(self, server: Key, /) -> str | None:
+        """The server's ledger as of when the claim was taken, or the last save; None where there is none."""
+
+    async def save_ledger(self, server: Key, text: str, /) -> None:
+        """Replace the server's ledger, if the claim is still this replica's.
+
+        Raises:
+            Conflict: the claim is another's, and was dropped.
+            KubernetesError: it is not known whether it was saved.
+        """
 
 
 class Evolution(Protocol):
@@ -284,7 +338,8 @@ class Endpoint:
 class EvolutionFactory(Protocol):
     """Makes the client of a server."""
 
-    def __call__(self, endpoint: Endpoint, /) -> Evolution: ...
+    def __call__(self, endpoint: Endpoint, /, *, may_change: Callable[[], bool]) -> Evolution:
+        """`may_change` is asked right before a call that changes something leaves."""
 
 
 class Phase(enum.Enum):
@@ -355,6 +410,12 @@ class Telemetry(Protocol):
 
     def circuit(self, server: Key, /, *, is_open: bool | None) -> None:
         """Whether a server's circuit breaker is open; None when the server is gone."""
+
+    def claims(self, held: int, /, *, live: bool) -> None:
+        """How many claims this replica holds, and whether its member Lease was renewed in time."""
+
+    def claim_lost(self, why: str, /) -> None:
+        """A claim ended without having been given up: `Lapsed`, `Taken` or `Vanished`."""
 
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""

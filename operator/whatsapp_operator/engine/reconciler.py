@@ -63,7 +63,7 @@ class Reconciler:
         self._rules = (*rules.RULES, *rules.plugged_in())
 
     async def look(self, one: Subject) -> float | None:
-        """One look at an instance; the seconds to the next one, or None.
+        """One look at an instance; the seconds to the next one, or None, also where it is another replica's.
 
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part; look again after a backoff.
@@ -71,6 +71,10 @@ class Reconciler:
         if one.connecting:
             # Its end brings the next look; until then it is in one pair of hands.
             return None
+        with self._context.claims.work(self._context.claim_of(one)) as is_ours:
+            return await self._look(one) if is_ours else None
+
+    async def _look(self, one: Subject) -> float | None:
         now = self._context.clock.now()
         if one.instance is None:
             return await self._show_invalid(one, now=now)

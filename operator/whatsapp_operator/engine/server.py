@@ -255,6 +255,17 @@ class Server:
         """The pause of the whole server, if its spec has one."""
         return self.resource.spec.pause if self.resource else None
 
+    def begin_anew(self) -> None:
+        """Nothing is known of how the instances stand, of what is under way, or of what was spent."""
+        self.symptoms.clear()
+        self.standings = Standings()
+        self.in_flight.clear()
+        self.wishes.clear()
+        self.ledger = self.ledger_saved = None
+        self.flying, self.rolled_out, self.history, self.restored = None, False, (), False
+        self.was_fresh, self.was_warm, self.announced_down = None, False, False
+        self.told_storm, self.told_pause = False, None
+
     def restore(self) -> None:
         """Take up where the status left off."""
         recovery = self.status.recovery

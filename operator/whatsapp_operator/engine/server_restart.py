@@ -138,6 +138,7 @@ class ServerRestarts:
         key = ports.Key(one.key.namespace, reference.name)
         forget(one)
         try:
+            self._context.require_claim(one)
             await self._context.kubernetes.restart_workload(
                 str(reference.kind), key, at=at, resource_version=workload.resource_version
             )

@@ -7,10 +7,12 @@ import asyncio
 from whatsapp_operator.engine import finalizers, ports, server_restart, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
 from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, present_server, states, uses_of
 from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
@@ -33,11 +35,19 @@ class Servers:
         self._secrets_generation: dict[ports.Key, int] = {}
 
     async def look(self, one: Server) -> float | None:
-        """One look at a server; the seconds to the next one.
+        """One look at a server; the seconds to the next one, or None where it is another replica's.
 
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part.
         """
+        with self._context.claims.work(one.key) as is_ours:
+            if is_ours:
+                return await self._look(one)
+        if not self._context.claims.holds(one.key):
+            await self.forget(one)
+        return None
+
+    async def _look(self, one: Server) -> float | None:
         if one.metadata.deletion_timestamp is not None and await self._may_go(one):
             await finalizers.remove(self._context, servers.KIND, one, names.SERVER_FINALIZER)
             return None
@@ -116,6 +126,8 @@ class Servers:
                 one.secret_problem = (problem.reason, problem.text)
             return
         one.secret_problem = None
+        if not self._context.claims.holds(one.key):
+            return
         if endpoint != one.endpoint:
             await self._use(one, endpoint)
         self._watch(one)
@@ -169,35 +181,58 @@ class Servers:
         if one.endpoint is not None and one.endpoint.url != endpoint.url:
             server_restart.forget(one)
             one.observed = Observed()  # nor is its version
-        one.client, one.endpoint = self._context.make_client(endpoint), endpoint
+        one.client, one.endpoint = self._make_client(one.key, endpoint), endpoint
         if before is not None:
             await before.close()
         self._context.hurry(one)
 
+    def _make_client(self, server: ports.Key, endpoint: ports.Endpoint) -> ports.Evolution:
+        def holds() -> bool:
+            return self._context.claims.holds(server)
+
+        return Fenced(self._context.make_client(endpoint, may_change=holds), holds=holds)
+
+    def begin_anew(self, one: Server) -> None:
+        """As after a start of the operator: nothing was seen yet, and the Secrets are read again."""
+        one.observed, one.warm_up = Observed(), WarmUp()
+        one.begin_anew()
+        self._secrets_due.pop(one.key, None)
+
     def _watch(self, one: Server) -> None:
-        if one.key not in self._tasks:
+        if one.key not in self._tasks and one.client is not None:
             watching = Observer(self._context, one)
             self._context.observers[one.key] = watching
             self._tasks[one.key] = self._context.tasks.spawn("observe-server", watching.run())
 
     async def forget(self, one: Server) -> None:
-        """The resource is gone: stop observing.
+        """The resource is gone, or another replica's: stop observing.
 
         Raises:
             asyncio.CancelledError: the operator itself is stopping.
         """
+        client = self._let_go(one)
+        if client is not None:
+            await client.close()
+
+    def drop(self, one: Server) -> None:
+        """It is another replica's: stop observing at once, whatever a look at it is waiting for."""
+        client = self._let_go(one)
+        if client is not None:
+            self._context.tasks.spawn("close-client", client.close())
+
+    def _let_go(self, one: Server) -> ports.Evolution | None:
+        """End the observer, and return the client that is to be closed."""
         self._context.observers.pop(one.key, None)
         task = self._tasks.pop(one.key, None)
         if task is not None:
             task.cancel()
-        if one.client is not None:
-            await one.client.close()
-        one.client = one.endpoint = None
+        client, one.client, one.endpoint = one.client, None, None
         self._secrets_due.pop(one.key, None)
         self._secrets_generation.pop(one.key, None)
         self._context.telemetry.instances(one.key, {})
         self._context.telemetry.guarded(one.key, None)
         self._context.telemetry.circuit(one.key, is_open=None)
+        return client
 
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at."""

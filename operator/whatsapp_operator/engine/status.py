@@ -68,6 +68,7 @@ class StatusWriter:
     async def _send(
         self, kind: str, one: Subject | Server, *, before: Mapping[str, Any], after: Mapping[str, Any]
     ) -> ports.Body:
+        self._context.require_claim(one)
         try:
             return await self._context.kubernetes.write_status(
                 kind, one.key, before=before, after=after, resource_version=one.resource_version

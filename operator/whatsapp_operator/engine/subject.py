@@ -6,7 +6,7 @@ What must survive a restart of the operator is in the resource's status; everyth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -166,6 +166,19 @@ class Subject:
             self.instance, self.problem = parsing.parse_instance(body), None
         except InvalidResource as error:
             self.instance, self.problem = None, str(error)
+
+
+def begin_anew(subject: Subject) -> None:
+    """Forget all but the resource, as a process that has only just started: what it knew is of another time."""
+    fresh = Subject(
+        key=subject.key,
+        body=subject.body,
+        instance=subject.instance,
+        problem=subject.problem,
+        known_since=subject.known_since,
+    )
+    for one in fields(Subject):
+        setattr(subject, one.name, getattr(fresh, one.name))
 
 
 def kept(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -60,14 +60,17 @@ class Client:
         sleep: Callable[[float], Awaitable[None]],
         random: Callable[[], float],
         observe: Callable[[Call], None],
+        may_change: Callable[[], bool] = lambda: True,
     ) -> None:
         """Never raise: a URL, key or CA bundle that cannot be used makes every call Unknown, saying why.
 
         `ca_bundle` is PEM and replaces the system's authorities; `metrics_auth` is a user name and a password.
         `check_period_seconds` is how often the server is read; one that does not answer is tried no more often.
+        `may_change` is asked right before a call that changes something leaves, after its wait for the limits.
         """
         self._monotonic = monotonic
         self._observe = observe
+        self._may_change = may_change
         self._gate: Final = limits.Gate(
             per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep
         )
@@ -186,6 +189,8 @@ class Client:
             if not self._breaker.admits(route):
                 # It opened while this call waited for its turn.
                 return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
+            if route.acts and not self._may_change():
+                return evidence.Unknown(evidence.Ignorance.NOT_HELD)
             started = self._monotonic()
             try:
                 reply = await self._transport.send(route, path=path or route.path, body=body)

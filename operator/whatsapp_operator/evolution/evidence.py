@@ -48,6 +48,8 @@ class Ignorance(enum.Enum):
     REFUSED_BY_POLICY = "RefusedByPolicy"
     BREAKER_OPEN = "CircuitOpen"
     """Not sent: the server does not answer, and is not asked for single instances until it does."""
+    NOT_HELD = "NotHeld"
+    """Not sent: another replica of the operator may be working on the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class Metrics:
         self._build_recovery()
         self._build_calls()
         self._build_engine()
+        self._build_leadership()
 
     def _build_recovery(self) -> None:
         self._instances = self._gauge("instances", "WhatsAppInstances by health state.", "server", "state")
@@ -83,6 +84,13 @@ class Metrics:
         )
         self._loop_lag = self._histogram("loop_lag_seconds", "How late the event loop ran.", buckets=_LAG_BUCKETS)
         self._problems = self._counter("problems_total", "Failures that no resource is to blame for.")
+
+    def _build_leadership(self) -> None:
+        self._claims = self._gauge("claims", "EvolutionServers that this replica works on.")
+        self._live = self._gauge("member_live", "1 while this replica's Lease is renewed in time, else 0.")
+        self._claims_lost = self._counter(
+            "claims_lost_total", "Servers that this replica lost without having handed them over.", "why"
+        )
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
@@ -179,6 +187,15 @@ class Metrics:
     def loop_lagged(self, seconds: float) -> None:
         """The heartbeat ran this late."""
         self._loop_lag.observe(seconds)
+
+    def claims_counted(self, held: int, *, live: bool) -> None:
+        """How many servers this replica works on, and whether its Lease was renewed in time."""
+        self._claims.set(held)
+        self._live.set(int(live))
+
+    def claim_lost(self, *, why: str) -> None:
+        """A server was lost: the replica lapsed, or another has taken or somebody deleted its claim."""
+        self._claims_lost.labels(why).inc()
 
     def problem_met(self) -> None:
         """Something went wrong that is not a resource's fault."""

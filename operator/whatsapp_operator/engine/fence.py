@@ -1,0 +1,60 @@
+"""The fence: a call that changes something on a server is sent only while the server is this replica's.
+
+A strategy makes several calls. When the claim is lost between two of them, the next one must not be sent, whatever the
+strategy meant to do; so the check is made here, right before each call, and not where steps begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from whatsapp_operator.engine import ports
+from whatsapp_operator.evolution import evidence
+
+_NOT_HELD = evidence.Unknown(evidence.Ignorance.NOT_HELD)
+
+
+class Fenced:
+    """A server's client whose mutating calls answer `Unknown` without being sent while `holds` is false."""
+
+    def __init__(self, client: ports.Evolution, *, holds: Callable[[], bool]) -> None:
+        self._client, self._holds = client, holds
+        self.list_memory, self.list_database = client.list_memory, client.list_database
+        self.read_memory, self.identify, self.verify_key = client.read_memory, client.identify, client.verify_key
+        self.find_settings, self.find_webhook = client.find_settings, client.find_webhook
+        self.probe, self.close = client.probe, client.close
+
+    @property
+    def circuit(self) -> evidence.Circuit:
+        """The client's."""
+        return self._client.circuit
+
+    async def create(self, wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
+        """As the client's, while held."""
+        return await self._client.create(wanted) if self._holds() else _NOT_HELD
+
+    async def connect(
+        self, name: str
+    ) -> evidence.QRCode | evidence.NoCode | evidence.InMemory | evidence.Refused | evidence.Unknown:
+        """As the client's, while held."""
+        return await self._client.connect(name) if self._holds() else _NOT_HELD
+
+    async def restart(self, name: str) -> evidence.Outcome:
+        """As the client's, while held."""
+        return await self._client.restart(name) if self._holds() else _NOT_HELD
+
+    async def logout(self, name: str) -> evidence.Outcome:
+        """As the client's, while held."""
+        return await self._client.logout(name) if self._holds() else _NOT_HELD
+
+    async def delete(self, name: str) -> evidence.Outcome:
+        """As the client's, while held."""
+        return await self._client.delete(name) if self._holds() else _NOT_HELD
+
+    async def set_settings(self, name: str, settings: Mapping[str, object]) -> evidence.Outcome:
+        """As the client's, while held."""
+        return await self._client.set_settings(name, settings) if self._holds() else _NOT_HELD
+
+    async def set_webhook(self, name: str, webhook: evidence.Webhook) -> evidence.Outcome:
+        """As the client's, while held."""
+        return await self._client.set_webhook(name, webhook) if self._holds() else _NOT_HELD

@@ -20,12 +20,12 @@ import asyncio
 import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from whatsapp_operator.engine import assignment, ports
+from whatsapp_operator.engine.hands import Hands
 from whatsapp_operator.engine.members import Members
 
 _AT_ONCE = 100
@@ -45,28 +45,6 @@ class Terms:
     lease_duration: float = 15
     renew_deadline: float = 10
     renew_period: float = 4
-
-
-class Hands(Protocol):
-    """What the engine does when servers come and go."""
-
-    def ready(self) -> bool:
-        """Whether the stores are filled; before that nothing can be worked on."""
-
-    def servers(self) -> Collection[ports.Key]:
-        """The servers that exist."""
-
-    async def refresh(self) -> None:
-        """Read what the holder before has written. Raises a `KubernetesError`."""
-
-    def gained(self, server: ports.Key, /) -> None:
-        """The server is ours: begin."""
-
-    def lost(self, server: ports.Key, /) -> None:
-        """The server is not ours any more: stop soon. What would change something is held back already."""
-
-    async def leave(self, server: ports.Key, /) -> None:
-        """Stop what is still done for a server that nobody works on."""
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support import servers, simulated
-from support.servers import KEY, Cluster, Told
+from support.servers import Cluster, Told
 from support.simulated import START
 from support.surroundings import AllHeld
 from whatsapp_operator.engine import context as contexts

@@ -50,6 +50,23 @@ def judged(
     return verification.judge(flying, aftermath, timeout=TIMEOUT)
 
 
+@pytest.mark.parametrize(("step", "succeeds"), [(Step.RELOGIN, True), (Step.RESTART, False)])
+def test_code_that_is_issued_before_the_last_call_is_answered_is_new_after_a_logout(step: Step, succeeds: bool) -> None:
+    aftermath = verification.Aftermath(
+        now=START + timedelta(seconds=12),
+        announced_at=START - timedelta(seconds=2),
+        carried_out_at=START + timedelta(seconds=1),
+        verdict=WAITING,
+        record=seen("connecting", row="connecting"),
+        observable=True,
+    )
+    flying = StepInFlight(step=step, step_class=StepClass.SOFT, since=START - timedelta(seconds=2))
+
+    result = verification.judge(flying, aftermath, timeout=TIMEOUT)
+
+    assert result is (StepResult.SUCCEEDED if succeeds else None)
+
+
 @pytest.mark.parametrize(
     ("step", "record", "verdict"),
     [

@@ -11,7 +11,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from whatsapp_operator.engine import approvals, deletion, existence, finalizers, ports, requests, standing, treasury
+from whatsapp_operator.engine import (
+    approvals,
+    deletion,
+    existence,
+    finalizers,
+    ports,
+    requests,
+    standing,
+    treasury,
+    vouching,
+)
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.configuration import synchronise
@@ -178,6 +188,7 @@ class Reconciler:
             stuck_timeout=timedelta(seconds=draft.policy.health.stuck_timeout_seconds),
             pairing_wanted=draft.pairing_wanted,
             deleting=draft.subject.deletion is not None,
+            last_resort=timedelta(seconds=draft.policy.recovery.last_resort_delay_seconds),
         )
 
     def _notice(self, draft: Draft) -> None:
@@ -228,6 +239,9 @@ class Reconciler:
             return
         situation = self._situation(server, draft, opinion)
         planned = planner.plan(situation)
+        if await self._finds_a_voucher(server, draft, planned):
+            situation = self._situation(server, draft, opinion)
+            planned = planner.plan(situation)
         if planned.cornered:
             draft.recovery = incident.cornered(draft.recovery, now=draft.now)
         approvals.offer(draft, planned)
@@ -236,6 +250,13 @@ class Reconciler:
         self._wish(server, draft, planned)
         if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
             await self._steps.take(server, draft, planned)
+
+    async def _finds_a_voucher(self, server: Server, draft: Draft, planned: planner.Plan) -> bool:
+        """Ask for one where a step waits for nothing else, or where only one tells S7 from an outage."""
+        flaps = draft.verdict.reason is Reason.FLAPPING and rules.flaps_alone_since(self._seen(server, draft))
+        if not flaps and not planned.lacks_only_a_voucher(draft.now):
+            return False
+        return await vouching.ask(self._context, server, draft)
 
     def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         """A restart of the server is done once for all who wait for it, and not by any of them."""
@@ -263,7 +284,9 @@ class Reconciler:
             pairing_wanted=draft.pairing_wanted,
             restart_requested=requests.asked(draft, names.Request.RESTART),
             guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
-            vouched=server.vouched(name=draft.instance.remote_name, now=draft.now),
+            vouched=vouching.vouched(
+                server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
+            ),
         )
         return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
 

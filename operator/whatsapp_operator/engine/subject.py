@@ -73,11 +73,12 @@ class Keepsake:
 
     webhook: evidence.Webhook | None = None
     settings: Mapping[str, object] | None = None
+    proxy: evidence.Proxy | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to put back."""
-        return self.webhook is None and self.settings is None
+        return self.webhook is None and self.settings is None and self.proxy is None
 
 
 @dataclass(slots=True)

@@ -195,7 +195,9 @@ def _next_database(before: Database | None, row: evidence.Row | None, *, at: dat
 
 def same_facts(one: evidence.Row | None, other: evidence.Row | None) -> bool:
     """Whether two reads of a row say the same of everything that a conclusion could rest on, but for `updatedAt`."""
-    return _facts(one) == _facts(other) and (one is None or other is None or one.settings == other.settings)
+    if _facts(one) != _facts(other):
+        return False
+    return one is None or other is None or (one.settings == other.settings and one.proxy == other.proxy)
 
 
 def _facts(row: evidence.Row | None) -> tuple[object, ...]:

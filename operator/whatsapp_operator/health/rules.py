@@ -139,12 +139,12 @@ def is_replaced_again_and_again(seen: Seen) -> Verdict | None:
 
 
 def has_unusable_credentials(seen: Seen) -> Verdict | None:
-    """S7: it alone flaps, for long, while WhatsApp could be reached by another."""
-    began = _flapping_since(seen)
-    if began is None or not seen.record.paired or seen.neighbours.mostly_flapping:
+    """S7: it alone flaps, for long, while WhatsApp could be reached by another; or for so long that it must be so."""
+    began, vouched_at = flaps_alone_since(seen), seen.neighbours.vouched_at
+    if began is None:
         return None
-    vouched = seen.neighbours.opened_at is not None and seen.neighbours.opened_at > began
-    if not vouched or seen.now - began < seconds(seen.spans.flapping):
+    vouched = vouched_at is not None and vouched_at > began
+    if not vouched and seen.now - began < seen.last_resort:
         return None
     return Verdict(HealthState.CORRUPTED, Reason.CREDENTIALS)
 
@@ -251,6 +251,14 @@ def assess(seen: Seen, *, rules: Sequence[Rule] = RULES) -> Verdict:
         if verdict is not None:
             return verdict
     return settles(seen)
+
+
+def flaps_alone_since(seen: Seen) -> datetime | None:
+    """Since when a paired instance flaps and most others do not, if that is too long for a bad network."""
+    began = _flapping_since(seen)
+    if began is None or not seen.record.paired or seen.neighbours.mostly_flapping:
+        return None
+    return began if seen.now - began >= seconds(seen.spans.flapping) else None
 
 
 def _held_nowhere(seen: Seen) -> bool:

@@ -6,7 +6,7 @@ The first read after a restart can still be the old one, so one read proves noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import ConnectionState
@@ -30,6 +30,8 @@ class Aftermath:
     """Everything in it is from after the step."""
     observable: bool
     """The server could be read; while it cannot, no verdict is passed."""
+    announced_at: datetime | None = None
+    """When the first call of the step may have been made."""
     replaced_id: str | None = None
     """The incarnation that was to be replaced."""
 
@@ -62,6 +64,12 @@ def _a_code_was_issued(seen: Aftermath) -> bool:
     return database is not None and database.moved_at >= seen.carried_out_at
 
 
+def _offers_a_code_or_works(seen: Aftermath) -> bool:
+    """After a logout whatever code is shown is a new one, also when it was issued before the last call was answered."""
+    announced_at = seen.announced_at or seen.carried_out_at
+    return _works_again(replace(seen, carried_out_at=announced_at))
+
+
 def _has_a_socket(seen: Aftermath) -> bool:
     memory = seen.record.memory
     return memory is not None and memory.state in (ConnectionState.OPEN, ConnectionState.CONNECTING)
@@ -86,7 +94,7 @@ _PROOFS: dict[Step, Callable[[Aftermath], bool]] = {
     Step.CREATE: _exists,
     Step.RECONNECT: _has_a_socket,
     Step.RESTART: _works_again,
-    Step.RELOGIN: _works_again,
+    Step.RELOGIN: _offers_a_code_or_works,
     Step.RECREATE: _is_another,
     Step.DELETE: _is_gone,
 }

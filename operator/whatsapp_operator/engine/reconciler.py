@@ -28,6 +28,7 @@ from whatsapp_operator.engine.configuration import synchronise
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft, begin
 from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, ONLY_TIMING, present, present_invalid
+from whatsapp_operator.engine.probing import Prober
 from whatsapp_operator.engine.sampling import Sampler
 from whatsapp_operator.engine.server import Server, Wish
 from whatsapp_operator.engine.standing import Standing
@@ -69,7 +70,7 @@ class Reconciler:
         self._steps = Steps(context, writer, self._existence, self._announcer)
         self._deletions = deletion.Deletions(context, self._existence, self._announcer)
         self._codes = Codes(context)
-        self._sampler = Sampler(context)
+        self._sampler, self._prober = Sampler(context), Prober(context)
         self._rules = (*rules.RULES, *rules.plugged_in())
 
     async def look(self, one: Subject) -> float | None:
@@ -305,6 +306,7 @@ class Reconciler:
     async def _keep_up(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
         self._sampler.consider(server, draft)
+        until_probe = self._prober.consider(server, draft)
         waits: list[float | None] = []
         failure = await self._serve(server, draft, waits)
         unobserved = one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED
@@ -316,7 +318,8 @@ class Reconciler:
             raise failure
         due = [wait for wait in waits if wait is not None and wait > 0]
         one.steady = not due and self._is_steady(draft)
-        return min(due, default=None)
+        # A probe to come makes no instance unsteady: else each read would be looked at for want of one.
+        return min((*due, until_probe) if until_probe is not None else due, default=None)
 
     async def _serve(self, server: Server, draft: Draft, waits: list[float | None]) -> ports.KubernetesError | None:
         """Codes and configuration; when a Secret is not to be had, the status is shown all the same."""

@@ -82,6 +82,17 @@ class Keepsake:
 
 
 @dataclass(slots=True)
+class Probing:
+    """When the instance is probed."""
+
+    under_way: bool = False
+    period: float | None = None
+    """The period that the slot counts by; None before the first look."""
+    slot: int = 0
+    """The last period in which it was probed, or this process began to look."""
+
+
+@dataclass(slots=True)
 class Subject:
     """One WhatsAppInstance."""
 
@@ -100,6 +111,7 @@ class Subject:
     deletion: Deletion | None = None
     codes: Codes = field(default_factory=Codes)
     sampling: bool = False
+    probing: Probing = field(default_factory=Probing)
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False

@@ -85,6 +85,17 @@ def lost_its_stored_session(seen: Seen) -> Verdict | None:
     return Verdict(HealthState.DEGRADED, Reason.SESSION_MISSING)
 
 
+def has_a_dead_socket(seen: Seen) -> Verdict | None:
+    """S3: two probes met a dead socket, and memory said open all the time; dead again after a step is worse."""
+    if not seen.baileys or not seen.states(_OPEN, _OPEN):
+        return None
+    probe = seen.record.probe
+    if probe.lasted(seconds(seen.spans.probe_again)):
+        return Verdict(HealthState.CORRUPTED if probe.dead_before else HealthState.DEGRADED, Reason.DEAD_SOCKET)
+    # It was dead; what a step or a gap has changed is not known before another probe has told.
+    return Verdict(HealthState.DEGRADED, Reason.SETTLING) if probe.dead_before else None
+
+
 def is_healthy(seen: Seen) -> Verdict | None:
     """Both witnesses say open, and a phone is linked where there is one."""
     if not seen.states(_OPEN, _OPEN) or (seen.baileys and not _has_owner(seen)):
@@ -221,6 +232,7 @@ RULES: tuple[Rule, ...] = (
     is_a_ghost,
     has_no_row,
     lost_its_stored_session,
+    has_a_dead_socket,
     is_healthy,
     is_restricted_by_whatsapp,
     was_logged_out,

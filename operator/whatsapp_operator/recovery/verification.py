@@ -47,9 +47,24 @@ def judge(flying: StepInFlight, seen: Aftermath, *, timeout: timedelta) -> StepR
     """The verdict on the step in flight, or None while it is too early."""
     if not seen.observable:
         return None
-    if seen.reads >= _READS and _PROOFS[flying.step](seen):
+    by_probe = flying.step is Step.RESTART and flying.reason is Reason.DEAD_SOCKET
+    proof = _answers_again if by_probe else _PROOFS[flying.step]
+    if seen.reads >= _READS and proof(seen):
         return StepResult.SUCCEEDED
-    return StepResult.FAILED if seen.now - seen.carried_out_at >= timeout else None
+    began = _probed_from(seen) if by_probe else seen.carried_out_at
+    return StepResult.FAILED if seen.now - began >= timeout else None
+
+
+def _answers_again(seen: Aftermath) -> bool:
+    """A dead socket is open to both witnesses before the step and after it: only a probe tells them apart."""
+    return seen.record.probe.alive_at is not None and _works_again(seen)
+
+
+def _probed_from(seen: Aftermath) -> datetime:
+    """From when on a probe could be taken: memory must be open for one."""
+    memory = seen.record.memory
+    is_open = memory is not None and memory.state is ConnectionState.OPEN
+    return memory.since if memory is not None and is_open else seen.carried_out_at
 
 
 def _works_again(seen: Aftermath) -> bool:

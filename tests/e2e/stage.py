@@ -36,6 +36,7 @@ QUICK = (
     "--absence-seconds=2",
     "--stable-close-seconds=1",
     "--stable-close-samples=15",
+    "--probe-again-seconds=1",
     "--qr-wait-seconds=3",
     "--frozen-seconds=60",
     "--flapping-seconds=600",

@@ -148,7 +148,8 @@ def test_instance_that_flaps_alone_is_left_alone_and_called_corrupted_only_when_
     staged: stage.Stage,
 ) -> None:
     staged.restart_operator("--flapping-seconds=3")
-    staged.paired_instances("spoilt", "witness")
+    staged.paired_instances("spoilt", "witness", recovery={"sessionLoss": "Never"})
+    staged.simulator.fault("half-open", route="fetchBusinessProfile")
 
     staged.simulator.break_("spoilt", "S7")
 

@@ -8,6 +8,7 @@ import httpx
 from e2e import kube, stage
 
 HOOK = "http://receiver.invalid/hook"
+CANARY = "canary-proxy-password-77ae"
 
 
 def call(staged: stage.Stage, method: str, path: str, **arguments: Any) -> Any:
@@ -175,3 +176,21 @@ def test_recreate_is_not_held_by_a_dead_receiver_and_puts_settings_webhook_and_t
     assert (put_back["url"], put_back["enabled"], put_back["webhookByEvents"]) == (HOOK, True, True)
     assert set(put_back["events"]) == {"REMOVE_INSTANCE", "MESSAGES_UPSERT"}
     assert (settings_of(staged, "mute")["rejectCall"], settings_of(staged, "mute")["msgCall"]) == (True, "busy")
+
+
+def test_recreate_keeps_the_way_to_whatsapp_that_no_spec_speaks_of(staged: stage.Stage) -> None:
+    staged.unpaired_instance("fresh", pairing={"mode": "Always"})
+    proxy = {"host": "proxy.example.com", "port": "3128", "protocol": "http", "username": "shop", "password": CANARY}
+    call(staged, "POST", "proxy/set/fresh", json={"enabled": True, **proxy})
+    before = staged.simulator.instance("fresh")["id"]
+
+    staged.simulator.break_("fresh", "S1")
+
+    staged.wait_for_steps("fresh", ("Recreate", "Ghost", "Succeeded"))
+    staged.wait_for_reason("fresh", "AwaitingScan")
+    assert staged.simulator.instance("fresh")["id"] != before
+    put_back = call(staged, "GET", "proxy/find/fresh")
+    assert {part: put_back[part] for part in proxy} == proxy
+    kube.wait_until(lambda: "keepsake" not in staged.status("fresh"), message="it was kept for ever")
+    assert CANARY not in staged.operator.log()
+    assert CANARY not in staged.kubectl("get", "wai,evs,events", "-o", "yaml")

@@ -15,6 +15,7 @@ from support import world
 from support.world import START, World
 from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, View, present, present_invalid
 from whatsapp_operator.engine.sentences import SENTENCES, sentence
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import planner
 from whatsapp_operator.resources import parsing
@@ -301,3 +302,39 @@ def test_every_condition_says_why_in_a_sentence(view: View) -> None:
 def _assessable(reason: Reason) -> Reason:
     """Reasons that no rule gives need no sentence as a verdict."""
     return reason if reason in SENTENCES else Reason.SETTLING
+
+
+def functional(one: World, **facts: object) -> tuple[str, str]:
+    """The condition Functional."""
+    shown = {str(condition.type): condition for condition in present(view_of(one, **facts), now=one.now).conditions}
+    return str(shown["Functional"].status), str(shown["Functional"].reason)
+
+
+def probed(one: World, **facts: object) -> World:
+    one.record = replace(one.record, probe=records.Probe(**facts))  # type: ignore[arg-type] # the fields' names are the words
+    return one
+
+
+def test_open_instance_is_functional_only_when_a_probe_was_answered() -> None:
+    assert functional(healthy()) == ("Unknown", "NotRequested")
+    assert functional(healthy(), probed=True) == ("Unknown", "NotObserved")
+    assert functional(probed(healthy(), alive_at=START), probed=True) == ("True", "Answered")
+
+
+def test_dead_socket_is_not_functional() -> None:
+    dead = probed(healthy(), dead=2, dead_since=START, dead_at=START + timedelta(seconds=10)).watch(seconds=20)
+
+    assert functional(dead, probed=True) == ("False", "DeadSocket")
+
+
+def test_answer_of_before_an_outage_is_not_shown_as_known_now() -> None:
+    away = probed(healthy(), alive_at=START).neighbour(fresh=False).assess()
+
+    assert functional(away, probed=True) == ("Unknown", "NotRequested")
+
+
+def test_each_answer_of_a_probe_shows_the_same() -> None:
+    one = probed(healthy(), alive_at=START)
+    first = present(view_of(one), now=one.now)
+
+    assert present(view_of(probed(one, alive_at=one.now)), now=one.now) == first

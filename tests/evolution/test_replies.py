@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -68,7 +69,70 @@ def test_row_without_what_is_optional_is_read() -> None:
     )
 
 
+STORED_PROXY: dict[str, Any] = {
+    "id": "cm1",
+    "enabled": True,
+    "host": "proxy.example.com",
+    "port": "3128",
+    "protocol": "http",
+    "username": "shop",
+    "password": "canary",
+    "createdAt": "2026-11-23T16:26:08.722Z",
+    "updatedAt": "2026-11-23T16:26:08.722Z",
+    "instanceId": "1",
+}
+PROXY = evidence.Proxy(**{part: STORED_PROXY[part] for part in ("host", "port", "protocol", "username", "password")})
+
+
+@pytest.mark.parametrize(
+    ("stored", "read"),
+    [
+        (None, None),
+        (STORED_PROXY, PROXY),
+        ({**STORED_PROXY, "enabled": False}, None),
+        ({**STORED_PROXY, "enabled": None}, None),
+        ({**STORED_PROXY, "host": ""}, None),
+        ({**STORED_PROXY, "port": None}, None),
+    ],
+)
+def test_row_tells_the_proxy_that_is_switched_on(stored: object, read: evidence.Proxy | None) -> None:
+    rows = replies.database_list(reply(200, [{**ROW, "Proxy": stored}])).rows
+
+    assert rows[ROW["name"]].proxy == read
+
+
+def test_proxies_that_differ_in_the_password_alone_lead_the_same_way() -> None:
+    assert PROXY.way == dataclasses.replace(PROXY, password=STORED_PROXY["id"]).way
+    for part in ("host", "port", "protocol", "username"):
+        assert PROXY.way != dataclasses.replace(PROXY, **{part: "another"}).way
+
+
+def test_repr_of_a_proxy_shows_nothing_of_it() -> None:
+    assert repr(PROXY) == "Proxy()"
+
+
+@pytest.mark.parametrize(
+    ("jid", "number"),
+    [
+        ("5511999990001@s.whatsapp.net", "5511999990001"),
+        ("5511999990001:12@s.whatsapp.net", "5511999990001"),
+        ("5511999990001@lid", None),
+        ("5511999990001", None),
+        ("@s.whatsapp.net", None),
+        ("owner@s.whatsapp.net", None),
+        (None, None),
+    ],
+)
+def test_own_number_is_that_of_a_phone(jid: str | None, number: str | None) -> None:
+    rows = replies.database_list(reply(200, [{**ROW, "ownerJid": jid}])).rows
+
+    assert rows[ROW["name"]].own_number == number
+
+
 DAMAGE: list[tuple[str, object]] = [
+    ("Proxy", "proxy.example.com"),
+    ("Proxy", {**STORED_PROXY, "enabled": "yes"}),
+    ("Proxy", {**STORED_PROXY, "port": 3128}),
     ("id", None),
     ("id", 7),
     ("name", ""),

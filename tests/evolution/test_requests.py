@@ -142,6 +142,24 @@ async def test_create_sends_settings_channel_and_webhook(server: servers.Server,
     }
 
 
+async def test_create_sends_a_proxy_with_each_part_as_text(server: servers.Server, api: client.Client) -> None:
+    proxy = evidence.Proxy(host="proxy.example.com", port="3128", protocol="http")
+
+    await api.create(evidence.NewInstance(name="shop", integration="WHATSAPP-BAILEYS", token=TOKEN, proxy=proxy))
+
+    assert server.seen[0].body == {
+        "instanceName": "shop",
+        "integration": "WHATSAPP-BAILEYS",
+        "token": TOKEN,
+        "qrcode": False,
+        "proxyHost": "proxy.example.com",
+        "proxyPort": "3128",
+        "proxyProtocol": "http",
+        "proxyUsername": "",
+        "proxyPassword": "",
+    }
+
+
 async def test_create_leaves_out_a_disabled_webhook_which_the_server_would_enable(
     server: servers.Server, api: client.Client
 ) -> None:

@@ -26,6 +26,7 @@ WANTED = evidence.NewInstance(
     number=NUMBER,
     settings={"wavoipToken": CANARY},
     webhook=WEBHOOK,
+    proxy=evidence.Proxy(host=CANARY, port="1", protocol="http", username=CANARY, password=CANARY),
 )
 ROW: dict[str, Any] = {
     **shape.records("2.3.7")[65]["body"][0],
@@ -33,6 +34,14 @@ ROW: dict[str, Any] = {
     "ownerJid": f"{NUMBER}@s.whatsapp.net",
 }
 ROW["Setting"] = {**ROW["Setting"], "wavoipToken": CANARY}
+ROW["Proxy"] = {
+    "enabled": True,
+    "host": CANARY,
+    "port": "3128",
+    "protocol": "http",
+    "username": CANARY,
+    "password": CANARY,
+}
 STORED_WEBHOOK = {"url": f"https://{CANARY}.example.com", "enabled": True, "headers": {"x-key": CANARY}}
 
 CALLS: list[tuple[object, Callable[[client.Client], Awaitable[object]], type[object]]] = [

@@ -69,7 +69,7 @@ NEIGHBOURS = st.builds(
     warm=st.sampled_from([True, True, True, False]),
     mostly_flapping=st.booleans(),
     mostly_without_code=st.booleans(),
-    opened_at=st.none() | st.sampled_from([START, START + timedelta(minutes=20)]),
+    vouched_at=st.none() | st.sampled_from([START, START + timedelta(minutes=20)]),
 )
 
 

@@ -30,7 +30,7 @@ def ended(code: int) -> World:
 
 def flapping_alone() -> World:
     lone = given().memory("close", "connecting").database("open").paired()
-    return lone.neighbour(opened_at=START + timedelta(minutes=10))
+    return lone.neighbour(vouched_at=START + timedelta(minutes=10))
 
 
 UNHEALED: list[tuple[str, Given, HealthState, Reason]] = [
@@ -437,19 +437,19 @@ def test_end_of_a_pairing_that_memory_shows_first_is_noticed() -> None:
 
 
 def test_flapping_that_is_seen_at_every_read_is_judged_by_how_long_it_lasts() -> None:
-    one = flapping_alone().neighbour(opened_at=START + timedelta(minutes=5))
+    one = flapping_alone().neighbour(vouched_at=START + timedelta(minutes=5))
 
     one.watch(minutes=9)
     assert one.shown == (HealthState.DEGRADED, Reason.FLAPPING)
 
-    one.neighbour(opened_at=one.now).watch(minutes=3)
+    one.neighbour(vouched_at=one.now).watch(minutes=3)
     assert one.shown == (HealthState.CORRUPTED, Reason.CREDENTIALS)
 
 
 def test_close_that_lasted_for_a_day_does_not_make_a_minute_of_flapping_a_day_old() -> None:
     one = given().memory("close").database("close").paired().watch(hours=24, every=60)
 
-    one.memory("close", "connecting").neighbour(opened_at=one.now - timedelta(hours=1)).watch(minutes=2)
+    one.memory("close", "connecting").neighbour(vouched_at=one.now - timedelta(hours=1)).watch(minutes=2)
 
     assert one.shown == (HealthState.DEGRADED, Reason.FLAPPING)
 

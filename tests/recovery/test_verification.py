@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -48,6 +49,23 @@ def judged(
         now=now, carried_out_at=START, verdict=verdict, record=record, observable=observable
     )
     return verification.judge(flying, aftermath, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize(("step", "succeeds"), [(Step.RELOGIN, True), (Step.RESTART, False)])
+def test_code_that_is_issued_before_the_last_call_is_answered_is_new_after_a_logout(step: Step, succeeds: bool) -> None:
+    aftermath = verification.Aftermath(
+        now=START + timedelta(seconds=12),
+        announced_at=START - timedelta(seconds=2),
+        carried_out_at=START + timedelta(seconds=1),
+        verdict=WAITING,
+        record=seen("connecting", row="connecting"),
+        observable=True,
+    )
+    flying = StepInFlight(step=step, step_class=StepClass.SOFT, since=START - timedelta(seconds=2))
+
+    result = verification.judge(flying, aftermath, timeout=TIMEOUT)
+
+    assert result is (StepResult.SUCCEEDED if succeeds else None)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +136,33 @@ def test_code_of_before_a_restart_does_not_prove_that_it_worked() -> None:
     )
 
     assert verification.judge(flying, aftermath, timeout=TIMEOUT) is StepResult.FAILED
+
+
+def restarted_zombie(*, probe: records.Probe, after: float, open_after: float = 0) -> StepResult | None:
+    """A Restart because of a dead socket, which both witnesses call open again some seconds after it."""
+    record = records.saw_database(records.created(), a_row("open"), at=START)
+    for second in (0, 1):
+        at = START + timedelta(seconds=open_after + second)
+        record = records.saw_memory(record, evidence.InMemory(state("open")), at=at)
+    flying = StepInFlight(step=Step.RESTART, step_class=StepClass.SOFT, reason=Reason.DEAD_SOCKET, since=START)
+    aftermath = verification.Aftermath(
+        now=START + timedelta(seconds=after),
+        carried_out_at=START,
+        verdict=HEALTHY,
+        record=replace(record, probe=probe),
+        observable=True,
+    )
+    return verification.judge(flying, aftermath, timeout=TIMEOUT)
+
+
+def test_restart_of_a_dead_socket_succeeds_only_with_an_answer_of_after_it() -> None:
+    assert restarted_zombie(probe=records.Probe(alive_at=START + timedelta(seconds=2)), after=5) is StepResult.SUCCEEDED
+    assert restarted_zombie(probe=records.Probe(dead=2, dead_before=True), after=5) is None
+    assert restarted_zombie(probe=records.Probe(dead=2, dead_before=True), after=30) is StepResult.FAILED
+
+
+def test_restart_of_a_dead_socket_is_given_its_time_from_when_it_could_be_probed() -> None:
+    nothing = records.Probe(dead_before=True)
+
+    assert restarted_zombie(probe=nothing, after=35, open_after=10) is None
+    assert restarted_zombie(probe=nothing, after=40, open_after=10) is StepResult.FAILED

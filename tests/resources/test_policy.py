@@ -1,6 +1,6 @@
 from resources.objects import Body, instance_body, server_body
 from whatsapp_operator.resources import parsing, policy
-from whatsapp_operator.resources.overrides import RecoveryMode
+from whatsapp_operator.resources.overrides import ProbeMode, RecoveryMode
 
 
 def resolved(instance: Body, server: Body) -> policy.Policy:
@@ -50,3 +50,18 @@ def test_reads_that_serve_all_instances_follow_the_server() -> None:
     spec = parsing.parse_server(server_body(health={"checkPeriodSeconds": 1})).spec
 
     assert policy.server_health(spec) == policy.HealthPolicy(check_period_seconds=1)
+
+
+def test_probe_is_off_until_somebody_wants_it() -> None:
+    assert resolved(instance_body(), server_body()).health.probe == policy.ProbePolicy(ProbeMode.DISABLED, 300)
+
+
+def test_instance_goes_before_its_server_also_within_the_probe() -> None:
+    server = server_body(health={"probe": {"mode": "Enabled", "periodSeconds": 60}, "stuckTimeoutSeconds": 45})
+
+    found = resolved(instance_body(health={"probe": {"periodSeconds": 600}}), server).health
+    off = resolved(instance_body(health={"probe": {"mode": "Disabled"}}), server).health
+
+    assert found.probe == policy.ProbePolicy(ProbeMode.ENABLED, 600)
+    assert off.probe == policy.ProbePolicy(ProbeMode.DISABLED, 60)
+    assert found.stuck_timeout_seconds == 45

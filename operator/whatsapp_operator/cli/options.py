@@ -154,6 +154,9 @@ class Options:
         int, Flag(_number(2, 10000), "NUMBER", "Readings in the sample that tells a stable close.")
     ] = _SPANS.stable_samples
     flapping_seconds: Annotated[float, _span("Flapping for this long is more than a bad network.")] = _SPANS.flapping
+    probe_again_seconds: Annotated[float, _span("Before a probe that met a dead connection is taken once more.")] = (
+        _SPANS.probe_again
+    )
     qr_wait_seconds: Annotated[float, _span("A QR code has to be there after this long.")] = _SPANS.qr_wait
     qr_life_seconds: Annotated[float, _span("How long WhatsApp accepts a QR code.")] = _SPANS.qr_life
     frozen_seconds: Annotated[float, _span("No new QR code for this long: none is issued any more.")] = _SPANS.frozen
@@ -188,6 +191,7 @@ class Options:
             stable=self.stable_close_seconds,
             stable_samples=self.stable_close_samples,
             flapping=self.flapping_seconds,
+            probe_again=self.probe_again_seconds,
             qr_wait=self.qr_wait_seconds,
             qr_life=self.qr_life_seconds,
             frozen=self.frozen_seconds,

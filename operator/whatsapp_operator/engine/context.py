@@ -47,6 +47,8 @@ class Limits:
     """Resources looked at at once."""
     samples_per_server: int = 2
     """Samples of stability taken at once on one server."""
+    probes_per_server: int = 2
+    """Probes under way at once on one server."""
     shutdown: float = 20
     pause_period: float = 5
     """Between readings of the pause of everything."""

@@ -12,6 +12,7 @@ from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
 from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
+from whatsapp_operator.resources.overrides import ProbeMode
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
@@ -89,6 +90,7 @@ class Draft:
             keepsake=self.keepsake,
             configured_generation=self.configured_generation,
             handled=None if self.handled == LastHandled() else self.handled,
+            probed=self.policy.health.probe.mode is ProbeMode.ENABLED,
         )
 
 

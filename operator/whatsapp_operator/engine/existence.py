@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from whatsapp_operator.engine import configuration, ports, tokens
+from whatsapp_operator.engine import configuration, keepsake, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -177,6 +177,7 @@ class Existence:
             business_id=spec.business_id,
             settings=await configuration.wanted_settings(self._context, draft),
             webhook=await configuration.wanted_webhook(self._context, draft),
+            proxy=(await keepsake.recall(self._context, draft)).proxy,
         )
 
     async def work(self, server: Server, draft: Draft, *, creates: bool, spare_open: bool) -> strategies.Work:

@@ -1,11 +1,12 @@
 """What a Relogin or Recreate takes from an instance and its spec does not say: kept in a Secret until it is put back.
 
 A webhook that a user set by hand is switched off by both steps, and gone with its headers after a Recreate; settings
-are gone with the row. The Secret is written before the step, so that a crash in the middle of it loses neither.
+and proxy are gone with the row. The Secret is written before the step, so that a crash in the middle of it loses none.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -34,7 +35,10 @@ async def keep(context: Context, server: Server, draft: Draft) -> None:
     """
     if draft.keepsake is not None:
         return
-    found = Keepsake(webhook=await _webhook(server, draft), settings=_settings(draft))
+    row = draft.subject.record.row
+    found = Keepsake(
+        webhook=await _webhook(server, draft), settings=_settings(draft), proxy=row.proxy if row is not None else None
+    )
     if found.empty:
         return
     await _write(context, draft, found)
@@ -119,13 +123,16 @@ def _as_body(found: Keepsake) -> dict[str, Any]:
             "byEvents": webhook.by_events,
             "base64": webhook.base64,
         }
+    if found.proxy is not None:
+        body["proxy"] = dataclasses.asdict(found.proxy)
     return body
 
 
 def _from_body(body: Mapping[str, Any]) -> Keepsake:
-    webhook = body.get("webhook")
+    webhook, proxy = body.get("webhook"), body.get("proxy")
     return Keepsake(
         settings=body.get("settings"),
+        proxy=evidence.Proxy(**proxy) if proxy is not None else None,
         webhook=evidence.Webhook(
             url=webhook["url"],
             events=frozenset(webhook["events"]),

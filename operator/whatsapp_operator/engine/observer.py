@@ -25,7 +25,6 @@ from whatsapp_operator.health.rules import ABSENT_TIMES
 
 _HURRY_SECONDS = 1.0
 _DATABASE_SHARE = 10
-_OPENED_REMEMBERED = 8
 _IDENTIFY_SECONDS = 60.0
 _PROOFS_AT_ONCE = 16
 
@@ -305,16 +304,17 @@ class Observer:
             one.record = records.saw_database(one.record, rows.get(name), at=at)
         if state is not None:
             one.record = records.saw_memory(one.record, evidence.InMemory(state), at=at)
-            self._note_opening(name, before, state)
+            self._note_opening(name, one, before)
         elif rows is not None and name in rows:
             one.record = records.saw_memory(one.record, evidence.NotInMemory(), at=at)
         elif rows is not None:
             one.record = records.lost_from_memory(one.record)
 
-    def _note_opening(self, name: str, before: records.Memory | None, state: ConnectionState) -> None:
-        if state is ConnectionState.OPEN and before is not None and before.state is not ConnectionState.OPEN:
-            seen = self._server.observed
-            seen.opened = (*seen.opened, (self._context.clock.now(), name))[-_OPENED_REMEMBERED:]
+    def _note_opening(self, name: str, one: Subject, before: records.Memory | None) -> None:
+        memory, row = one.record.memory, one.record.row
+        turned = before is not None and before.state is not ConnectionState.OPEN
+        if turned and memory is not None and memory.state is ConnectionState.OPEN and row is not None:
+            self._server.observed.vouchers.note(name, row.proxy, at=self._context.clock.now())
 
     async def _prove_absence(self, name: str, one: Subject) -> None:
         """Neither list has it; only 404 that names the instance makes that a proof."""

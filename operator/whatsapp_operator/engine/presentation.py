@@ -75,6 +75,8 @@ class View:
     configured_generation: int | None
     keepsake: str | None
     handled: LastHandled | None
+    probed: bool = False
+    """A probe is taken now and then while the instance is open."""
 
     @property
     def unknown(self) -> bool:
@@ -217,7 +219,12 @@ def _functional(view: View) -> Condition:
         return _plain(view, ConditionType.FUNCTIONAL, Reason.FUNCTIONAL)
     if view.verdict.reason is Reason.NO_QR_CODE:
         return _condition(view, ConditionType.FUNCTIONAL, _FALSE, Reason.NO_QR_CODE)
-    return _condition(view, ConditionType.FUNCTIONAL, _UNKNOWN, Reason.NOT_REQUESTED)
+    if view.verdict.reason is Reason.DEAD_SOCKET:
+        return _condition(view, ConditionType.FUNCTIONAL, _FALSE, Reason.DEAD_SOCKET)
+    if view.record.probe.alive_at is not None and view.verdict.state is HealthState.HEALTHY:
+        return _plain(view, ConditionType.FUNCTIONAL, Reason.ANSWERED)
+    wanted = view.probed and view.verdict.state is HealthState.HEALTHY
+    return _condition(view, ConditionType.FUNCTIONAL, _UNKNOWN, Reason.NOT_OBSERVED if wanted else Reason.NOT_REQUESTED)
 
 
 def _remediation(view: View) -> Condition:

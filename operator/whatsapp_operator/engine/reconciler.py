@@ -11,13 +11,24 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from whatsapp_operator.engine import approvals, deletion, existence, finalizers, ports, requests, standing, treasury
+from whatsapp_operator.engine import (
+    approvals,
+    deletion,
+    existence,
+    finalizers,
+    ports,
+    requests,
+    standing,
+    treasury,
+    vouching,
+)
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.configuration import synchronise
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft, begin
 from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, ONLY_TIMING, present, present_invalid
+from whatsapp_operator.engine.probing import Prober
 from whatsapp_operator.engine.sampling import Sampler
 from whatsapp_operator.engine.server import Server, Wish
 from whatsapp_operator.engine.standing import Standing
@@ -59,7 +70,7 @@ class Reconciler:
         self._steps = Steps(context, writer, self._existence, self._announcer)
         self._deletions = deletion.Deletions(context, self._existence, self._announcer)
         self._codes = Codes(context)
-        self._sampler = Sampler(context)
+        self._sampler, self._prober = Sampler(context), Prober(context)
         self._rules = (*rules.RULES, *rules.plugged_in())
 
     async def look(self, one: Subject) -> float | None:
@@ -185,6 +196,7 @@ class Reconciler:
             stuck_timeout=timedelta(seconds=draft.policy.health.stuck_timeout_seconds),
             pairing_wanted=draft.pairing_wanted,
             deleting=draft.subject.deletion is not None,
+            last_resort=timedelta(seconds=draft.policy.recovery.last_resort_delay_seconds),
         )
 
     def _notice(self, draft: Draft) -> None:
@@ -237,6 +249,9 @@ class Reconciler:
             return
         situation = self._situation(server, draft, opinion)
         planned = planner.plan(situation)
+        if await self._finds_a_voucher(server, draft, planned):
+            situation = self._situation(server, draft, opinion)
+            planned = planner.plan(situation)
         if planned.cornered:
             draft.recovery = incident.cornered(draft.recovery, now=draft.now)
         approvals.offer(draft, planned)
@@ -245,6 +260,13 @@ class Reconciler:
         self._wish(server, draft, planned)
         if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
             await self._steps.take(server, draft, planned)
+
+    async def _finds_a_voucher(self, server: Server, draft: Draft, planned: planner.Plan) -> bool:
+        """Ask for one where a step waits for nothing else, or where only one tells S7 from an outage."""
+        flaps = draft.verdict.reason is Reason.FLAPPING and rules.flaps_alone_since(self._seen(server, draft))
+        if not flaps and not planned.lacks_only_a_voucher(draft.now):
+            return False
+        return await vouching.ask(self._context, server, draft)
 
     def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         """A restart of the server is done once for all who wait for it, and not by any of them."""
@@ -272,7 +294,9 @@ class Reconciler:
             pairing_wanted=draft.pairing_wanted,
             restart_requested=requests.asked(draft, names.Request.RESTART),
             guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
-            vouched=server.vouched(name=draft.instance.remote_name, now=draft.now),
+            vouched=vouching.vouched(
+                server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
+            ),
         )
         return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
 
@@ -291,6 +315,7 @@ class Reconciler:
     async def _keep_up(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
         self._sampler.consider(server, draft)
+        until_probe = self._prober.consider(server, draft)
         waits: list[float | None] = []
         failure = await self._serve(server, draft, waits)
         unobserved = one.opinion is not None and one.opinion.verdict.reason is Reason.NOT_OBSERVED
@@ -303,7 +328,8 @@ class Reconciler:
             raise failure
         due = [wait for wait in waits if wait is not None and wait > 0]
         one.steady = not due and self._is_steady(draft)
-        return min(due, default=None)
+        # A probe to come makes no instance unsteady: else each read would be looked at for want of one.
+        return min((*due, until_probe) if until_probe is not None else due, default=None)
 
     async def _serve(self, server: Server, draft: Draft, waits: list[float | None]) -> ports.KubernetesError | None:
         """Codes and configuration; when a Secret is not to be had, the status is shown all the same."""

@@ -137,6 +137,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.SETTLED: "The connection is not in the middle of a change.",
     Reason.CONSISTENT: "Memory and database of the server do not contradict each other.",
     Reason.FUNCTIONAL: "A fresh QR code can be had.",
+    Reason.ANSWERED: "WhatsApp answered a probe through the instance's own connection.",
     Reason.CREATED: "The instance was created on the server.",
     Reason.ADOPTED: "The instance existed before, with the token of this resource's Secret; it is now looked after. "
     "When this resource is deleted it stays, unless spec.deletionPolicy is Delete.",

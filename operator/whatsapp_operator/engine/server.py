@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from whatsapp_operator.engine import ports, warmup
+from whatsapp_operator.engine import ports, vouchers, warmup
 from whatsapp_operator.engine.standing import Standing, Standings
 from whatsapp_operator.engine.subject import Subject, kept
 from whatsapp_operator.evolution import evidence, versions
@@ -26,7 +26,6 @@ from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResu
 
 _STALE_PERIODS = 3
 _VANISHED_AT_LEAST = 3
-_VOUCHES = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -51,8 +50,7 @@ class Observed:
     """When this process first tried to read the server."""
     key_accepted: bool | None = None
     vanished: bool = False
-    opened: tuple[tuple[datetime, str], ...] = ()
-    """The latest instances that turned open, and when."""
+    vouchers: vouchers.Vouchers = field(default_factory=vouchers.Vouchers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,19 +200,16 @@ class Server:
 
     def neighbours(self, subject: Subject, *, name: str, now: datetime) -> Neighbours:
         """What the other instances tell about one."""
-        others = [at for at, other in self.observed.opened if other != name]
+        row = subject.record.row
+        proxy = row.proxy if row is not None else None
         return Neighbours(
             fresh=self.fresh(now),
             warm=self.warm,
             why_unknown=self.why_unknown(),
             mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
             mostly_without_code=self._mostly_without_code(subject),
-            opened_at=max(others, default=None),
+            vouched_at=self.observed.vouchers.latest(proxy, but=name),
         )
-
-    def vouched(self, *, name: str, now: datetime) -> bool:
-        """Whether another instance proved just now that WhatsApp can be reached from this server."""
-        return any(other != name and now - at <= _VOUCHES for at, other in self.observed.opened)
 
     def _mostly_without_code(self, subject: Subject) -> bool:
         without = self.symptoms[Symptom.WITHOUT_CODE] - (subject.symptom is Symptom.WITHOUT_CODE)

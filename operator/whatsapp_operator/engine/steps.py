@@ -75,6 +75,7 @@ class Steps:
             verdict=draft.verdict,
             record=draft.subject.record,
             observable=server.fresh(draft.now) and server.observed.unknown is None,
+            announced_at=flying.since,
             replaced_id=draft.subject.replaced_id,
         )
         timeout = timedelta(seconds=draft.policy.recovery.step_timeout_seconds)

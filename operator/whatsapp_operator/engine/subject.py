@@ -74,11 +74,23 @@ class Keepsake:
 
     webhook: evidence.Webhook | None = None
     settings: Mapping[str, object] | None = None
+    proxy: evidence.Proxy | None = None
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to put back."""
-        return self.webhook is None and self.settings is None
+        return self.webhook is None and self.settings is None and self.proxy is None
+
+
+@dataclass(slots=True)
+class Probing:
+    """When the instance is probed."""
+
+    under_way: bool = False
+    period: float | None = None
+    """The period that the slot counts by; None before the first look."""
+    slot: int = 0
+    """The last period in which it was probed, or this process began to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,7 @@ class Subject:
     """Samples of stability taken since the last step, or since it was last well."""
     sampled_at: float = float("-inf")
     """Monotonic seconds at which the last of them began."""
+    probing: Probing = field(default_factory=Probing)
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False

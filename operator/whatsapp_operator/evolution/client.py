@@ -230,7 +230,18 @@ def _new_instance(wanted: evidence.NewInstance) -> Mapping[str, object]:
     # `create` stores every webhook as enabled (Evolution API 2.3.7, event.manager.ts:136), so a disabled one stays out.
     if wanted.webhook is not None and wanted.webhook.enabled:
         body["webhook"] = _webhook(wanted.webhook)
-    return body
+    return body if wanted.proxy is None else {**body, **_proxy(wanted.proxy)}
+
+
+def _proxy(proxy: evidence.Proxy) -> Mapping[str, object]:
+    """User name and password also where there is none: the database takes no null (Evolution API 2.3.7, schema)."""
+    return {
+        "proxyHost": proxy.host,
+        "proxyPort": proxy.port,
+        "proxyProtocol": proxy.protocol,
+        "proxyUsername": proxy.username,
+        "proxyPassword": proxy.password,
+    }
 
 
 def _webhook(webhook: evidence.Webhook) -> Mapping[str, object]:

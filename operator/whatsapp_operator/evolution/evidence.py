@@ -21,6 +21,10 @@ RESTRICTED_CODES = frozenset({402, 403, 406})
 """Codes with which WhatsApp refuses the account itself; a new pairing would not help."""
 
 
+_PHONES = "s.whatsapp.net"
+"""The part of a JID after the `@` when what stands before it is a phone number."""
+
+
 class ConnectionState(enum.Enum):
     """The three states an instance can have, in memory and in the database."""
 
@@ -59,6 +63,26 @@ class Unknown:
     why: Ignorance
 
 
+Way = tuple[str, str, str, str]
+"""What tells the ways to WhatsApp apart: protocol, host, port and user name of a proxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """The proxy through which an instance reaches WhatsApp. It may hold a password: no repr shows it."""
+
+    host: str = field(repr=False)
+    port: str = field(repr=False)
+    protocol: str = field(repr=False)
+    username: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @property
+    def way(self) -> Way:
+        """Two proxies that differ in nothing but the password lead the same way."""
+        return self.protocol, self.host, self.port, self.username
+
+
 @dataclass(frozen=True, slots=True)
 class Circuit:
     """Whether calls to a server are sent at all. It is open where `why` says what did not work."""
@@ -94,11 +118,20 @@ class Row:
     settings: Mapping[str, object] | None = field(default=None, repr=False)
     data_count: int = 0
     """Messages, contacts and chats together."""
+    proxy: Proxy | None = field(default=None, repr=False)
+    """None also for one that is switched off."""
 
     @property
     def has_owner(self) -> bool:
         """Whether a phone was ever paired; proves nothing about now, since a logout keeps it."""
         return self.owner_jid is not None
+
+    @property
+    def own_number(self) -> str | None:
+        """The number of the phone that was paired last, in digits; None where the owner is known by something else."""
+        account, _, kind = (self.owner_jid or "").partition("@")
+        number = account.partition(":")[0]
+        return number if kind == _PHONES and number.isascii() and number.isdigit() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +253,7 @@ class NewInstance:
     business_id: str | None = None
     settings: Mapping[str, object] = field(default_factory=dict, repr=False)
     webhook: Webhook | None = None
+    proxy: Proxy | None = field(default=None, repr=False)
 
 
 class ProbeResult(enum.Enum):

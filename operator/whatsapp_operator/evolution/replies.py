@@ -23,6 +23,7 @@ _SWITCHES: Final = ("rejectCall", "groupsIgnore", "alwaysOnline", "readMessages"
 SETTINGS: Final = (*_SWITCHES, "msgCall", "wavoipToken")
 """The names of an instance's settings."""
 
+_PROXY: Final = ("host", "port", "protocol", "username", "password")
 _QR_CODE_KEYS: Final = frozenset({"pairingCode", "code", "base64", "count"})
 
 _BY_STATUS: Final[Mapping[int, type[errors.Misanswered]]] = {
@@ -318,7 +319,17 @@ def _row(row: fields.Fields) -> evidence.Row:
         updated_at=row.optional_moment("updatedAt"),
         settings=None if setting is None else _settings(setting),
         data_count=count.number("Message") + count.number("Contact") + count.number("Chat"),
+        proxy=_proxy(row.optional_child("Proxy")),
     )
+
+
+def _proxy(found: fields.Fields | None) -> evidence.Proxy | None:
+    """A proxy that is switched off, or lacks a part without which nothing can be dialled, is none."""
+    if found is None:
+        return None
+    proxy = evidence.Proxy(**{name: found.optional_text(name) or "" for name in _PROXY})
+    usable = found.optional_flag("enabled") and proxy.host and proxy.port and proxy.protocol
+    return proxy if usable else None
 
 
 def _settings(found: fields.Fields) -> Mapping[str, object]:

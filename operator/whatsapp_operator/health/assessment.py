@@ -23,8 +23,8 @@ class Neighbours:
     why_unknown: Reason = Reason.SERVER_UNREACHABLE
     mostly_flapping: bool = False
     mostly_without_code: bool = False
-    opened_at: datetime | None = None
-    """When another instance last turned open, which proves that WhatsApp can be reached from the server."""
+    vouched_at: datetime | None = None
+    """When another instance, through the same proxy, last proved that WhatsApp can be reached from the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,8 @@ class Seen:
     stuck_timeout: timedelta
     pairing_wanted: bool
     deleting: bool = False
+    last_resort: timedelta = timedelta.max
+    """How long what may be WhatsApp's own trouble has to last before it is the instance's own all the same."""
 
     @property
     def baileys(self) -> bool:

@@ -17,6 +17,7 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 BAILEYS = "WHATSAPP-BAILEYS"
 
 _REMEMBERED_CHANGES = 32
+_PROBES = 2
 _LOGIN_IS_WRITTEN_WITHIN = timedelta(seconds=5)
 _TURNS_WITHIN = timedelta(seconds=120)
 
@@ -66,6 +67,29 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """What round trips to WhatsApp through the instance proved since the last step; silence proves nothing."""
+
+    dead: int = 0
+    """Probes in a row that met a dead socket, while memory said open all the time."""
+    dead_since: datetime | None = None
+    dead_at: datetime | None = None
+    """When the first of them, and the last, was answered."""
+    alive_at: datetime | None = None
+    """When the last one was answered, if it was alive."""
+    dead_before: bool = False
+    """The socket was dead before the last step, and nothing since says that it is not."""
+    taken: bool = False
+    """A probe was taken since the last step, whatever came of it."""
+
+    def lasted(self, span: timedelta) -> bool:
+        """Whether it was found dead twice, this far apart: once may be the gap of a reconnect."""
+        if self.dead < _PROBES or self.dead_since is None or self.dead_at is None:
+            return False
+        return self.dead_at - self.dead_since >= span
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Everything known of one instance. `paired` is None until something was proved either way."""
 
@@ -83,6 +107,7 @@ class Record:
     """The latest changes of the memory state, oldest first."""
     turning_since: datetime | None = None
     """Since when close and connecting take turns, open never between them, no two turns far apart."""
+    probe: Probe = Probe()
     known_data: int = 0
     remembered: tuple[ConnectionState, datetime] | None = None
     """The state and its beginning as an earlier process of the operator wrote them down."""
@@ -118,7 +143,8 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
         case evidence.InMemory(state=state):
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
-            seen = replace(record, memory=_next_memory(record, None, at=at), absence=None, sample=None)
+            memory = _next_memory(record, None, at=at)
+            seen = replace(record, memory=memory, absence=None, sample=None, probe=Probe())
             return _counted(seen, at=at)
         case _:
             return record
@@ -129,7 +155,7 @@ def _in_memory(record: Record, state: ConnectionState, *, at: datetime) -> Recor
     if record.memory is None or record.memory.state is not state:
         seen = _changed(seen, state, at=at)
     seen = _counted(seen, at=at)
-    return _opened(seen, at=at) if state is ConnectionState.OPEN else _closed(seen, at=at)
+    return _opened(seen, at=at) if state is ConnectionState.OPEN else _closed(replace(seen, probe=Probe()), at=at)
 
 
 def _changed(record: Record, state: ConnectionState, *, at: datetime) -> Record:
@@ -197,7 +223,9 @@ def same_facts(one: evidence.Row | None, other: evidence.Row | None) -> bool:
     """Whether two reads of a row say the same of everything that a conclusion could rest on, but for `updatedAt`."""
     if one is other:
         return True
-    return _facts(one) == _facts(other) and (one is None or other is None or one.settings == other.settings)
+    if _facts(one) != _facts(other):
+        return False
+    return one is None or other is None or (one.settings == other.settings and one.proxy == other.proxy)
 
 
 def _facts(row: evidence.Row | None) -> tuple[object, ...]:
@@ -260,16 +288,41 @@ def saw_sample(record: Record, sample: Sample) -> Record:
     return _counted(seen, at=sample.taken_at)
 
 
+def saw_probe(record: Record, result: evidence.ProbeResult | evidence.Unknown, *, at: datetime) -> Record:
+    """Fold one probe of an instance that memory called open before it and after it."""
+    before = record.probe
+    match result:
+        case evidence.ProbeResult.ALIVE:
+            return _counted(replace(record, probe=Probe(alive_at=at, taken=True)), at=at)
+        case evidence.ProbeResult.DEAD:
+            since = before.dead_since or at
+            dead = replace(before, dead=before.dead + 1, dead_since=since, dead_at=at, alive_at=None, taken=True)
+            return _counted(replace(record, probe=dead), at=at)
+        case _:
+            return replace(record, probe=replace(before, taken=True))
+
+
+def without_probes(record: Record) -> Record:
+    """Nobody probes any more, so that nothing would ever take back what was found."""
+    return replace(record, probe=Probe())
+
+
+def _suspected(record: Record) -> Probe:
+    """What is left of the probes when something may have changed since."""
+    return Probe(dead_before=record.probe.dead_before or record.probe.dead >= _PROBES)
+
+
 def after_step(record: Record) -> Record:
     """Forget what was seen before a step, so that the next one rests on newer evidence; latches stay."""
     seen = replace(record, memory=None, absence=None, sample=None, changes=(), turning_since=None, remembered=None)
-    return replace(seen, observed_at=None, observations=0)
+    return replace(seen, observed_at=None, observations=0, probe=_suspected(record))
 
 
 def after_gap(record: Record) -> Record:
     """Nothing was read for a while: what lasts is timed anew, but for an open connection, which is as it was."""
     if record.memory is not None and record.memory.state is ConnectionState.OPEN:
-        return replace(record, sample=None, changes=(), turning_since=None)
+        probe = record.probe if record.probe.alive_at is not None else _suspected(record)
+        return replace(record, sample=None, changes=(), turning_since=None, probe=probe)
     return after_step(record)
 
 

@@ -85,6 +85,17 @@ def lost_its_stored_session(seen: Seen) -> Verdict | None:
     return Verdict(HealthState.DEGRADED, Reason.SESSION_MISSING)
 
 
+def has_a_dead_socket(seen: Seen) -> Verdict | None:
+    """S3: two probes met a dead socket, and memory said open all the time; dead again after a step is worse."""
+    if not seen.baileys or not seen.states(_OPEN, _OPEN):
+        return None
+    probe = seen.record.probe
+    if probe.lasted(seconds(seen.spans.probe_again)):
+        return Verdict(HealthState.CORRUPTED if probe.dead_before else HealthState.DEGRADED, Reason.DEAD_SOCKET)
+    # It was dead; what a step or a gap has changed is not known before another probe has told.
+    return Verdict(HealthState.DEGRADED, Reason.SETTLING) if probe.dead_before else None
+
+
 def is_healthy(seen: Seen) -> Verdict | None:
     """Both witnesses say open, and a phone is linked where there is one."""
     if not seen.states(_OPEN, _OPEN) or (seen.baileys and not _has_owner(seen)):
@@ -139,12 +150,12 @@ def is_replaced_again_and_again(seen: Seen) -> Verdict | None:
 
 
 def has_unusable_credentials(seen: Seen) -> Verdict | None:
-    """S7: it alone flaps, for long, while WhatsApp could be reached by another."""
-    began = _flapping_since(seen)
-    if began is None or not seen.record.paired or seen.neighbours.mostly_flapping:
+    """S7: it alone flaps, for long, while WhatsApp could be reached by another; or for so long that it must be so."""
+    began, vouched_at = flaps_alone_since(seen), seen.neighbours.vouched_at
+    if began is None:
         return None
-    vouched = seen.neighbours.opened_at is not None and seen.neighbours.opened_at > began
-    if not vouched or seen.now - began < seconds(seen.spans.flapping):
+    vouched = vouched_at is not None and vouched_at > began
+    if not vouched and seen.now - began < seen.last_resort:
         return None
     return Verdict(HealthState.CORRUPTED, Reason.CREDENTIALS)
 
@@ -221,6 +232,7 @@ RULES: tuple[Rule, ...] = (
     is_a_ghost,
     has_no_row,
     lost_its_stored_session,
+    has_a_dead_socket,
     is_healthy,
     is_restricted_by_whatsapp,
     was_logged_out,
@@ -251,6 +263,14 @@ def assess(seen: Seen, *, rules: Sequence[Rule] = RULES) -> Verdict:
         if verdict is not None:
             return verdict
     return settles(seen)
+
+
+def flaps_alone_since(seen: Seen) -> datetime | None:
+    """Since when a paired instance flaps and most others do not, if that is too long for a bad network."""
+    began = _flapping_since(seen)
+    if began is None or not seen.record.paired or seen.neighbours.mostly_flapping:
+        return None
+    return began if seen.now - began >= seconds(seen.spans.flapping) else None
 
 
 def _held_nowhere(seen: Seen) -> bool:

@@ -20,6 +20,8 @@ class Spans:
     """Reads in a sample of stability."""
     flapping: float = 600
     """Close and connecting in turn for this long is more than a bad network."""
+    probe_again: float = 5
+    """A probe that met a dead socket is taken once more after this long: it may have met the gap of a reconnect."""
     qr_wait: float = 30
     """A QR code is issued within this long after the socket was opened."""
     frozen: float = 120

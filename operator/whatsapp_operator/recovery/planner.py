@@ -58,6 +58,11 @@ class Plan:
         """Whether all that is against it, a restart of the server, is the server's own to clear."""
         return _SERVERS_OWN.issuperset(self.blocked_by) and (self.not_before is None or self.not_before <= now)
 
+    def lacks_only_a_voucher(self, now: datetime) -> bool:
+        """Whether it would be taken, or waited for together with others, if somebody vouched for the instance."""
+        against = set(self.blocked_by) - {Reason.FEW_INSTANCES}
+        return against == {Reason.NOT_VOUCHED_FOR} and (self.not_before is None or self.not_before <= now)
+
     @property
     def cornered(self) -> bool:
         """Whether no gentle step is left."""

@@ -6,7 +6,7 @@ The first read after a restart can still be the old one, so one read proves noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import ConnectionState
@@ -30,6 +30,8 @@ class Aftermath:
     """Everything in it is from after the step."""
     observable: bool
     """The server could be read; while it cannot, no verdict is passed."""
+    announced_at: datetime | None = None
+    """When the first call of the step may have been made."""
     replaced_id: str | None = None
     """The incarnation that was to be replaced."""
 
@@ -45,9 +47,24 @@ def judge(flying: StepInFlight, seen: Aftermath, *, timeout: timedelta) -> StepR
     """The verdict on the step in flight, or None while it is too early."""
     if not seen.observable:
         return None
-    if seen.reads >= _READS and _PROOFS[flying.step](seen):
+    by_probe = flying.step is Step.RESTART and flying.reason is Reason.DEAD_SOCKET
+    proof = _answers_again if by_probe else _PROOFS[flying.step]
+    if seen.reads >= _READS and proof(seen):
         return StepResult.SUCCEEDED
-    return StepResult.FAILED if seen.now - seen.carried_out_at >= timeout else None
+    began = _probed_from(seen) if by_probe else seen.carried_out_at
+    return StepResult.FAILED if seen.now - began >= timeout else None
+
+
+def _answers_again(seen: Aftermath) -> bool:
+    """A dead socket is open to both witnesses before the step and after it: only a probe tells them apart."""
+    return seen.record.probe.alive_at is not None and _works_again(seen)
+
+
+def _probed_from(seen: Aftermath) -> datetime:
+    """From when on a probe could be taken: memory must be open for one."""
+    memory = seen.record.memory
+    is_open = memory is not None and memory.state is ConnectionState.OPEN
+    return memory.since if memory is not None and is_open else seen.carried_out_at
 
 
 def _works_again(seen: Aftermath) -> bool:
@@ -60,6 +77,12 @@ def _a_code_was_issued(seen: Aftermath) -> bool:
     """A dead socket goes on showing the code of before, which only the passing of time tells from a new one."""
     database = seen.record.database
     return database is not None and database.moved_at >= seen.carried_out_at
+
+
+def _offers_a_code_or_works(seen: Aftermath) -> bool:
+    """After a logout whatever code is shown is a new one, also when it was issued before the last call was answered."""
+    announced_at = seen.announced_at or seen.carried_out_at
+    return _works_again(replace(seen, carried_out_at=announced_at))
 
 
 def _has_a_socket(seen: Aftermath) -> bool:
@@ -86,7 +109,7 @@ _PROOFS: dict[Step, Callable[[Aftermath], bool]] = {
     Step.CREATE: _exists,
     Step.RECONNECT: _has_a_socket,
     Step.RESTART: _works_again,
-    Step.RELOGIN: _works_again,
+    Step.RELOGIN: _offers_a_code_or_works,
     Step.RECREATE: _is_another,
     Step.DELETE: _is_gone,
 }

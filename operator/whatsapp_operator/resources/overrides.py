@@ -30,6 +30,30 @@ class SessionLoss(enum.StrEnum):
     NEVER = "Never"
 
 
+class ProbeMode(enum.StrEnum):
+    """Whether open instances are probed."""
+
+    DISABLED = "Disabled"
+    ENABLED = "Enabled"
+
+
+class ProbeOverrides(Model):
+    """A round trip to WhatsApp through the instance's own connection: it asks for the business profile of its own
+    number, which changes nothing.
+    """
+
+    mode: ProbeMode | None = Field(
+        default=None,
+        description="Enabled: an open instance is probed, which finds a connection that is dead though the server "
+        "calls it open. Disabled: never; what is open counts as well. Disabled when nothing is set.",
+    )
+    period_seconds: fields.Seconds | None = Field(
+        default=None,
+        description="Seconds between two probes of one instance; the instances of a server are spread over them. 300 "
+        "when nothing is set.",
+    )
+
+
 class HealthOverrides(Model):
     """How health is judged."""
 
@@ -54,6 +78,7 @@ class HealthOverrides(Model):
         description="Seconds of lasting health after which an incident is over and attempts count from zero again. "
         "600 when nothing is set.",
     )
+    probe: ProbeOverrides | None = Field(default=None, description="Probes of open instances.")
 
 
 class RecoveryOverrides(Model):

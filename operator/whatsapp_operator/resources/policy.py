@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
+from whatsapp_operator.resources.overrides import ProbeMode, RecoveryMode, SessionLoss
 
 if TYPE_CHECKING:
     from whatsapp_operator.resources.instance import WhatsAppInstanceSpec
     from whatsapp_operator.resources.model import Model
+    from whatsapp_operator.resources.overrides import HealthOverrides
     from whatsapp_operator.resources.server import EvolutionServerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePolicy:
+    """Whether, and how often, an open instance is probed; the period in seconds."""
+
+    mode: ProbeMode = ProbeMode.DISABLED
+    period_seconds: int = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class HealthPolicy:
     check_timeout_seconds: int = 10
     stuck_timeout_seconds: int = 30
     min_healthy_seconds: int = 600
+    probe: ProbePolicy = ProbePolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +57,24 @@ class Policy:
 
 def resolve(instance_spec: WhatsAppInstanceSpec, server_spec: EvolutionServerSpec) -> Policy:
     """Instance over server over defaults, field by field."""
-    health = _given(server_spec.health) | _given(instance_spec.health)
     recovery = _given(server_spec.recovery) | _given(instance_spec.recovery)
-    return Policy(health=HealthPolicy(**health), recovery=RecoveryPolicy(**recovery))
+    return Policy(health=_health(server_spec.health, instance_spec.health), recovery=RecoveryPolicy(**recovery))
 
 
 def server_health(server_spec: EvolutionServerSpec) -> HealthPolicy:
     """What holds for reads that serve all instances of a server."""
-    return HealthPolicy(**_given(server_spec.health))
+    return _health(server_spec.health)
+
+
+def _health(*overrides: HealthOverrides) -> HealthPolicy:
+    """The last one that says something of a field counts, also within the fields of the probe."""
+    health: dict[str, Any] = {}
+    probe: dict[str, Any] = {}
+    for one in overrides:
+        given = _given(one)
+        probe |= given.pop("probe", {})
+        health |= given
+    return HealthPolicy(**health, probe=ProbePolicy(**probe))
 
 
 def _given(overrides: Model) -> dict[str, Any]:

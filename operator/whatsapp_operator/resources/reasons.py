@@ -42,6 +42,7 @@ class Reason(enum.StrEnum):
     SETTLED = "Settled"
     CONSISTENT = "Consistent"
     FUNCTIONAL = "Functional"
+    ANSWERED = "Answered"
     NOT_REQUESTED = "NotRequested"
 
     # The spec, and who may use what.

@@ -1,0 +1,287 @@
+"""Who vouches for whom, and how rarely somebody is asked to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support import simulated, surroundings
+from support.simulated import START
+from support.world import a_row, state
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import ports, vouching
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Deletion, Subject
+from whatsapp_operator.engine.vouchers import Vouchers
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import HEALTHY, Verdict
+from whatsapp_operator.health.opinion import Opinion
+from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+
+ALIVE, DEAD = evidence.ProbeResult.ALIVE, evidence.ProbeResult.DEAD
+SILENCE = evidence.Unknown(evidence.Ignorance.TIMEOUT)
+ANOTHER_PASSWORD = {"password": "another"}
+PROXY = evidence.Proxy(host="proxy.example.com", port="3128", protocol="http", username="one")
+OTHER_WAY = replace(PROXY, username="two")
+Answer = evidence.ProbeResult | evidence.Unknown
+
+
+@dataclass
+class Whatsapp:
+    """Answers probes, by instance; who is not named is alive."""
+
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    numbers: list[str] = field(default_factory=list)
+
+    async def probe(self, name: str, *, number: str) -> Answer:
+        self.asked.append(name)
+        self.numbers.append(number)
+        await asyncio.sleep(0)
+        return self.answers.get(name, ALIVE)
+
+
+@dataclass
+class Scene:
+    """A warm server: `ill` asks, the others are well."""
+
+    server: Server
+    context: Context
+    time: simulated.Time
+    whatsapp: Whatsapp
+
+    async def ask(self, name: str = "ill") -> bool:
+        one = self.server.subjects[name]
+        assert one.instance is not None
+        draft = drafts.begin(one, one.instance, self.server, pause=self.context.pause, now=self.time.now())
+        return await vouching.ask(self.context, self.server, draft)
+
+    def vouched(self, name: str = "ill", proxy: evidence.Proxy | None = None) -> bool:
+        return vouching.vouched(self.server, name=name, proxy=proxy, now=self.time.now())
+
+
+def scene(*others: str, answers: Mapping[str, Answer] | None = None, proxy: evidence.Proxy | None = None) -> Scene:
+    time, whatsapp = simulated.Time(), Whatsapp(answers or {})
+    one = Server(key=ports.Key("messaging", "main"), body={}, client=cast("Any", whatsapp))
+    one.update(
+        {
+            "metadata": {"name": "main", "namespace": "messaging", "uid": "u-1"},
+            "spec": {"url": "http://evolution-api:8080", "apiKeySecretRef": {"name": "evolution-api"}},
+        }
+    )
+    one.observed.ever_read, one.observed.version = True, "2.3.7"
+    one.warm_up = replace(one.warm_up, done=True)
+    for name in ("ill", *others):
+        one.subjects[name] = a_subject(name, proxy=proxy)
+    ill = one.subjects["ill"]
+    ill.opinion = Opinion(Verdict(HealthState.DEGRADED, Reason.FLAPPING), since=START, observations=2)
+    return Scene(one, surroundings.context(time), time, whatsapp)
+
+
+def a_subject(name: str, *, proxy: evidence.Proxy | None = None) -> Subject:
+    metadata = {"name": name, "namespace": "messaging", "uid": name}
+    one = Subject(key=ports.Key("messaging", name), body={})
+    one.update({"metadata": metadata, "spec": {"serverRef": {"name": "main"}}, "status": {"instanceID": name}})
+    one.opinion = Opinion(HEALTHY, since=START, observations=2)
+    row = replace(a_row(), owner_jid="5511999990001:7@s.whatsapp.net", proxy=proxy)
+    one.record = records.saw_database(records.Record(paired=True), row, at=START)
+    one.record = records.saw_memory(one.record, evidence.InMemory(state("open")), at=START)
+    return one
+
+
+async def test_neighbour_that_answers_vouches_for_a_minute() -> None:
+    play = scene("well")
+
+    assert not play.vouched()
+    assert await play.ask()
+
+    assert play.whatsapp.asked == ["well"]
+    assert play.vouched()
+    play.time.advance(60)
+    assert play.vouched()
+    play.time.advance(1)
+    assert not play.vouched()
+
+
+async def test_neighbour_is_asked_with_its_own_number() -> None:
+    play = scene("well")
+
+    await play.ask()
+
+    assert play.whatsapp.numbers == ["5511999990001"]
+
+
+@pytest.mark.parametrize("answer", [DEAD, SILENCE, evidence.Unknown(evidence.Ignorance.SERVER_ERROR)])
+async def test_what_is_no_answer_vouches_for_nobody(answer: Answer) -> None:
+    play = scene("well", answers={"well": answer})
+
+    assert not await play.ask()
+    assert not play.vouched()
+
+
+async def test_however_many_ask_one_call_is_made_in_a_minute() -> None:
+    play = scene("well", "worse", "worst")
+    for name in ("worse", "worst"):
+        play.server.subjects[name].opinion = play.server.subjects["ill"].opinion
+
+    answers = await asyncio.gather(*(play.ask(name) for name in ("ill", "worse", "worst", "ill")))
+
+    assert answers == [True, False, False, False]
+    assert len(play.whatsapp.asked) == 1
+    play.time.advance(59)
+    assert not await play.ask()
+    play.time.advance(1)
+    assert await play.ask()
+    assert len(play.whatsapp.asked) == 2
+
+
+async def test_each_way_to_whatsapp_is_asked_for_by_itself() -> None:
+    play = scene("well", proxy=PROXY)
+    play.server.subjects["direct"] = a_subject("direct")
+    play.server.subjects["ill-too"] = a_subject("ill-too", proxy=OTHER_WAY)
+
+    assert not await play.ask("ill-too")
+    assert play.whatsapp.asked == []
+    assert await play.ask()
+    assert play.whatsapp.asked == ["well"]
+    assert play.vouched(proxy=PROXY)
+    assert play.vouched(proxy=replace(PROXY, **ANOTHER_PASSWORD))
+    assert not play.vouched(proxy=OTHER_WAY)
+    assert not play.vouched(proxy=None)
+
+
+async def test_one_that_did_not_answer_is_passed_over_for_ten_minutes() -> None:
+    play = scene("mute", "well", answers={"mute": SILENCE})
+
+    for _ in range(10):
+        await play.ask()
+        play.time.advance(61)
+    assert play.whatsapp.asked == ["mute", *["well"] * 9]
+
+    await play.ask()
+    assert play.whatsapp.asked[-1] == "mute"
+
+
+async def test_the_one_that_was_asked_longest_ago_is_asked() -> None:
+    play = scene("one", "two", "three")
+
+    for _ in range(6):
+        await play.ask()
+        play.time.advance(61)
+
+    assert play.whatsapp.asked == ["one", "two", "three"] * 2
+
+
+def unwell(one: Subject) -> None:
+    one.opinion = Opinion(Verdict(HealthState.DEGRADED, Reason.FLAPPING), since=START, observations=2)
+
+
+def seen_once(one: Subject) -> None:
+    one.opinion = Opinion(HEALTHY, since=START, observations=1)
+
+
+def unpaired(one: Subject) -> None:
+    one.record = replace(one.record, paired=False)
+
+
+def closed(one: Subject) -> None:
+    one.record = records.saw_memory(one.record, evidence.InMemory(state("close")), at=START)
+
+
+def without_number(one: Subject) -> None:
+    one.record = records.saw_database(one.record, replace(a_row(), owner_jid="7@lid"), at=START)
+
+
+def other_channel(one: Subject) -> None:
+    row = replace(a_row(integration="EVOLUTION"), owner_jid="7@s.whatsapp.net")
+    one.record = records.saw_database(one.record, row, at=START)
+
+
+def being_deleted(one: Subject) -> None:
+    one.deletion = Deletion(since=START)
+
+
+def paused(one: Subject) -> None:
+    assert one.instance is not None
+    one.instance = one.instance.replace(spec=one.instance.spec.replace(pause=Pause(reason="a migration")))
+
+
+@pytest.mark.parametrize(
+    "spoil", [unwell, seen_once, unpaired, closed, without_number, other_channel, being_deleted, paused]
+)
+async def test_who_is_not_open_well_and_left_in_peace_is_not_asked(spoil: Any) -> None:
+    play = scene("other")
+    spoil(play.server.subjects["other"])
+
+    assert not await play.ask()
+    assert play.whatsapp.asked == []
+
+
+def in_flight(play: Scene) -> None:
+    play.server.in_flight.add(play.server.subjects["well"].key)
+
+
+def paused_everywhere(play: Scene) -> None:
+    play.context.pause = Pause(reason="a migration")
+
+
+def cold(play: Scene) -> None:
+    play.server.warm_up = replace(play.server.warm_up, done=False)
+
+
+def of_unknown_version(play: Scene) -> None:
+    play.server.observed.version = "2.4.0"
+
+
+@pytest.mark.parametrize("disturb", [in_flight, paused_everywhere, cold, of_unknown_version])
+async def test_nobody_is_asked_while_something_goes_on(disturb: Any) -> None:
+    play = scene("well")
+    disturb(play)
+
+    assert not await play.ask()
+    assert play.whatsapp.asked == []
+
+
+async def test_instance_alone_asks_nobody() -> None:
+    play = scene()
+
+    assert not await play.ask()
+    assert play.whatsapp.asked == []
+
+
+MOMENTS = st.integers(0, 300).map(lambda seconds: START + timedelta(seconds=seconds))
+NAMES = st.sampled_from(["a", "b", "c"])
+PROXIES = st.sampled_from([None, PROXY, OTHER_WAY])
+NOTES = st.lists(st.tuples(MOMENTS, NAMES, PROXIES)).map(lambda notes: sorted(notes, key=lambda note: note[0]))
+
+
+@given(NOTES, NAMES, PROXIES)
+def test_latest_voucher_is_the_latest_of_another_on_the_same_way(
+    notes: list[tuple[datetime, str, evidence.Proxy | None]], name: str, proxy: evidence.Proxy | None
+) -> None:
+    vouchers = Vouchers()
+    for at, who, way in notes:
+        vouchers.note(who, way, at=at)
+
+    others = [at for at, who, way in notes if who != name and way == proxy]
+    assert vouchers.latest(proxy, but=name) == max(others, default=None)
+
+
+def test_vouchers_show_nothing_of_a_proxy() -> None:
+    vouchers = Vouchers()
+    vouchers.note("a", PROXY, at=START)
+    vouchers.asked_at[PROXY.way] = START
+
+    assert PROXY.host not in repr(vouchers)
+    assert PROXY.username not in repr(vouchers)

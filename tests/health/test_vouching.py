@@ -1,0 +1,76 @@
+"""S7: when flapping is the instance's own trouble, and when it may be WhatsApp's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from support.world import START, World, given
+from whatsapp_operator.health import rules
+from whatsapp_operator.health.assessment import Seen
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step
+
+FLAPPING, CREDENTIALS = Reason.FLAPPING, Reason.CREDENTIALS
+HOURS = timedelta(hours=6)
+
+
+class Patient(World):
+    """A world in which what lasts for six hours is no outage any more."""
+
+    @property
+    def seen(self) -> Seen:
+        """All that a rule may look at."""
+        return replace(super().seen, last_resort=HOURS)
+
+
+def flapping() -> Patient:
+    lone = Patient(row=given().row)
+    lone.memory("close", "connecting").database("open").paired()
+    return lone
+
+
+def test_flapping_that_nobody_vouches_against_is_waited_for_and_taken_for_its_own_in_the_end() -> None:
+    one = flapping().watch(hours=5.9, every=20)
+    assert one.shown[1] is FLAPPING
+    assert one.steps == []
+
+    one.watch(minutes=15)
+
+    assert (HealthState.CORRUPTED, CREDENTIALS) in one.verdicts
+    assert one.steps == [Step.RELOGIN]
+
+
+def test_flapping_of_most_is_never_taken_for_ones_own() -> None:
+    one = flapping().neighbour(mostly_flapping=True, vouched_at=START + timedelta(hours=1))
+
+    one.watch(hours=7, every=20)
+
+    assert one.shown[1] is FLAPPING
+    assert one.steps == []
+
+
+def test_one_voucher_since_it_began_is_enough_for_as_long_as_it_lasts() -> None:
+    one = flapping().watch(minutes=5)
+    one.neighbour(vouched_at=one.now).watch(minutes=10)
+
+    one.watch(hours=1)
+
+    assert {reason for _, reason in one.verdicts[-300:]} == {CREDENTIALS}
+
+
+@pytest.mark.parametrize("minutes", [5, 9])
+def test_flapping_is_not_asked_about_before_it_is_too_long_for_a_bad_network(minutes: float) -> None:
+    assert rules.flaps_alone_since(flapping().watch(minutes=minutes).seen) is None
+
+
+def test_flapping_that_is_too_long_for_a_bad_network_is_asked_about() -> None:
+    assert rules.flaps_alone_since(flapping().watch(minutes=12).seen) is not None
+
+
+def test_flapping_of_what_was_never_paired_or_of_most_is_not_asked_about() -> None:
+    assert rules.flaps_alone_since(flapping().unpaired().watch(minutes=30).seen) is None
+    assert rules.flaps_alone_since(flapping().neighbour(mostly_flapping=True).watch(minutes=30).seen) is None

@@ -125,7 +125,7 @@ def bind(kubectl: doubles.Kubectl, namespace: str) -> Callable[[], None]:
     """Binds the Roles that are shipped to the account."""
 
     def bind() -> None:
-        for file in ("namespaced/role.yaml", "base/lease-role.yaml"):
+        for file in ("namespaced/role.yaml", "base/own-role.yaml"):
             for document in yaml.safe_load_all((TREE / "manifests" / file).read_text()):
                 for subject in document.get("subjects", ()):
                     subject["namespace"] = namespace

@@ -16,11 +16,12 @@ ROLES = [MANIFESTS / "cluster-role.yaml", MANIFESTS / "namespaced" / "role.yaml"
 def granted(path: Path) -> set[permissions.Permission]:
     role = next(document for document in yaml.safe_load_all(path.read_text()) if "rules" in document)
     return {
-        permissions.Permission(group, resource, verb)
+        permissions.Permission(group, resource, verb, name)
         for rule in role["rules"]
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
     }
 
 
@@ -35,5 +36,5 @@ def test_secrets_can_be_neither_listed_nor_watched(path: Path) -> None:
     assert verbs == {"get", "create", "patch", "delete"}
 
 
-def test_role_for_the_leases_grants_what_is_asked_for_and_nothing_else() -> None:
-    assert granted(MANIFESTS / "base" / "lease-role.yaml") == set(permissions.LEASE_PERMISSIONS)
+def test_role_for_its_own_namespace_grants_what_is_asked_for_and_nothing_else() -> None:
+    assert granted(MANIFESTS / "base" / "own-role.yaml") == set(permissions.OWN_PERMISSIONS)

@@ -37,7 +37,12 @@ async def test_account_without_role_is_told_which_one_to_bind(account: transport
         "(kubectl apply -k manifests/namespaced)."
     ) in found
     assert len(found) == 8
-    assert found[-1].startswith(f"The operator may not list, create, patch, delete leases in namespace {namespace}")
+    assert found[-1].startswith(
+        (
+            "The operator may not list leases, create leases, patch leases, delete leases, get configmaps in namespace "
+            f"{namespace}"
+        )
+    )
     assert "--lease-namespace" in found[-1]
 
 

@@ -343,7 +343,7 @@ def cluster_role(kubectl: kube.Kubectl, namespace: str) -> Iterator[None]:
     name = f"{role['metadata']['name']}-{namespace}"
     role["metadata"]["name"] = binding["metadata"]["name"] = binding["roleRef"]["name"] = name
     account["metadata"]["namespace"] = binding["subjects"][0]["namespace"] = namespace
-    lease_role, lease_binding = yaml.safe_load_all((manifests / "base" / "lease-role.yaml").read_text())
+    lease_role, lease_binding = yaml.safe_load_all((manifests / "base" / "own-role.yaml").read_text())
     lease_binding["subjects"][0]["namespace"] = namespace
     kubectl.apply(yaml.safe_dump_all([account, role, binding]))
     kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all([lease_role, lease_binding]))

@@ -18,7 +18,7 @@ NAMESPACE = "messaging"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:whatsapp-operator"
 OURS = "whatsapp-operator.dev"
 EVERYBODYS = "authorization.k8s.io"  # asking for one's own rights: system:basic-user grants it
-LEASES = stage.ROOT / "manifests" / "base" / "lease-role.yaml"
+LEASES = stage.ROOT / "manifests" / "base" / "own-role.yaml"
 ROLES = (stage.ROOT / "manifests" / "cluster-role.yaml", stage.ROOT / "manifests" / "namespaced" / "role.yaml")
 
 

@@ -51,13 +51,13 @@ def deployed(folder: Path, kind: str) -> Object:
     return found
 
 
-def test_operator_runs_once_and_without_powers() -> None:
+def test_operator_runs_without_powers_and_never_without_a_replica() -> None:
     deployment = deployed(TREE / "manifests" / "base", "Deployment")["spec"]
     pod = deployment["template"]["spec"]
     (container,) = pod["containers"]
 
-    assert deployment["replicas"] == 1
-    assert deployment["strategy"] == {"type": "Recreate"}
+    assert deployment["replicas"] == 2
+    assert deployment["strategy"]["type"] == "RollingUpdate"
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert container["securityContext"] == {
         "allowPrivilegeEscalation": False,

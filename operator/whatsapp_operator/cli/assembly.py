@@ -22,6 +22,8 @@ class Parts:
     """Where no tenant may have the operator send a key."""
     kubernetes: api.KubernetesApi
     leases: leases.LeaseApi
+    namespace: str
+    """The operator's own, where its Leases are."""
     identity: str
     """The name of this replica, and of its member Lease: no other process has ever had it."""
     telling: telling.Telling
@@ -57,7 +59,7 @@ def build(parts: Parts) -> Engine:
         limits=_limits(parts.options),
         queue=queue,
     )
-    return Engine(controller.Controller(surroundings, claims), queue)
+    return Engine(controller.Controller(surroundings, claims, namespace=parts.namespace), queue)
 
 
 def _leadership(parts: Parts) -> leadership.Leadership:

@@ -120,6 +120,7 @@ class _Operator:
             api_server=await access.api_server_addresses(),
             kubernetes=api.KubernetesApi(calls, recorder=recorder, namespaces=self._options.namespace),
             leases=self._leases(calls),
+            namespace=self._lease_namespace,
             identity=leases.new_identity(socket.gethostname(), bits=self._random.getrandbits(32)),
             telling=telling.Telling(self._told, audit.AuditTrail()),
             clock=self._clock,

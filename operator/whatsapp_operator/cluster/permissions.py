@@ -25,6 +25,8 @@ class Permission:
     group: str
     resource: str
     verb: str
+    name: str = ""
+    """The one object that it is about; all of them without."""
 
 
 def _each(group: str, resource: str, *verbs: str) -> tuple[Permission, ...]:
@@ -39,5 +41,8 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_each("", "namespaces", "get"),
 )
 
-LEASE_PERMISSIONS: tuple[Permission, ...] = _each("coordination.k8s.io", "leases", "list", "create", "patch", "delete")
-"""In the namespace of the operator's own Leases, and nowhere else."""
+OWN_PERMISSIONS: tuple[Permission, ...] = (
+    *_each("coordination.k8s.io", "leases", "list", "create", "patch", "delete"),
+    Permission("", "configmaps", "get", names.PAUSE_CONFIG),
+)
+"""In the operator's own namespace, and nowhere else."""

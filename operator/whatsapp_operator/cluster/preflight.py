@@ -49,7 +49,7 @@ async def missing(calls: transport.Transport, *, namespaces: Sequence[str] = (),
         return [
             *await _missing_kinds(calls),
             *await _missing_permissions(calls, namespaces),
-            *await _missing_lease_permissions(calls, lease_namespace),
+            *await _missing_own_permissions(calls, lease_namespace),
         ]
     except ports.Forbidden as error:
         return [f"The Kubernetes API refuses the login: check the service account or the kubeconfig ({error})."]
@@ -79,19 +79,20 @@ async def _missing_permissions(calls: transport.Transport, namespaces: Sequence[
     return _refusals(pair for pair, allowed in zip(asked, answers, strict=True) if not allowed)
 
 
-async def _missing_lease_permissions(calls: transport.Transport, namespace: str) -> Iterable[str]:
+async def _missing_own_permissions(calls: transport.Transport, namespace: str) -> Iterable[str]:
     limit = asyncio.Semaphore(_REVIEWS_AT_ONCE)
-    asked = permissions.LEASE_PERMISSIONS
+    asked = permissions.OWN_PERMISSIONS
     answers = await asyncio.gather(*(_allowed(calls, limit, namespace, one) for one in asked))
-    refused = ", ".join(one.verb for one, allowed in zip(asked, answers, strict=True) if not allowed)
-    return [_no_leases(namespace, refused)] if refused else []
+    pairs = zip(asked, answers, strict=True)
+    refused = ", ".join(f"{one.verb} {one.resource}" for one, allowed in pairs if not allowed)
+    return [_no_own(namespace, refused)] if refused else []
 
 
-def _no_leases(namespace: str, verbs: str) -> str:
+def _no_own(namespace: str, refused: str) -> str:
     return (
-        f"The operator may not {verbs} leases in namespace {namespace}, where its replicas agree who works on which "
-        "server: bind the Role whatsapp-operator-leases to its service account (it is part of both installations), "
-        "or name its own namespace by --lease-namespace."
+        f"The operator may not {refused} in namespace {namespace}, where its replicas agree who works on which "
+        "server, and where everything can be paused: bind the Role whatsapp-operator-own to its service account (it is "
+        "part of both installations), or name its own namespace by --lease-namespace."
     )
 
 
@@ -108,6 +109,8 @@ async def _allowed(
 def _review(namespace: str, asked: permissions.Permission) -> Mapping[str, object]:
     resource, _, subresource = asked.resource.partition("/")
     attributes = {"group": asked.group, "resource": resource, "subresource": subresource, "verb": asked.verb}
+    if asked.name:
+        attributes["name"] = asked.name
     if namespace:
         attributes["namespace"] = namespace
     return {

@@ -15,6 +15,7 @@ from whatsapp_operator.engine.catalogue import Catalogue
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.handover import Handover
 from whatsapp_operator.engine.leadership import Leadership
+from whatsapp_operator.engine.pausing import Pausing
 from whatsapp_operator.engine.queue import Urgency
 from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.servers import Servers
@@ -28,8 +29,11 @@ _STALE_SWEEPS = 3
 class Controller:
     """The engine as a whole. `saw` is where the watch puts what it sees."""
 
-    def __init__(self, context: Context, leadership: Leadership) -> None:
+    def __init__(self, context: Context, leadership: Leadership, *, namespace: str) -> None:
+        """`namespace` is the operator's own, in which everything can be paused."""
         self._context, self._leadership = context, leadership
+        self._pausing = Pausing(context, namespace=namespace, known=self._pause_is_known)
+        self._pause_known = False
         self._catalogue = Catalogue(context)
         writer = StatusWriter(context)
         self._reconciler, self._servers = Reconciler(context, writer), Servers(context, writer)
@@ -37,6 +41,7 @@ class Controller:
         self._workers: list[asyncio.Task[None]] = []
         self._claiming: list[asyncio.Task[None]] = []
         self._swept_at: float | None = None
+        self._stopping = False
         self._listing_failed: type[ports.KubernetesError] | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -48,6 +53,7 @@ class Controller:
         """Start the sweep and the workers: before kopf, which cancels tasks that are younger than itself."""
         spawn, hands = self._context.tasks.spawn, self._handover
         self._sweeper = spawn("sweep", self._sweep_for_ever())
+        self._claiming.append(spawn("read-pause", self._pausing.run()))
         self._claiming.append(spawn("renew-member", self._leadership.run_renewals(hands)))
         self._claiming.append(spawn("share-servers", self._leadership.run_sharing(hands)))
         for number in range(self._context.limits.workers):
@@ -55,6 +61,7 @@ class Controller:
 
     async def stop(self) -> None:
         """Take no new key, give the running looks time to end what they do, and hand over to the other replicas."""
+        self._stopping = True
         self._context.may_step = False
         self._context.queue.close()
         if self._sweeper is not None:
@@ -102,11 +109,20 @@ class Controller:
         drift += self._catalogue.sweep(instance.KIND, instances, began=began)
         self._context.telemetry.sweep(drift if self._swept_at is not None else 0)
         self._swept_at = self._context.clock.monotonic()
-        if not self._context.may_step:
-            self._context.may_step = True
-            for one in self._context.subjects.values():
-                self._context.look_at(one)
+        self._begin()
         return True
+
+    def _pause_is_known(self) -> None:
+        self._pause_known = True
+        self._begin()
+
+    def _begin(self) -> None:
+        """Once the stores are filled, and it is known that nothing pauses everything, steps may be taken."""
+        if self._context.may_step or self._swept_at is None or not self._pause_known or self._stopping:
+            return
+        self._context.may_step = True
+        for one in self._context.subjects.values():
+            self._context.look_at(one)
 
     async def _work(self) -> None:
         while (item := await self._context.queue.get()) is not None:

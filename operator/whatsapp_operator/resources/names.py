@@ -12,6 +12,8 @@ FINALIZER = f"{GROUP}/instance"
 SERVER_FINALIZER = f"{GROUP}/server"
 APPROVE = f"{GROUP}/approve"
 """The annotation that approves one step; who may set it is a matter of the verb `approve`."""
+PAUSE_CONFIG = "whatsapp-operator-pause"
+"""The ConfigMap in the operator's own namespace that pauses everything."""
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 """The annotation of a pod template that `kubectl rollout restart` sets."""
 

@@ -38,10 +38,8 @@ async def test_account_without_role_is_told_which_one_to_bind(account: transport
     ) in found
     assert len(found) == 8
     assert found[-1].startswith(
-        (
-            "The operator may not list leases, create leases, patch leases, delete leases, get configmaps in namespace "
-            f"{namespace}"
-        )
+        "The operator may not list leases, create leases, patch leases, delete leases, get configmaps in namespace "
+        f"{namespace}"
     )
     assert "--lease-namespace" in found[-1]
 

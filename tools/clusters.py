@@ -19,7 +19,7 @@ from native import places
 
 KIND_VERSION = "v0.32.0"
 KIND_IMAGE = "kindest/node:v1.36.1@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5"
-KUBECTL = places.TREE / ".venv" / "bin" / "kubectl"
+KUBECTL = places.KUBECTL
 KIND_NATIVE = places.TREE / "tools" / "kind-native"
 DOCKER_SECONDS = 20.0
 

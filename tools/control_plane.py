@@ -23,16 +23,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def build(_chosen: argparse.Namespace) -> int:
+def build(chosen: argparse.Namespace) -> int:
     """Builds the programs, where they are not built yet."""
-    binaries.ensure()
-    print(binaries.folder())
+    binaries.ensure(nodes=chosen.nodes > 0)
+    print(binaries.CONTROL_PLANE.folder())
+    if chosen.nodes:
+        print(binaries.NODES.folder())
     return 0
 
 
 def start(chosen: argparse.Namespace) -> int:
     """Starts a control plane and returns once it answers."""
-    state = plane.start(chosen.name, kubeconfig=chosen.kubeconfig, owner=chosen.owner, audits=chosen.audit)
+    state = plane.start(
+        chosen.name, kubeconfig=chosen.kubeconfig, owner=chosen.owner, audits=chosen.audit, nodes=chosen.nodes
+    )
     print(f"The control plane {state.name!r} answers at {state.url}; logs: {state.logs}")
     print(f"export KUBECONFIG={(chosen.kubeconfig or Path(state.kubeconfig)).absolute()}")
     return 0
@@ -41,7 +45,7 @@ def start(chosen: argparse.Namespace) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Runs a control plane in the foreground until Ctrl-C."""
     folder = places.run_folder(chosen.name)
-    supervisor.Supervisor(chosen.name, folder, owner=chosen.owner, audits=chosen.audit).run()
+    supervisor.Supervisor(chosen.name, folder, owner=chosen.owner, audits=chosen.audit, nodes=chosen.nodes).run()
     return 0
 
 
@@ -83,6 +87,10 @@ def _parser() -> argparse.ArgumentParser:
         if name in {"start", "run"}:
             command.add_argument("--owner", type=int, help="process that the control plane must not outlive")
             command.add_argument("--audit", action="store_true", help="log every request to audit.log, without bodies")
+        if name in {"build", "start", "run"}:
+            command.add_argument(
+                "--nodes", type=int, default=0, help="how many nodes kwok plays (default: %(default)s)"
+            )
     return parser
 
 

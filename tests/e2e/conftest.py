@@ -25,6 +25,7 @@ from evolution_simulator.control_client import Simulator
 
 DELETES_CLUSTER = pytest.StashKey[bool]()
 DELETION_SECONDS = 60
+NODES = 1  # for the workloads of e2e/workloads.py
 CRDS = Path(__file__).resolve().parents[2] / "crds"
 
 
@@ -69,6 +70,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     if session.config.stash[DELETES_CLUSTER]:
         os.environ["KIND_NATIVE_OWNER"] = str(os.getpid())
+    os.environ["KIND_NATIVE_NODES"] = str(NODES)
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():  # the first start builds for minutes: let it be seen
         try:

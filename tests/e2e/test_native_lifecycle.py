@@ -63,6 +63,20 @@ def test_stopped_control_plane_leaves_nothing(name: str, tmp_path: Path) -> None
     assert not (tmp_path / "kubeconfig").exists()
 
 
+def test_control_plane_with_nodes_plays_them_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    started = control_plane("start", "--name", name, "--nodes", "2", "--kubeconfig", str(kubeconfig))
+    assert started.returncode == 0, started.stderr
+    assert set(processes(name)) == {"etcd", "kube-apiserver", "kube-controller-manager", "kwok"}
+    ready = kube.Kubectl(kubeconfig).json("get", "nodes")["items"]
+    assert [node["metadata"]["name"] for node in ready] == ["node-1", "node-2"]
+
+    control_plane("stop", "--name", name, "--kubeconfig", str(kubeconfig))
+
+    assert processes(name) == {}
+    assert not places.run_folder(name).exists()
+
+
 def test_control_plane_ends_with_its_owner(name: str) -> None:
     with subprocess.Popen(["sleep", "600"]) as owner:
         started = control_plane("start", "--name", name, "--owner", str(owner.pid))

@@ -1,6 +1,8 @@
 """The parts of the native control plane that work before anything is built."""
 
+import dataclasses
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 import clusters
-from native import binaries, certificates, components, locking, plane
+from native import binaries, certificates, components, locking, places, plane
 
 
 @pytest.fixture(autouse=True)
@@ -101,9 +103,33 @@ def test_programs_of_kubebuilder_are_taken_where_they_are(tmp_path: Path, monkey
     (assets / "etcd").touch()
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
 
-    assert binaries.path("etcd") == assets / "etcd"
-    assert binaries.path("kube-apiserver") == binaries.folder() / "kube-apiserver"
-    assert binaries.path("kube-controller-manager") == binaries.folder() / "kube-controller-manager"
+    build = binaries.CONTROL_PLANE
+    assert build.path("etcd") == assets / "etcd"
+    assert build.path("kube-apiserver") == build.folder() / "kube-apiserver"
+    assert build.path("kube-controller-manager") == build.folder() / "kube-controller-manager"
+
+
+def test_change_of_kwok_builds_it_anew_and_nothing_else(tmp_path: Path) -> None:
+    for build in (binaries.CONTROL_PLANE, binaries.NODES):
+        copied = tmp_path / build.module.relative_to(places.TREE)
+        copied.mkdir()
+        for name in ("go.mod", "go.sum"):
+            shutil.copy(build.module / name, copied)
+    control_plane = dataclasses.replace(binaries.CONTROL_PLANE, module=tmp_path / "tools")
+    nodes = dataclasses.replace(binaries.NODES, module=tmp_path / "tools" / "kwok")
+    before = nodes.folder()
+    assert before == binaries.NODES.folder()
+
+    (nodes.module / "go.mod").write_text("module changed\n")
+
+    assert nodes.folder() != before
+    assert control_plane.folder() == binaries.CONTROL_PLANE.folder()
+
+
+def test_version_of_kwok_that_is_named_is_the_one_that_is_built() -> None:
+    wanted = f"sigs.k8s.io/kwok {binaries.KWOK_VERSION} "
+
+    assert wanted in (binaries.NODES.module / "go.mod").read_text()
 
 
 def test_cluster_that_is_named_is_taken_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
-"""The three programs: taken from `KUBEBUILDER_ASSETS` as far as they are there, else built once and kept in the cache.
+"""The programs: taken from `KUBEBUILDER_ASSETS` as far as they are there, else built once and kept in the cache.
 
-The folder's name holds a hash of everything that decides what is built, so that a change of `go.mod` builds anew and
-two checkouts share what they can.
+Each build is a Go module of its own. Its folder's name holds a hash of everything that decides what is built, so that a
+change of its `go.mod` builds it anew, leaves the other alone, and two checkouts share what they can.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,13 +20,7 @@ from typing import IO
 from native import go, locking, places
 
 VERSION = "v1.37.2"
-MODULE = places.TREE / "tools"
-PACKAGES = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-    "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-}
-LINKER_FLAGS = f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}"  # kubectl cannot parse the default
+KWOK_VERSION = "v0.7.0"
 ASSETS = ("etcd", "kube-apiserver")
 REPORT_SECONDS = 20.0
 
@@ -35,68 +30,113 @@ class BuildError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """What one Go module is built into: the packages by the names of their programs."""
+
+    label: str
+    module: Path
+    packages: Mapping[str, str]
+    linker_flags: str
+    cost: str
+
+    def ensure(self) -> None:
+        """Builds the programs that neither the cache nor `KUBEBUILDER_ASSETS` holds. One build at a time."""
+        if not self.missing():
+            return
+        with locking.locked(places.cache() / "build.lock"):
+            if names := self.missing():
+                _build(self, names)
+
+    def missing(self) -> list[str]:
+        """The programs that are not there yet."""
+        return [name for name in self.packages if not self.path(name).exists()]
+
+    def folder(self) -> Path:
+        """The cache folder of exactly this build."""
+        parts = [(self.module / name).read_bytes() for name in ("go.mod", "go.sum")]
+        parts.append(f"{self.linker_flags} {sys.platform} {platform.machine()}".encode())
+        return places.cache() / f"{self.label}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:12]}"
+
+    def path(self, name: str) -> Path:
+        """Where one of the programs is, or will be once it is built."""
+        assets = os.environ.get("KUBEBUILDER_ASSETS")
+        if assets and name in ASSETS and (Path(assets) / name).exists():
+            return Path(assets) / name
+        return self.folder() / name
+
+
+CONTROL_PLANE = Build(
+    label=VERSION,
+    module=places.TREE / "tools",
+    packages={
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+        "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+    },
+    # kubectl cannot parse the version that is there by default.
+    linker_flags=f"-s -w -X k8s.io/component-base/version.gitVersion={VERSION}",
+    cost="six to eight minutes on two cores and 4.7 GB of build cache",
+)
+NODES = Build(
+    label=f"kwok-{KWOK_VERSION}",
+    module=places.TREE / "tools" / "kwok",
+    packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
+    linker_flags="-s -w",
+    cost="two minutes on two cores and 0.9 GB of build cache",
+)
+
+
+@dataclass(frozen=True, slots=True)
 class Programs:
-    """Paths of the three programs."""
+    """Paths of the programs; `kwok` is built only for a control plane with nodes."""
 
     etcd: Path
     apiserver: Path
     controller_manager: Path
+    kwok: Path
 
 
-def locate() -> Programs:
+def locate(*, nodes: bool) -> Programs:
     """Where the programs are. Builds what is missing first."""
-    ensure()
-    found = {name: path(name) for name in PACKAGES}
-    return Programs(found["etcd"], found["kube-apiserver"], found["kube-controller-manager"])
+    ensure(nodes=nodes)
+    etcd, apiserver, manager = (CONTROL_PLANE.path(name) for name in CONTROL_PLANE.packages)
+    return Programs(etcd, apiserver, manager, kwok=NODES.path("kwok"))
 
 
-def ensure() -> None:
-    """Builds the programs that neither the cache nor `KUBEBUILDER_ASSETS` holds. One build at a time."""
-    if all(path(name).exists() for name in PACKAGES):
-        return
-    with locking.locked(places.cache() / "build.lock"):
-        missing = [name for name in PACKAGES if not path(name).exists()]
-        if missing:
-            _build(missing)
+def ensure(*, nodes: bool) -> None:
+    """Builds the programs of a control plane, and with `nodes` the one that plays them, as far as they are missing."""
+    CONTROL_PLANE.ensure()
+    if nodes:
+        NODES.ensure()
 
 
-def folder() -> Path:
-    """The cache folder of exactly this build."""
-    parts = [(MODULE / name).read_bytes() for name in ("go.mod", "go.sum")]
-    parts.append(f"{LINKER_FLAGS} {sys.platform} {platform.machine()}".encode())
-    return places.cache() / f"{VERSION}-{hashlib.sha256(b'|'.join(parts)).hexdigest()[:12]}"
-
-
-def path(name: str) -> Path:
-    """Where one of the programs is, or will be once it is built."""
-    assets = os.environ.get("KUBEBUILDER_ASSETS")
-    if assets and name in ASSETS and (Path(assets) / name).exists():
-        return Path(assets) / name
-    return folder() / name
-
-
-def _build(names: list[str]) -> None:
+def _build(build: Build, names: list[str]) -> None:
     started = time.monotonic()
+    folder = build.folder()
     print(
-        f"Building {', '.join(names)} {VERSION}, once: six to eight minutes on two cores and 4.7 GB of build cache.\n"
-        f"The programs are kept in {folder()}.",
+        f"Building {', '.join(names)} ({build.label}), once: {build.cost}.\nThe programs are kept in {folder}.",
         flush=True,
     )
     with go.toolchain() as toolchain:
-        unfinished = folder() / "unfinished"
+        unfinished = folder / "unfinished"
         unfinished.mkdir(parents=True, exist_ok=True)
         for name in names:
-            _compile(toolchain, name, unfinished / name)
-            (unfinished / name).replace(folder() / name)
+            _compile(toolchain, build, name, unfinished / name)
+            (unfinished / name).replace(folder / name)
         unfinished.rmdir()
     print(f"Built in {time.monotonic() - started:.0f} s.", flush=True)
 
 
-def _compile(toolchain: go.Toolchain, name: str, target: Path) -> None:
-    command = [toolchain.go, "build", "-v", "-trimpath", "-ldflags", LINKER_FLAGS, "-o", str(target), PACKAGES[name]]
-    total = _count_packages(toolchain, name)
+def _compile(toolchain: go.Toolchain, build: Build, name: str, target: Path) -> None:
+    command = [toolchain.go, "build", "-v", "-trimpath", "-ldflags", build.linker_flags, "-o", str(target)]
+    total = _count_packages(toolchain, build, name)
     process = subprocess.Popen(
-        command, cwd=MODULE, env=toolchain.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*command, build.packages[name]],
+        cwd=build.module,
+        env=toolchain.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None  # noqa: S101 - it was asked for above
     last_words = _Progress(name, total).follow(process.stderr)
@@ -104,10 +144,12 @@ def _compile(toolchain: go.Toolchain, name: str, target: Path) -> None:
         raise BuildError(f"go build of {name} failed:\n" + "\n".join(last_words))
 
 
-def _count_packages(toolchain: go.Toolchain, name: str) -> int:
+def _count_packages(toolchain: go.Toolchain, build: Build, name: str) -> int:
     """How many packages a program consists of. Downloads the modules, which the build needs anyway."""
-    listing = [toolchain.go, "list", "-deps", PACKAGES[name]]
-    listed = subprocess.run(listing, cwd=MODULE, env=toolchain.environment, capture_output=True, text=True, check=False)
+    listing = [toolchain.go, "list", "-deps", build.packages[name]]
+    listed = subprocess.run(
+        listing, cwd=build.module, env=toolchain.environment, capture_output=True, text=True, check=False
+    )
     if listed.returncode:
         raise BuildError(f"go list of {name} failed:\n{listed.stderr}")
     return len(listed.stdout.splitlines())

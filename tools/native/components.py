@@ -1,9 +1,10 @@
-"""The three programs of a control plane and the flags that make them small, quick and strict.
+"""The programs of a control plane and the flags that make them small, quick and strict.
 
 Storage skips fsync, since its data lives only as long as its folder. The API server verifies TLS both ways and
 authorises by RBAC alone. The controller manager runs the three controllers without which a cluster cannot be cleaned
-up: without them namespaces stay Terminating, owner references are never collected, and namespaces lack their `default`
-ServiceAccount.
+up (without them namespaces stay Terminating, owner references are never collected, and namespaces lack their `default`
+ServiceAccount), and the three that roll Deployments and StatefulSets out, which cost nothing where there are none.
+kwok plays the kubelets of nodes that exist as objects only.
 """
 
 import ctypes
@@ -14,10 +15,22 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from native import places
 
 PORTS = range(20_000, 32_000)
 """Below the range from which the kernel picks the ports of outgoing connections."""
-CONTROLLERS = ("namespace-controller", "garbage-collector-controller", "serviceaccount-controller")
+CONTROLLERS = (
+    "namespace-controller",
+    "garbage-collector-controller",
+    "serviceaccount-controller",
+    "deployment-controller",
+    "replicaset-controller",
+    "statefulset-controller",
+)
+STAGES = places.TREE / "tools" / "kwok" / "pods.yaml"
+"""What becomes of a pod, and when: read by kwok."""
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -98,6 +111,24 @@ def controller_manager(binary: Path, *, kubeconfig: Path) -> Component:
         "profiling": "false",
     }
     return Component("kube-controller-manager", (str(binary), *_arguments(flags)))
+
+
+def kwok(binary: Path, *, kubeconfig: Path) -> Component:
+    """What plays the nodes. It opens no port: nobody asks these nodes for logs."""
+    flags = {
+        "kubeconfig": str(kubeconfig),
+        "config": str(STAGES),
+        "manage-all-nodes": "true",
+        "node-port": "0",
+    }
+    return Component("kwok", (str(binary), *_arguments(flags)))
+
+
+def node(number: int) -> dict[str, Any]:
+    """A Node object for kwok to play, `node-1` and on; pods get there by their `nodeName`, as there is no scheduler."""
+    name = f"node-{number}"
+    labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}
 
 
 def free_ports(count: int) -> list[int]:

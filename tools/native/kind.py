@@ -1,7 +1,7 @@
 """Answers as the `kind` program, with a control plane of plain processes in place of containers.
 
-It knows what pytest-kind asks for, and refuses what needs a node. The process named in `KIND_NATIVE_OWNER`, if any, is
-one that no cluster created here outlives.
+It knows what pytest-kind asks for, and refuses what needs a container. The process named in `KIND_NATIVE_OWNER`, if
+any, is one that no cluster created here outlives. `KIND_NATIVE_NODES` is how many nodes kwok plays in it, else none.
 """
 
 import argparse
@@ -33,7 +33,8 @@ def get_clusters(_chosen: argparse.Namespace) -> int:
 
 def create_cluster(chosen: argparse.Namespace) -> int:
     owner = os.environ.get("KIND_NATIVE_OWNER")
-    plane.start(chosen.name, kubeconfig=chosen.kubeconfig, owner=int(owner) if owner else None)
+    nodes = int(os.environ.get("KIND_NATIVE_NODES", "0"))
+    plane.start(chosen.name, kubeconfig=chosen.kubeconfig, owner=int(owner) if owner else None, nodes=nodes)
     return 0
 
 
@@ -43,7 +44,7 @@ def delete_cluster(chosen: argparse.Namespace) -> int:
 
 
 def load_image(_chosen: argparse.Namespace) -> int:
-    raise supervisor.ControlPlaneError("images cannot be loaded: this cluster has no nodes to run them on")
+    raise supervisor.ControlPlaneError("images cannot be loaded: this cluster has no nodes that could run them")
 
 
 def version(_chosen: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
 """The checkout that these tools belong to."""
+KUBECTL = TREE / ".venv" / "bin" / "kubectl"
 
 
 def home() -> Path:

@@ -17,17 +17,17 @@ POLL_SECONDS = 0.1
 
 
 def start(
-    name: str, *, kubeconfig: Path | None = None, owner: int | None = None, audits: bool = False
+    name: str, *, kubeconfig: Path | None = None, owner: int | None = None, audits: bool = False, nodes: int = 0
 ) -> supervisor.State:
     """Starts the control plane `name`, or finds it running, and writes the administrator's kubeconfig.
 
     It goes on after this process has ended, but not longer than the process `owner`, where one is given. With `audits`
-    the API server writes every request to `audit.log` in the folder of its logs.
+    the API server writes every request to `audit.log` in the folder of its logs; with `nodes` kwok plays as many.
     Raises ControlPlaneError when it does not get ready, BuildError when its programs cannot be built.
     """
-    binaries.ensure()
+    binaries.ensure(nodes=nodes > 0)
     with locking.locked(_folder(name).with_suffix(".start.lock")):
-        state = find(name) or _launch(name, owner, audits=audits)
+        state = find(name) or _launch(name, owner, audits=audits, nodes=nodes)
     if kubeconfig is not None:
         _hand_out(Path(state.kubeconfig), kubeconfig)
     return state
@@ -63,13 +63,14 @@ def running() -> list[supervisor.State]:
     return [state for state in states if state is not None]
 
 
-def _launch(name: str, owner: int | None, *, audits: bool) -> supervisor.State:
+def _launch(name: str, owner: int | None, *, audits: bool, nodes: int) -> supervisor.State:
     folder = _folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
     command = [sys.executable, str(places.TREE / "tools" / "control_plane.py"), "run", "--name", name]
     command += ["--owner", str(owner)] if owner else []
     command += ["--audit"] if audits else []
+    command += ["--nodes", str(nodes)] if nodes else []
     log = folder / "supervisor.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

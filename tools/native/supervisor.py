@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from native import binaries, certificates, components, locking
+from native import binaries, certificates, components, locking, places
 
 READY_SECONDS = 120.0
 STOP_SECONDS = 5.0
@@ -43,12 +43,16 @@ class State:
 
 @dataclass(slots=True)
 class Supervisor:
-    """One control plane in `folder`; `owner` is the process it must not outlive, if any; `audits` logs requests."""
+    """One control plane in `folder`; `owner` is the process it must not outlive, if any; `audits` logs requests.
+
+    With `nodes` above 0 it has as many nodes, played by kwok.
+    """
 
     name: str
     folder: Path
     owner: int | None = None
     audits: bool = False
+    nodes: int = 0
     _running: list[tuple[components.Component, subprocess.Popen[bytes]]] = field(default_factory=list)
     _stopping: bool = False
 
@@ -71,7 +75,7 @@ class Supervisor:
             erase(self.folder)
 
     def _start(self) -> None:
-        programs = binaries.locate()
+        programs = binaries.locate(nodes=self.nodes > 0)
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
         logs = self.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -89,11 +93,22 @@ class Supervisor:
         self._launch(api, logs)
         self._wait_for(lambda: _answers(f"{url}/readyz", keys / "ca.crt"), "the API server did not get ready")
         self._launch(components.controller_manager(programs.controller_manager, kubeconfig=kubeconfig), logs)
+        if self.nodes:
+            self._launch(components.kwok(programs.kwok, kubeconfig=kubeconfig), logs)
+            self._add_nodes(kubeconfig)
         state = State(self.name, os.getpid(), url, str(kubeconfig), str(logs))
         _write_private(self.folder / "state.json", json.dumps(asdict(state)))
 
     def _launch(self, component: components.Component, logs: Path) -> None:
         self._running.append((component, component.start(logs)))
+
+    def _add_nodes(self, kubeconfig: Path) -> None:
+        wanted = {"apiVersion": "v1", "kind": "List", "items": [components.node(n + 1) for n in range(self.nodes)]}
+        created = _kubectl(kubeconfig, "create", "-f", "-", text=json.dumps(wanted))
+        if created.returncode:
+            raise ControlPlaneError(f"the nodes could not be created:\n{created.stderr}")
+        ready = ("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=1s")
+        self._wait_for(lambda: _kubectl(kubeconfig, *ready).returncode == 0, "the nodes did not get ready")
 
     def _wait_for(self, ready: Callable[[], bool], message: str) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -148,6 +163,11 @@ def _write_private(path: Path, text: str) -> None:
     temporary.touch(mode=0o600)
     temporary.write_text(text)
     temporary.replace(path)
+
+
+def _kubectl(kubeconfig: Path, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    command = [str(places.KUBECTL), f"--kubeconfig={kubeconfig}", *arguments]
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, timeout=READY_SECONDS)
 
 
 def _answers(url: str, authority: Path) -> bool:

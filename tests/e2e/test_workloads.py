@@ -18,23 +18,27 @@ NAMES = ("instance-00000", "instance-00001", "instance-00002")
 
 @contextlib.contextmanager
 def listening(simulator: Simulator) -> Iterator[list[bool]]:
-    """How the server's port changed between open and closed while the block lasted, first state included."""
+    """How the server's port went between open and closed while the block lasted, first and last state included."""
     seen = [bool(simulator.state()["listening"])]
     over = threading.Event()
     looker = Simulator(simulator.control)
 
     def look() -> None:
-        while not over.wait(0.02):
-            if (now := bool(looker.state()["listening"])) is not seen[-1]:
-                seen.append(now)
+        if (now := bool(looker.state()["listening"])) is not seen[-1]:
+            seen.append(now)
 
-    thread = threading.Thread(target=look)
+    def keep_looking() -> None:
+        while not over.wait(0.02):
+            look()
+
+    thread = threading.Thread(target=keep_looking)
     thread.start()
     try:
         yield seen
     finally:
         over.set()
         thread.join()
+        look()
         looker.close()
 
 
@@ -108,6 +112,19 @@ def test_server_stays_down_while_the_new_pod_does_not_get_ready(kubectl: kube.Ku
     assert (follower.stops, follower.starts) == (1, 0)
     assert simulator.state()["listening"] is False
     assert kubectl.condition("deployment", workload.name, "Available")["status"] == "False"
+
+
+def test_pod_that_is_deleted_by_hand_restarts_its_server_too(kubectl: kube.Kubectl, simulator: Simulator) -> None:
+    workload = rolled_out(kubectl, "StatefulSet")
+    (old,) = workload.pods()
+
+    with PodFollower(workload, simulator, down_seconds=1).following() as follower:
+        kubectl("delete", "pod", old["metadata"]["name"])
+        kube.wait_until(lambda: follower.starts == 1)
+
+    assert follower.happened("deleted") == [old["metadata"]["uid"]]
+    assert follower.stops == 1
+    assert simulator.state()["listening"] is True
 
 
 def test_same_restart_patched_again_replaces_no_pod(kubectl: kube.Kubectl, simulator: Simulator) -> None:

@@ -86,6 +86,7 @@ class PodFollower:
 
     The server is down from the moment that its pod begins to end, or is gone. It starts as the real one does once a new
     pod is ready: it listens after `down_seconds` more, then its rows load one after another, one each `load_seconds`.
+    It knows one pod at a time: two that overlap, as in a rolling update of a Deployment, are two servers.
     """
 
     workload: Workload

@@ -94,7 +94,7 @@ class ServerRestarts:
         except ports.Forbidden:
             one.workload, one.workload_problem = None, Reason.WORKLOAD_FORBIDDEN
         else:
-            one.workload_problem = _why_unsafe(one.workload)
+            one.workload_problem = _why_not(one.workload)
 
     async def _begin(self, one: Server, reference: WorkloadReference) -> None:
         """Announce it, look once more at the workload, and change it."""
@@ -116,7 +116,7 @@ class ServerRestarts:
         self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=_identity(one.flying))
         text = f"The server's workload is restarted for {len(one.wishes)} instances that nothing gentler heals."
         self._announcer.announce_server(one, Reason.SERVER_RESTARTING, text=text)
-        await self._change(one, reference, _identity(one.flying), one.workload)
+        await self._change(one, reference, one.flying, one.workload)
 
     async def _write_ahead(self, one: Server) -> None:
         now = self._context.clock.now()
@@ -124,16 +124,23 @@ class ServerRestarts:
         shown = present_server(one, guard=guard, refusals=(), pause=None, now=now)
         await self._writer.write_server(one, shown, at_once=True)
 
-    async def _change(self, one: Server, reference: WorkloadReference, at: str, workload: ports.Workload) -> None:
+    async def _change(
+        self, one: Server, reference: WorkloadReference, flying: StepInFlight, workload: ports.Workload
+    ) -> None:
         key = ports.Key(one.key.namespace, reference.name)
-        forget(one)
         try:
             await self._context.kubernetes.restart_workload(
-                str(reference.kind), key, at=at, resource_version=workload.resource_version
+                str(reference.kind), key, at=_identity(flying), resource_version=workload.resource_version
             )
         except (ports.Conflict, ports.Forbidden, ports.NotFound, ports.Rejected):
-            # Somebody changed it in between, or took the right away: nothing was restarted, and all is looked at anew.
+            # Somebody changed it in between, or took the right away: nothing was restarted, so nothing is spent, and
+            # what was seen of the instances still holds. The workload is looked at anew.
+            treasury.give_back(one, StepClass.SERVER_RESTART, key=None, at=flying.since)
+            self._workload_due.pop(one.key, None)
             self._conclude(one, StepResult.INTERRUPTED)
+            await treasury.save(self._context, one)
+        else:
+            forget(one)
 
     async def _proceed(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> float | None:
         now = self._context.clock.now()
@@ -196,10 +203,15 @@ def forget(one: Server) -> None:
         subject.record, subject.steady = records.after_step(subject.record), False
 
 
-def _why_unsafe(workload: ports.Workload) -> Reason | None:
-    """Two servers on one database throw each other's sessions out (evolution-api.md, section 0, 7)."""
+def _why_not(workload: ports.Workload) -> Reason | None:
+    """Two servers on one database throw each other's sessions out (evolution-api.md, section 0, 7).
+
+    A rollout that somebody else has begun is a restart already; what it heals need not be healed again.
+    """
     safe = workload.replicas == 1 and workload.one_at_a_time and not workload.paused
-    return None if safe else Reason.UNSAFE_ROLLOUT
+    if not safe:
+        return Reason.UNSAFE_ROLLOUT
+    return None if workload.rolled_out else Reason.SERVER_RESTARTING
 
 
 def _main_reason(one: Server) -> Reason:

@@ -94,7 +94,7 @@ class ServerRestarts:
         except ports.Forbidden:
             one.workload, one.workload_problem = None, Reason.WORKLOAD_FORBIDDEN
         else:
-            one.workload_problem = _why_unsafe(one.workload)
+            one.workload_problem = _why_not(one.workload)
 
     async def _begin(self, one: Server, reference: WorkloadReference) -> None:
         """Look once more at the workload, announce the restart, and carry it out."""
@@ -102,15 +102,22 @@ class ServerRestarts:
         if one.workload is None or not one.wishes or refusals(self._context, one, now=self._context.clock.now()):
             return
         workload, reason = one.workload, _main_reason(one)
-        flying = await self._announce(one, reason)
-        at = _identity(flying)
-        self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=at)
+        flying, spent_at = await self._announce(one, reason)
+        self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=_identity(flying))
         text = f"The server's workload is restarted for {len(one.wishes)} instances that nothing gentler heals."
         self._announcer.announce_server(one, Reason.SERVER_RESTARTING, text=text)
-        await self._change(one, reference, at, workload)
+        if not await self._change(one, reference, _identity(flying), workload):
+            # Nothing was restarted, so nothing is spent, and what was seen of the instances still holds.
+            treasury.give_back(one, StepClass.SERVER_RESTART, key=None, at=spent_at)
+            self._workload_due.pop(one.key, None)
+            self._conclude(one, StepResult.INTERRUPTED)
+            await treasury.save(self._context, one)
 
-    async def _announce(self, one: Server, reason: Reason) -> StepInFlight:
-        """Enter it in the ledger, and write it to status: only then it may be carried out."""
+    async def _announce(self, one: Server, reason: Reason) -> tuple[StepInFlight, datetime]:
+        """Enter it in the ledger, and write it to status: only then it may be carried out.
+
+        Returns it as it is announced, and the moment under which it stands in the ledger.
+        """
         now = self._context.clock.now()
         flying = StepInFlight(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, reason=reason, since=now)
         # In flight before anything is waited for: a worker that takes a step meanwhile must find the server restarting.
@@ -126,7 +133,7 @@ class ServerRestarts:
             one.flying = None
             treasury.give_back(one, StepClass.SERVER_RESTART, key=None, at=at)
             raise
-        return flying
+        return flying, at
 
     async def _write_ahead(self, one: Server) -> None:
         now = self._context.clock.now()
@@ -134,17 +141,18 @@ class ServerRestarts:
         shown = present_server(one, guard=guard, refusals=(), pause=None, now=now)
         await self._writer.write_server(one, shown, at_once=True)
 
-    async def _change(self, one: Server, reference: WorkloadReference, at: str, workload: ports.Workload) -> None:
+    async def _change(self, one: Server, reference: WorkloadReference, at: str, workload: ports.Workload) -> bool:
+        """Change the workload; False when somebody changed it in between, or took the right away."""
         key = ports.Key(one.key.namespace, reference.name)
-        forget(one)
         try:
             self._context.require_claim(one)
             await self._context.kubernetes.restart_workload(
                 str(reference.kind), key, at=at, resource_version=workload.resource_version
             )
         except (ports.Conflict, ports.Forbidden, ports.NotFound, ports.Rejected):
-            # Somebody changed it in between, or took the right away: nothing was restarted, and all is looked at anew.
-            self._conclude(one, StepResult.INTERRUPTED)
+            return False
+        forget(one)
+        return True
 
     async def _proceed(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> float | None:
         now = self._context.clock.now()
@@ -207,10 +215,15 @@ def forget(one: Server) -> None:
         subject.record, subject.steady = records.after_step(subject.record), False
 
 
-def _why_unsafe(workload: ports.Workload) -> Reason | None:
-    """Two servers on one database throw each other's sessions out (evolution-api.md, section 0, 7)."""
+def _why_not(workload: ports.Workload) -> Reason | None:
+    """Two servers on one database throw each other's sessions out (evolution-api.md, section 0, 7).
+
+    A rollout that somebody else has begun is a restart already; what it heals need not be healed again.
+    """
     safe = workload.replicas == 1 and workload.one_at_a_time and not workload.paused
-    return None if safe else Reason.UNSAFE_ROLLOUT
+    if not safe:
+        return Reason.UNSAFE_ROLLOUT
+    return None if workload.rolled_out else Reason.SERVER_RESTARTING
 
 
 def _main_reason(one: Server) -> Reason:

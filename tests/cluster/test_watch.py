@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import kopf
 import pytest
@@ -68,3 +69,31 @@ async def test_kopf_that_gives_up_is_told_of_and_leaves_other_tasks_alone(script
     assert not one.alive
     assert not step.done()
     step.cancel()
+
+
+class Noting:
+    """A sink that notes what it is given, and in which thread."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+        self.threads: set[int] = set()
+
+    def saw(self, _kind: str, _change: str | None, body: ports.Body, /) -> None:
+        self.seen.append(body["number"])
+        self.threads.add(threading.get_ident())
+
+
+async def test_what_the_watch_sees_arrives_in_order_and_whole_in_the_callers_thread() -> None:
+    sink = Noting()
+    handover = watch._Handover(asyncio.get_running_loop(), sink)  # noqa: SLF001 - kopf alone would drive it otherwise
+
+    def see() -> None:
+        for number in range(2000):
+            handover.saw("WhatsAppInstance", "ADDED", {"number": number})
+
+    await asyncio.to_thread(see)
+    await asyncio.sleep(0)  # whatever was called for runs before this does again
+    await asyncio.sleep(0)
+
+    assert sink.seen == list(range(2000))
+    assert sink.threads == {threading.get_ident()}

@@ -305,6 +305,24 @@ async def test_server_that_is_left_alone_is_read_when_its_trial_is_due_and_not_b
     assert house.api.bulk > early
 
 
+@pytest.mark.parametrize("queued", [True, False])
+async def test_instance_that_waits_to_be_created_costs_no_observation_while_it_is_queued(queued: bool) -> None:
+    house = House("shop", "new")
+    del house.api.states["new"], house.api.rows["new"]
+    one = house.server.subjects["new"]
+    one.update({**one.body, "spec": {"serverRef": {"name": "main"}}, "status": {}})
+    await house.observed(60)
+    await house.due()
+    if queued:
+        house.context.look_at(one)
+    reads = one.record.reads
+
+    await house.observed(60)
+
+    assert (one.record.reads == reads) is queued
+    assert Item(instance.KIND, one.key) in house.context.queue
+
+
 async def settle() -> None:
     for _ in range(50):
         await asyncio.sleep(0)

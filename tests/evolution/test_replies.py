@@ -371,3 +371,29 @@ async def test_long_list_with_one_row_that_cannot_be_read_proves_nothing(
     server.answers(200, [*rows, {**ROW, "connectionStatus": "refused"}])
 
     assert await api.list_database() == evidence.Unknown(evidence.Ignorance.UNEXPECTED_SHAPE)
+
+
+def test_reply_that_is_the_same_again_is_not_read_again_and_proves_the_same_object() -> None:
+    read: list[int] = []
+
+    def count(reply: replies.Reply) -> list[int]:
+        read.append(reply.status)
+        return [reply.status]
+
+    unchanged = replies.Unchanged(count)
+    request = errors.Request("GET", "/metrics")
+    first = unchanged(replies.Reply(request, 200, b"one"))
+
+    assert unchanged(replies.Reply(request, 200, b"one")) is first
+    assert read == [200]
+    assert unchanged(replies.Reply(request, 200, b"two")) is not first
+    assert unchanged(replies.Reply(request, 201, b"two")) == [201]
+
+
+def test_reply_that_proves_nothing_proves_nothing_each_time() -> None:
+    unchanged = replies.Unchanged(replies.database_list)
+    reply = replies.Reply(errors.Request("GET", "/instance/fetchInstances"), 500, b"{}")
+
+    for _ in range(2):
+        with pytest.raises(errors.ServerFailed):
+            unchanged(reply)

@@ -132,6 +132,9 @@ class Controller:
             finally:
                 self._context.queue.done(item)
             self._context.telemetry.reconciled(item.kind, self._context.clock.monotonic() - began)
+            # A look that calls nobody never waits: ten thousand of them would hold up the observers until nothing that
+            # was read is fresh any more.
+            await self._context.sleep(0)
 
     async def _look(self, item: Item) -> None:
         try:

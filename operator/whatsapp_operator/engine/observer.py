@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from whatsapp_operator.engine import alarm, warmup
-from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.rules import ABSENT_TIMES
+from whatsapp_operator.resources import instance
 
 _HURRY_SECONDS = 1.0
 _DATABASE_SHARE = 10
@@ -264,6 +265,8 @@ class Observer:
                 continue
             if one.steady and self._unchanged(one, states.get(name), both, name):
                 continue
+            if self._waits_to_be_created(name, one, states, both):
+                continue
             self._fold_one(name, one, states, both)
             if both is not None and name not in states and name not in both and self._needs_proof(one):
                 absent.append((name, one))
@@ -281,6 +284,20 @@ class Observer:
         paused = (self._context.pause, self._server.paused, one.instance.spec.pause) != (None, None, None)
         is_wanted = not paused and one.instance.metadata.deletion_timestamp is None
         return not (is_new and is_wanted and self._server.warm and self._server.acted_on)
+
+    def _waits_to_be_created(
+        self, name: str, one: Subject, states: States, rows: Mapping[str, evidence.Row] | None
+    ) -> bool:
+        """One of thousands that are new and in the queue: that it is still nowhere is no news, time and again."""
+        if name in states or (rows is not None and name in rows) or one.record.database is None:
+            return False
+        is_new = one.create_asked_at is None and one.status.instance_id is None
+        return (
+            is_new
+            and one.record.memory is None
+            and one.record.row is None
+            and Item(instance.KIND, one.key) in self._context.queue
+        )
 
     def _is_proved_absent(self, one: Subject) -> bool:
         """By its own 404s; from now on, that neither list has it is enough, and each step asks once more."""

@@ -137,6 +137,10 @@ class WorkQueue(Generic[K]):
         self._timed.clear()
         self._arrival.set()
 
+    def __contains__(self, key: K) -> bool:
+        """Whether a key waits for a worker."""
+        return key in self._queued
+
     @property
     def depth(self) -> int:
         """Keys that wait."""

@@ -7,6 +7,7 @@ status is the operator's own and is never in the way: one that cannot be read is
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -18,6 +19,8 @@ from whatsapp_operator.resources.model import Model
 
 Body = Mapping[str, Any]
 M = TypeVar("M", bound=Model)
+
+_CONDITIONS_KEPT = 4096
 
 _CURES = {
     "missing": "is required: set it",
@@ -102,9 +105,17 @@ def _understood(found: object) -> tuple[conditions.Condition, ...]:
 
 def _condition(item: object) -> conditions.Condition | None:
     try:
-        return conditions.Condition.model_validate(item)
+        return _same(tuple(item.items())) if isinstance(item, Mapping) else None
     except pydantic.ValidationError:
         return None
+    except TypeError:  # something in it is no plain value, so that it is none of ours
+        return None
+
+
+@functools.lru_cache(maxsize=_CONDITIONS_KEPT)
+def _same(fields: tuple[tuple[str, Any], ...]) -> conditions.Condition:
+    """Thousands of resources are in the same condition since the same second: one model stands for all of them."""
+    return conditions.Condition.model_validate(dict(fields))
 
 
 def _problems(error: pydantic.ValidationError, *, within: str = "") -> tuple[errors.Problem, ...]:

@@ -12,14 +12,7 @@ from e2e import kube
 TREE = Path(__file__).resolve().parents[2]
 EXAMPLES = TREE / "examples"
 FOREIGN_GROUPS = ("argoproj.io", "fluxcd.io", "kustomize.config.k8s.io")
-BUILT = (
-    "manifests",
-    "manifests/namespaced",
-    "manifests/server-restart",
-    "crds",
-    "examples/evolution-api",
-    "examples/gitops/apps",
-)
+BUILT = ("manifests", "manifests/namespaced", "crds", "examples/evolution-api", "examples/gitops/apps")
 ADMISSION = "pod-security.kubernetes.io/warn"
 
 Object = dict[str, Any]
@@ -108,12 +101,14 @@ def test_installation_for_one_namespace_asks_for_nothing_outside_it(visitor: kub
 
 
 def test_right_to_restart_servers_is_apart_and_no_wider_than_that(visitor: kube.Kubectl) -> None:
-    role, binding = yaml.safe_load_all(visitor("kustomize", str(TREE / "manifests/server-restart")))
-    installed = list(yaml.safe_load_all(visitor("kustomize", str(TREE / "manifests"))))
+    role, binding = written(TREE / "manifests" / "server-restart.yaml")
+    installed = yaml.safe_load_all(visitor("kustomize", str(TREE / "manifests")))
     granted = [rule for one in installed for rule in one.get("rules", ())]
 
+    assert try_out(visitor, [role, binding]) == ""
     assert (role["kind"], binding["kind"]) == ("Role", "RoleBinding")
     (rule,) = role["rules"]
     assert (set(rule["resources"]), set(rule["verbs"])) == ({"deployments", "statefulsets"}, {"get", "patch"})
     assert [(one["name"], one["namespace"]) for one in binding["subjects"]] == [("whatsapp-operator",) * 2]
+    assert granted
     assert all("apps" not in rule.get("apiGroups", ()) for rule in granted)

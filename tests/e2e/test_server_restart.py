@@ -1,333 +1,323 @@
-"""The restart of a server's own workload: for whom, when, when not, and that it costs no pairing.
+"""RestartServer on a real rollout: once for all who wait for it, announced, safe, and the pairings survive."""
 
-The workload is rolled out for real; the simulated server goes down with the old pod and starts with the new one.
-"""
-
-import contextlib
-import datetime
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from e2e import holding, kube, planes, stage, tls
-from e2e.workloads import RESTARTED_AT, PodFollower, Workload
+from e2e import holding, kube, planes, stage, tls, workloads
 
 pytestmark = planes.native_only
-WORKLOAD = "evolution-api"
-SETTLES_SECONDS = 4.0
-LOAD_SECONDS = 0.2
-NO_STORM = {"storm": {"floor": 100}}
-RESTARTED = ("Ghost", "Succeeded")
+
+KIND, NAME = "Deployment", "evolution"
+REFERENCE = {"kind": KIND, "name": NAME, "minInstances": 1}
+QUIET = 4.0
+ROLE = stage.ROOT / "manifests" / "server-restart.yaml"
 
 
-def allow_restarts(staged: stage.Stage) -> None:
-    """The shipped role, bound to the operator of this test."""
-    rendered = staged.kubectl("kustomize", str(stage.ROOT / "manifests" / "server-restart"))
-    wanted = list(yaml.safe_load_all(rendered))
-    for one in wanted:
+def grant(house: stage.Stage) -> None:
+    """The shipped Role, for the operator of this namespace."""
+    granted = list(yaml.safe_load_all(ROLE.read_text()))
+    for one in granted:
         for subject in one.get("subjects", ()):
-            subject["namespace"] = staged.namespace
-    staged.kubectl.apply(yaml.safe_dump_all(wanted))
+            subject["namespace"] = house.namespace
+    house.kubectl.apply(yaml.safe_dump_all(granted))
 
 
-def point_to(staged: stage.Stage, workload: Workload, *, budget: Any = None, recovery: Any = None, **more: Any) -> None:
-    """Let the EvolutionServer name its workload; a restart is worth it for a single instance, unless said otherwise."""
-    reference = {"kind": workload.kind, "name": workload.name, "minInstances": 1} | more
-    staged.server(
-        workloadRef=reference,
-        budget=NO_STORM | (budget or {}),
-        recovery=stage.QUICK_RECOVERY | {"maxAttempts": 1} | (recovery or {}),
-    )
-
-
-@contextlib.contextmanager
-def running_as(staged: stage.Stage, kind: str = "Deployment", **spec: Any) -> Iterator[PodFollower]:
-    """The simulated server runs as a workload for as long as the block lasts."""
-    workload = Workload(staged.kubectl, kind, WORKLOAD)
-    workload.apply(**spec)
-    workload.wait_rolled_out()
-    with PodFollower(workload, staged.simulator, load_seconds=LOAD_SECONDS).following() as follower:
-        yield follower
-
-
-@contextlib.contextmanager
-def restartable(staged: stage.Stage, kind: str = "Deployment", **reference: Any) -> Iterator[PodFollower]:
-    """The operator may restart the simulated server, which runs as a workload that is safe to restart."""
-    allow_restarts(staged)
-    with running_as(staged, kind, ready_after="1s", gone_after="1s") as follower:
-        point_to(staged, follower.workload, **reference)
-        yield follower
-
-
-def recovery_of(staged: stage.Stage) -> dict[str, Any]:
-    found: dict[str, Any] = staged.kubectl.json("get", "evs", stage.SERVER)["status"].get("recovery", {})
+@pytest.fixture
+def workload(staged: stage.Stage) -> workloads.Workload:
+    """A Deployment that runs, and whose pod the simulated server stands for."""
+    found = workloads.Workload(staged.kubectl, KIND, NAME)
+    found.apply()
+    found.wait_rolled_out()
     return found
 
 
-def restarts(staged: stage.Stage) -> list[tuple[str, str]]:
-    """Reason and result of all restarts of the server that are over."""
-    return [(one["reason"], one["result"]) for one in recovery_of(staged).get("history", [])]
+@pytest.fixture
+def pod(staged: stage.Stage, workload: workloads.Workload) -> Iterator[workloads.PodFollower]:
+    """The server lives and dies with the pod."""
+    with workloads.PodFollower(workload, staged.simulator, load_seconds=0.05).following() as following:
+        yield following
 
 
-def carried_out(staged: stage.Stage) -> list[tuple[str, str]]:
-    """As `restarts`, but for those that somebody's write to the workload, in the same moment, kept from beginning."""
-    return [one for one in restarts(staged) if one[1] != "Interrupted"]
+@pytest.fixture
+def house(staged: stage.Stage, pod: workloads.PodFollower) -> stage.Stage:
+    """A server that the operator may restart."""
+    grant(staged)
+    staged.server(workloadRef=REFERENCE)
+    return staged
 
 
-def wait_for_restarts(staged: stage.Stage, *wanted: tuple[str, str], timeout: float = 60) -> None:
-    kube.wait_until(lambda: carried_out(staged) == list(wanted), timeout=timeout, message=f"no restarts {wanted}")
-
-
-def wait_until_blocked(staged: stage.Stage, reason: str) -> dict[str, Any]:
-    """Wait until the server's restart is planned and held for a reason; returns its status of recovery."""
-
-    def held() -> dict[str, Any]:
-        found = recovery_of(staged)
-        return found if reason in found.get("blockedBy", ()) else {}
-
-    found = kube.wait_until(held, timeout=60, message=f"no restart was held by {reason}")
-    assert found["planned"]["step"] == "RestartServer"
+def recovery(house: stage.Stage) -> dict[str, object]:
+    found: dict[str, object] = house.kubectl.json("get", "evs", "main")["status"].get("recovery", {})
     return found
 
 
-def annotation(staged: stage.Stage, kind: str = "deployment") -> str:
-    """When the workload was restarted last, as its pod template has it."""
-    template = staged.kubectl.json("get", kind, WORKLOAD)["spec"]["template"]
-    return str(template["metadata"].get("annotations", {}).get(RESTARTED_AT, ""))
+def restarts(house: stage.Stage) -> list[tuple[str, str]]:
+    """Reason and result of the restarts of the server that are over."""
+    history = recovery(house).get("history", [])
+    assert isinstance(history, list)
+    return [(one["reason"], one["result"]) for one in history]
 
 
-def vouch(staged: stage.Stage, witness: str) -> None:
-    """Another instance proves that WhatsApp can be reached: it comes back from a lost connection."""
-    staged.simulator.whatsapp("refused", instance=witness)
-    kube.wait_until(lambda: staged.condition(witness, "Ready")[0] == "False", message="the witness stayed Ready")
-    staged.simulator.whatsapp("reachable", instance=witness)
-    staged.wait_ready(witness)
+def refused_by(house: stage.Stage, reason: str) -> None:
+    """Wait until the server says that it is not restarted, and why; it must not be, for a while."""
+
+    def is_told() -> bool:
+        against = recovery(house).get("blockedBy", ())
+        assert isinstance(against, list | tuple)
+        return reason in against
+
+    kube.wait_until(is_told, message=f"{reason} was not told")
+    house.quiet_for(QUIET)
+    assert restarts(house) == []
+    assert "inFlight" not in recovery(house)
 
 
-def parsed(moment: str) -> datetime.datetime:
-    return datetime.datetime.fromisoformat(moment)
+def test_ghosts_and_zombies_are_healed_by_one_restart_and_keep_their_pairing(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.instance("channel", integration="EVOLUTION")
+    house.wait_ready("channel")
+    house.paired_instances("ghost", "well", "rivals", recovery={"maxAttempts": 1})
+    before = {name: house.simulator.instance(name)["id"] for name in ("ghost", "well", "rivals")}
+
+    house.simulator.break_("channel", "S14")
+    house.simulator.break_("rivals", "S18")
+    house.simulator.break_("ghost", "S1")
+
+    kube.wait_until(lambda: restarts(house), timeout=90, message="the server was not restarted")
+    for name in ("ghost", "well", "rivals", "channel"):
+        house.wait_ready(name, timeout=90)
+        assert house.mutating_calls(name) == []
+    assert {name: house.simulator.instance(name)["id"] for name in before} == before
+    assert [result for _, result in restarts(house)] == ["Succeeded"]
+    assert (pod.stops, pod.starts) == (1, 1)
+    assert {"ServerRestarting", "ServerRestarted"} <= {event["reason"] for event in house.events("main")}
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
-def test_server_is_restarted_once_for_all_that_only_this_heals(staged: stage.Stage, kind: str) -> None:
-    bad = {"ghost": "S1", "zombie": "S4", "rivals": "S18", "channel": "S14"}
-    with restartable(staged, kind, minInstances=len(bad)) as follower:
-        staged.instance("channel", integration="EVOLUTION")
-        staged.wait_ready("channel")
-        staged.paired_instances("ghost", "zombie", "rivals", "witness")
-        owners = {name: staged.simulator.instance(name)["ownerJid"] for name in bad}
+def test_paired_zombie_is_restarted_in_vain_and_then_healed_with_its_server(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.paired_instances("zombie", "witness", recovery={"maxAttempts": 1, "lastResortDelaySeconds": 1})
 
-        for name, state in bad.items():
-            staged.simulator.break_(name, state)
+    house.simulator.break_("zombie", "S4")
 
-        waiting = wait_until_blocked(staged, "FewInstances")
-        assert 1 <= waiting["waiting"] < len(bad)
-        assert waiting["planned"]["at"]
-        staged.wait_for_steps("zombie", ("Restart", "Connecting", "Failed"))
-        vouch(staged, "witness")
-        kube.wait_until(lambda: len(carried_out(staged)) == 1, timeout=90, message="the server was not restarted")
-        for name in (*bad, "witness"):
-            staged.wait_ready(name)
-        staged.quiet_for(SETTLES_SECONDS)
-
-        assert (follower.stops, follower.starts) == (1, 1)
-        assert carried_out(staged)[0][1] == "Succeeded"
-        for name in bad:
-            assert staged.mutating_calls(name) == (["restart"] if name == "zombie" else [])
-            assert staged.simulator.instance(name)["ownerJid"] == owners[name]
-        assert all(staged.status(name)["paired"] for name in bad if name != "channel")
-        assert annotation(staged, kind.lower()) == recovery_of(staged)["history"][-1]["startTime"]
-        told = {event["reason"] for event in staged.events(stage.SERVER)}
-        assert {"ServerRestarting", "ServerRestarted"} <= told
+    house.wait_for_steps("zombie", ("Restart", "Connecting", "Failed"))
+    kube.wait_until(lambda: restarts(house) == [("Connecting", "Succeeded")], timeout=90)
+    house.wait_ready("zombie", timeout=60)
+    assert house.mutating_calls("zombie") == ["restart"]
+    assert house.mutating_calls("witness") == []
+    assert pod.starts == 1
 
 
 @pytest.mark.parametrize(
-    "unsafe",
-    [{"strategy": {"type": "RollingUpdate"}}, {"replicas": 2}],
-    ids=["rolling update", "two replicas"],
+    "spec",
+    [{"strategy": {"type": "RollingUpdate"}}, {"replicas": 2}, {"paused": True}],
+    ids=["rolling update", "two replicas", "paused rollout"],
 )
 def test_workload_that_would_run_two_servers_at_once_is_not_restarted(
-    staged: stage.Stage, unsafe: dict[str, Any]
+    staged: stage.Stage, workload: workloads.Workload, spec: dict[str, object]
 ) -> None:
-    allow_restarts(staged)
-    with running_as(staged, **unsafe) as follower:
-        point_to(staged, follower.workload)
-        staged.paired_instances("ghost")
-        staged.simulator.break_("ghost", "S1")
-
-        wait_until_blocked(staged, "UnsafeRollout")
-        staged.wait_for_condition("ghost", "RemediationAllowed", "False", "UnsafeRollout")
-        staged.quiet_for(SETTLES_SECONDS)
-        assert (follower.stops, annotation(staged), staged.mutating_calls("ghost")) == (0, "", [])
-
-
-def test_workload_is_restarted_once_its_rollout_is_made_safe(staged: stage.Stage) -> None:
-    allow_restarts(staged)
-    with running_as(staged, strategy={"type": "RollingUpdate"}) as follower:
-        point_to(staged, follower.workload)
-        staged.paired_instances("ghost")
-        staged.simulator.break_("ghost", "S1")
-        wait_until_blocked(staged, "UnsafeRollout")
-
-        follower.workload.apply(strategy={"type": "Recreate", "rollingUpdate": None})
-
-        wait_for_restarts(staged, RESTARTED)
-        staged.wait_ready("ghost")
-        assert (follower.stops, follower.starts) == (1, 1)
-        assert staged.mutating_calls("ghost") == []
-
-
-def test_workload_is_restarted_only_where_the_role_allows_it_and_it_exists(staged: stage.Stage) -> None:
-    workload = Workload(staged.kubectl, "Deployment", WORKLOAD)
-    point_to(staged, workload)
+    grant(staged)
+    staged.kubectl("patch", "deployment", NAME, "--type=merge", "-p", json.dumps({"spec": spec}))
+    staged.server(workloadRef=REFERENCE)
     staged.paired_instances("ghost")
-    staged.simulator.break_("ghost", "S1")
-    wait_until_blocked(staged, "WorkloadForbidden")
-    staged.wait_for_condition("ghost", "RemediationAllowed", "False", "WorkloadForbidden")
 
-    allow_restarts(staged)
-    wait_until_blocked(staged, "WorkloadNotFound")
-    staged.wait_for_condition("ghost", "RemediationAllowed", "False", "WorkloadNotFound")
+    staged.simulator.break_("ghost", "S1")
+
+    refused_by(staged, "UnsafeRollout")
+    staged.wait_for_condition("ghost", "RemediationAllowed", "False", "UnsafeRollout")
     assert staged.mutating_calls("ghost") == []
 
-    staged.update("ghost", pause={"reason": "the pod is not followed yet"})
-    staged.wait_for_condition("ghost", "Paused", "True", "Paused")
-    with running_as(staged) as follower:
-        staged.update("ghost", pause=None)
-        wait_for_restarts(staged, RESTARTED)
-        staged.wait_ready("ghost")
-        assert (follower.stops, follower.starts) == (1, 1)
-        assert staged.mutating_calls("ghost") == []
+
+def test_right_that_was_not_granted_and_workload_that_is_not_there_are_named(
+    staged: stage.Stage, workload: workloads.Workload
+) -> None:
+    staged.server(workloadRef=REFERENCE)
+    staged.paired_instances("ghost")
+    staged.simulator.break_("ghost", "S1")
+
+    refused_by(staged, "WorkloadForbidden")
+    assert "whatsapp-operator-server-restart" in staged.told("ghost", "RemediationAllowed", "WorkloadForbidden")
+    staged.server(workloadRef=REFERENCE | {"name": "another"})
+    grant(staged)
+    refused_by(staged, "WorkloadNotFound")
 
 
-def test_server_is_not_restarted_while_an_instance_would_lose_its_pairing_by_it(staged: stage.Stage) -> None:
-    with restartable(staged) as follower:
-        staged.paired_instances("ghost", "sessionless")
-        staged.simulator.break_("sessionless", "S19")
-        staged.wait_for_reason("sessionless", "SessionMissing")
+def test_server_is_not_restarted_while_that_would_cost_an_instance_its_pairing(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.paired_instances("ghost", "sessionless")
+    house.simulator.break_("sessionless", "S19")
+    house.wait_for_reason("sessionless", "SessionMissing")
 
-        staged.simulator.break_("ghost", "S1")
+    house.simulator.break_("ghost", "S1")
 
-        wait_until_blocked(staged, "SessionMissing")
-        staged.wait_for_condition("ghost", "RemediationAllowed", "False", "SessionMissing")
-        staged.quiet_for(SETTLES_SECONDS)
-        assert (follower.stops, annotation(staged)) == (0, "")
-        assert staged.mutating_calls("ghost") == []
-
-        staged.delete("sessionless")
-
-        staged.wait_gone("sessionless")
-        wait_for_restarts(staged, RESTARTED)
-        staged.wait_ready("ghost")
-        assert staged.mutating_calls("ghost") == []
+    refused_by(house, "SessionMissing")
+    assert pod.stops == 0
+    house.delete("sessionless")
+    house.wait_gone("sessionless")
+    house.wait_ready("ghost", timeout=90)
+    assert (pod.stops, pod.starts) == (1, 1)
 
 
-def test_server_is_restarted_for_few_only_after_they_have_waited(staged: stage.Stage) -> None:
-    with restartable(staged, minInstances=2, maxWaitSeconds=20) as follower:
-        staged.paired_instances("ghost", "well")
-        staged.simulator.break_("ghost", "S1")
+def test_one_instance_waits_for_others_or_for_its_time(house: stage.Stage, pod: workloads.PodFollower) -> None:
+    house.server(workloadRef=REFERENCE | {"minInstances": 2, "maxWaitSeconds": 600})
+    house.paired_instances("ghost", "other", "third")
 
-        planned = wait_until_blocked(staged, "FewInstances")["planned"]
-        staged.wait_for_condition("ghost", "RemediationAllowed", "False", "FewInstances")
-        assert follower.stops == 0
+    house.simulator.break_("ghost", "S1")
+    refused_by(house, "FewInstances")
+    house.simulator.break_("other", "S1")
 
-        wait_for_restarts(staged, RESTARTED, timeout=90)
-        began = parsed(recovery_of(staged)["history"][-1]["startTime"])
-        assert began >= parsed(planned["at"])
-        staged.wait_ready("ghost")
-        staged.wait_ready("well")
-        assert staged.mutating_calls("ghost") == staged.mutating_calls("well") == []
+    house.wait_ready("ghost", timeout=90)
+    house.wait_ready("other")
+    assert (pod.stops, pod.starts) == (1, 1)
 
 
-def test_server_is_restarted_no_more_often_than_its_budget_says(staged: stage.Stage) -> None:
-    once = {"windows": [{"class": "ServerRestart", "max": 1, "periodSeconds": 3600}]}
-    with restartable(staged, budget=once) as follower:
-        staged.paired_instances("first", "second")
-        staged.simulator.break_("first", "S1")
-        wait_for_restarts(staged, RESTARTED)
-        staged.wait_ready("first")
+def test_budget_of_restarts_holds_over_a_restart_of_the_operator(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    window = {"class": "ServerRestart", "max": 1, "periodSeconds": 3600}
+    house.server(workloadRef=REFERENCE, budget={"windows": [window]})
+    house.paired_instances("ghost", "other")
+    house.simulator.break_("ghost", "S1")
+    kube.wait_until(lambda: len(restarts(house)) == 1, timeout=90)
+    house.wait_ready("ghost")
 
-        staged.simulator.break_("second", "S1")
+    house.restart_operator()
+    house.simulator.break_("other", "S1")
 
-        wait_until_blocked(staged, "BudgetExhausted")
-        staged.wait_for_condition("second", "RemediationAllowed", "False", "BudgetExhausted")
-        staged.quiet_for(SETTLES_SECONDS)
-        assert (follower.stops, staged.mutating_calls("second")) == (1, [])
-        used = {one["class"]: (one["used"], one["max"]) for one in recovery_of(staged)["budget"]}
-        assert used["ServerRestart"] == (1, 1)
+    house.wait_for_condition("other", "RemediationAllowed", "False", "BudgetExhausted")
+    house.quiet_for(QUIET)
+    assert (pod.stops, pod.starts) == (1, 1)
+
+
+def test_operator_that_dies_in_the_middle_goes_on_without_a_second_restart(
+    house: stage.Stage, pod: workloads.PodFollower, workload: workloads.Workload
+) -> None:
+    workload.apply(ready_after="6s")
+    workload.wait_rolled_out()
+    house.paired_instances("ghost")
+    stops = pod.stops
+
+    house.simulator.break_("ghost", "S1")
+    kube.wait_until(lambda: pod.stops == stops + 1, timeout=60, message="the rollout did not begin")
+    house.operator.kill()
+    time.sleep(1)
+    house.operator.start()
+
+    kube.wait_until(lambda: restarts(house) == [("Ghost", "Succeeded")], timeout=90)
+    house.wait_ready("ghost", timeout=60)
+    assert pod.stops == stops + 1
+    assert house.mutating_calls("ghost") == []
+
+
+def restarted_at(house: stage.Stage, kind: str = "deployment") -> str:
+    """The annotation by which the workload was told to restart; empty where it never was."""
+    metadata = house.kubectl.json("get", kind, NAME)["spec"]["template"]["metadata"]
+    return str(metadata.get("annotations", {}).get(workloads.RESTARTED_AT, ""))
 
 
 def test_operator_that_dies_before_it_changes_the_workload_begins_anew_and_restarts_it_once(
-    staged: stage.Stage, tmp_path: Path
+    house: stage.Stage, pod: workloads.PodFollower, tmp_path: Path
 ) -> None:
-    with restartable(staged) as follower:
-        staged.paired_instances("ghost")
-        trusted = tls.authority(tmp_path / "authority")
-        with holding.workload_changes(staged.kubectl, trusted, by="whatsapp-operator") as gate:
-            staged.simulator.break_("ghost", "S1")
-            assert gate.arrived.wait(60), "the workload was never changed"
-            staged.operator.kill()
-        assert recovery_of(staged)["inFlight"]["step"] == "RestartServer"
-        assert (annotation(staged), follower.stops) == ("", 0)
+    house.paired_instances("ghost")
+    trusted = tls.authority(tmp_path / "authority")
+    with holding.workload_changes(house.kubectl, trusted, by="whatsapp-operator") as gate:
+        house.simulator.break_("ghost", "S1")
+        assert gate.arrived.wait(60), "the workload was never changed"
+        house.operator.kill()
+    assert recovery(house)["inFlight"]
+    assert (restarted_at(house), pod.stops) == ("", 0)
 
-        staged.operator.start()
+    house.operator.start()
 
-        wait_for_restarts(staged, RESTARTED, timeout=90)
-        staged.wait_ready("ghost")
-        assert restarts(staged) == [("Ghost", "Interrupted"), RESTARTED]
-        staged.quiet_for(SETTLES_SECONDS)
-        assert (follower.stops, follower.starts) == (1, 1)
-        assert staged.mutating_calls("ghost") == []
+    wanted = [("Ghost", "Interrupted"), ("Ghost", "Succeeded")]
+    kube.wait_until(lambda: restarts(house) == wanted, timeout=90, message="the restart was not made up for")
+    house.wait_ready("ghost", timeout=60)
+    house.quiet_for(QUIET)
+    assert (pod.stops, pod.starts) == (1, 1)
+    assert house.mutating_calls("ghost") == []
 
 
-def test_operator_that_dies_while_the_workload_is_replaced_does_not_restart_it_again(staged: stage.Stage) -> None:
-    with restartable(staged) as follower:
-        follower.workload.apply(ready_after="3s", gone_after="3s")
-        kube.wait_until(lambda: follower.starts == 1)
+def test_stateful_set_is_restarted_by_its_annotation_and_its_instances_keep_their_pairing(staged: stage.Stage) -> None:
+    grant(staged)
+    workload = workloads.Workload(staged.kubectl, "StatefulSet", NAME)
+    workload.apply(ready_after="1s", gone_after="1s")
+    workload.wait_rolled_out()
+    with workloads.PodFollower(workload, staged.simulator, load_seconds=0.2).following() as pod:
+        staged.server(workloadRef=REFERENCE | {"kind": "StatefulSet"})
+        staged.paired_instances("ghost", "well")
+        owners = {name: staged.simulator.instance(name)["ownerJid"] for name in ("ghost", "well")}
+
+        staged.simulator.break_("ghost", "S1")
+
+        kube.wait_until(lambda: ("Ghost", "Succeeded") in restarts(staged), timeout=90)
+        for name, owner in owners.items():
+            staged.wait_ready(name)
+            assert staged.simulator.instance(name)["ownerJid"] == owner
+            assert staged.mutating_calls(name) == []
+        history = recovery(staged)["history"]
+        assert isinstance(history, list)
+        assert restarted_at(staged, "statefulset") == history[-1]["startTime"]
+        assert (pod.stops, pod.starts) == (1, 1)
+
+
+def test_workload_is_restarted_once_its_rollout_is_made_safe(staged: stage.Stage, workload: workloads.Workload) -> None:
+    grant(staged)
+    workload.apply(strategy={"type": "RollingUpdate"})
+    with workloads.PodFollower(workload, staged.simulator).following() as pod:
+        staged.server(workloadRef=REFERENCE)
         staged.paired_instances("ghost")
         staged.simulator.break_("ghost", "S1")
-        kube.wait_until(lambda: annotation(staged), timeout=60, message="the workload was not restarted", every=0.05)
+        refused_by(staged, "UnsafeRollout")
 
-        staged.operator.kill()
-        assert recovery_of(staged)["inFlight"]["step"] == "RestartServer"
-        at = annotation(staged)
-        staged.operator.start()
+        workload.apply(strategy={"type": "Recreate", "rollingUpdate": None})
 
-        wait_for_restarts(staged, RESTARTED)
-        staged.wait_ready("ghost")
-        staged.quiet_for(SETTLES_SECONDS)
-        assert annotation(staged) == at == recovery_of(staged)["history"][0]["startTime"]
-        assert follower.stops == 2
+        staged.wait_ready("ghost", timeout=90)
+        assert (pod.stops, pod.starts) == (1, 1)
         assert staged.mutating_calls("ghost") == []
 
 
-def test_what_will_lose_pairings_one_day_is_told(staged: stage.Stage) -> None:
-    allow_restarts(staged)
-    workload = Workload(staged.kubectl, "Deployment", WORKLOAD)
-    environment = [
-        {"name": "DEL_INSTANCE", "value": "5"},
-        {"name": "CACHE_REDIS_SAVE_INSTANCES", "value": "true"},
-    ]
-    container = {"name": "api", "image": "evolution-api", "env": environment}
-    workload.apply(replicas=2, strategy={"type": "RollingUpdate"})
-    change = {"spec": {"template": {"spec": {"containers": [container]}}}}
-    staged.kubectl("patch", "deployment", WORKLOAD, "--type=merge", "-p", json.dumps(change))
+def test_few_instances_wait_no_longer_than_their_server_says(house: stage.Stage, pod: workloads.PodFollower) -> None:
+    house.server(workloadRef=REFERENCE | {"minInstances": 2, "maxWaitSeconds": 20})
+    house.paired_instances("ghost", "well")
+
+    house.simulator.break_("ghost", "S1")
+
+    refused_by(house, "FewInstances")
+    planned = recovery(house)["planned"]
+    kube.wait_until(lambda: ("Ghost", "Succeeded") in restarts(house), timeout=90)
+    history = recovery(house)["history"]
+    assert isinstance(planned, dict)
+    assert isinstance(history, list)
+    assert history[-1]["startTime"] >= planned["at"]
+    assert (pod.stops, house.mutating_calls("ghost")) == (1, [])
+
+
+def test_key_that_everybody_knows_is_warned_of(house: stage.Stage) -> None:
+    public = "BQYHJGJHJ"
+    house.simulator.set_api_key(public)
+    secret = json.dumps({"stringData": {"apikey": public}})
+    house.kubectl("patch", "secret", f"{stage.SERVER}-key", "--type=merge", "-p", secret)
 
     def warned() -> set[str]:
-        found = staged.kubectl.json("get", "evs", stage.SERVER)["status"].get("warnings", [])
-        return {one["reason"] for one in found}
+        return {one["reason"] for one in house.kubectl.json("get", "evs", "main")["status"].get("warnings", ())}
 
-    assert warned() == set()
+    kube.wait_until(lambda: warned() == {"DefaultAPIKey"}, timeout=60)
 
-    point_to(staged, workload)
 
-    expected = {"SeveralReplicas", "RollingUpdate", "InstancesExpire", "InstancesInRedis"}
-    kube.wait_until(lambda: warned() == expected, message="the warnings were not shown")
-    staged.simulator.set_api_key("BQYHJGJHJ")
-    secret = {"stringData": {"apikey": "BQYHJGJHJ"}}
-    staged.kubectl("patch", "secret", f"{stage.SERVER}-key", "--type=merge", "-p", json.dumps(secret))
-    kube.wait_until(lambda: warned() == {*expected, "DefaultAPIKey"}, message="the public key was not told")
+def test_warnings_name_what_will_lose_pairings_one_day(house: stage.Stage) -> None:
+    variables = [{"name": "DEL_INSTANCE", "value": "5"}, {"name": "CACHE_REDIS_SAVE_INSTANCES", "value": "true"}]
+    container = {"name": "api", "image": "evolution-api", "env": variables}
+    template = {"spec": {"template": {"spec": {"containers": [container]}, "metadata": {"labels": {"app": NAME}}}}}
+    house.kubectl("patch", "deployment", NAME, "--type=merge", "-p", json.dumps(template))
+
+    def warned() -> set[str]:
+        return {one["reason"] for one in house.kubectl.json("get", "evs", "main")["status"].get("warnings", ())}
+
+    kube.wait_until(lambda: warned() == {"InstancesExpire", "InstancesInRedis"}, timeout=60)

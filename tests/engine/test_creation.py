@@ -55,7 +55,7 @@ def begun(secrets: Secrets, **spec: Any) -> tuple[House, drafts.Draft]:
     one.update({**one.body, "spec": {"serverRef": {"name": "main"}, **spec}, "status": {}})
     house.server.subjects["shop"] = house.context.subjects[one.key] = one
     assert one.instance is not None
-    return house, drafts.begin(one, one.instance, house.server, now=house.time.now())
+    return house, drafts.begin(one, one.instance, house.server, pause=None, now=house.time.now())
 
 
 async def test_new_token_takes_one_call() -> None:
@@ -157,7 +157,7 @@ async def test_list_from_before_a_create_does_not_make_the_instance_somebody_els
     # The list that was under way during the create is folded now: it is younger than the call, and lacks the instance.
     house.time.advance(1)
     house.server.observed.rows_at = house.time.now()
-    again = drafts.begin(one, one.instance, house.server, now=house.time.now())
+    again = drafts.begin(one, one.instance, house.server, pause=None, now=house.time.now())
 
     assert await found.establish(house.server, again) is Reason.CONFIGURATION_PENDING
     assert api.acts == ["create"]
@@ -173,7 +173,7 @@ async def test_list_from_after_a_create_makes_the_instance_known() -> None:
     house.time.advance(1)
     house.server.observed.rows = {"shop": evidence_row(one.token.value)}
     house.server.observed.rows_at, house.server.observed.rows_begun = house.time.now(), house.time.monotonic()
-    again = drafts.begin(one, one.instance, house.server, now=house.time.now())
+    again = drafts.begin(one, one.instance, house.server, pause=None, now=house.time.now())
 
     assert await found.establish(house.server, again) is Reason.SYNCED
     assert again.instance_id == ID

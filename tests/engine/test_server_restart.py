@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -101,7 +102,35 @@ async def test_workload_that_changed_meanwhile_is_not_restarted() -> None:
     assert here.cluster.restarted == []
     assert (here.one.flying, here.results) == (None, [StepResult.INTERRUPTED])
     assert here.one.restarted_at is None
+    assert here.spent() == 0
+    assert "ServerRestart" not in json.loads(here.context.claims.ledger(here.one.key) or "{}").get("spent", {})
+
+
+async def test_restart_that_another_write_prevented_is_tried_again_at_the_next_look() -> None:
+    here = stage(*WAITING)
+    here.cluster.during["write status"] = lambda: setattr(here.cluster, "workload", replace(SAFE, resource_version="2"))
+    await here.look()
+    servers.wish(here.one, *WAITING)
+
+    await here.look_after(1)
+
+    assert len(here.cluster.restarted) == 1
     assert here.spent() == 1
+
+
+async def test_workload_that_somebody_else_rolls_out_is_not_restarted_until_that_is_over() -> None:
+    here = stage(*WAITING)
+    here.cluster.workload = replace(SAFE, rolled_out=False)
+
+    await here.look()
+
+    held = server_restart.refusals(here.context, here.one, now=here.time.now())
+    assert Reason.SERVER_RESTARTING in [hold.reason for hold in held]
+    assert (here.cluster.restarted, here.spent()) == ([], 0)
+    here.cluster.workload = SAFE
+    servers.seen(here.one, at=here.time.now() + timedelta(seconds=61))
+    await here.look_after(61)
+    assert len(here.cluster.restarted) == 1
 
 
 @pytest.mark.parametrize("error", [ports.Forbidden(), ports.NotFound(), ports.Rejected()])

@@ -438,13 +438,13 @@ async def test_nothing_is_logged_out_whose_webhook_may_still_be_called(
     assert {"logout", "connect"}.isdisjoint(server.calls)
 
 
-async def test_relogin_logs_out_until_it_is_accepted_though_the_close_phases_refuse() -> None:
-    phases = [CLOSE, CLOSE, CLOSE, CONNECTING] * 2
-    refusals: list[evidence.Outcome] = [*[REFUSED] * 7, ACCEPTED]
+async def test_relogin_logs_out_in_each_phase_that_is_not_close_though_some_are_refused() -> None:
+    phases = [CLOSE, CLOSE, CLOSE, CONNECTING] * 4
+    refusals: list[evidence.Outcome] = [*[REFUSED] * 3, ACCEPTED]
     server = Scripted(memory=[*phases, CLOSE], rows=[LOGGED_OUT], logged_out=refusals)
 
     assert await carried_out(Step.RELOGIN, server) is Done.DONE
-    assert server.calls.count("logout") == 8
+    assert server.calls.count("logout") == 4
     assert server.changes == ["logout", "connect"]
 
 
@@ -487,9 +487,9 @@ async def test_relogin_never_connects_before_both_witnesses_rest_in_close(
     turning = [*memory] * 200
     server = Scripted(memory=turning, rows=rows)
 
-    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert await carried_out(Step.RELOGIN, server) in (Done.UNCERTAIN, Done.REFUSED)
     assert "connect" not in server.calls
-    assert server.calls.count("logout") <= 120
+    assert server.calls.count("logout") <= 10
 
 
 @pytest.mark.parametrize("seen", [TIMED_OUT, ABSENT, NOT_IN_MEMORY])
@@ -506,8 +506,7 @@ async def test_instance_that_is_open_is_not_logged_out(before: int) -> None:
     server = Scripted(memory=[*[CLOSE] * before, OPEN], rows=[STILL_OPEN], logged_out=[REFUSED])
 
     assert await carried_out(Step.RELOGIN, server) is Done.REFUSED
-    assert server.calls.count("logout") == before
-    assert "connect" not in server.calls
+    assert {"logout", "connect"}.isdisjoint(server.calls)
 
 
 async def test_relogin_whose_connect_has_no_answer_is_uncertain_and_does_not_connect_again() -> None:

@@ -68,6 +68,11 @@ def scaled(told: scale.Scaled) -> str:
         _table("At rest", [settle, *_rest_rows(told.rest)]),
         _table("Restart of the operator", _restart_rows(told.restart)),
     ]
+    rows = [
+        ("instances of the one that was killed", str(told.failover.shared)),
+        ("until the other has seen all Healthy", f"{told.failover.taken_over_seconds:.1f} s"),
+    ]
+    tables.append(_table("One of two operators is killed", rows))
     if told.changes is not None:
         tables.append(_table("A change at the server until it is in the status", _change_rows(told.changes)))
     return "\n\n".join(tables)

@@ -1,10 +1,10 @@
-"""Thousands of instances over one server or many: what creation, rest, change and restart cost then."""
+"""Thousands of instances over one server or many: what creation, rest, change, restart and failover cost then."""
 
 import asyncio
 from dataclasses import dataclass
 
 import clusters
-from benchmarks import changes, creation, plain, population, rest, restart, scenarios, simulators
+from benchmarks import changes, creation, failover, plain, population, rest, restart, scenarios, simulators
 from benchmarks.operator_process import Operator
 
 _CHANNEL, _PHONE = "EVOLUTION", "WHATSAPP-BAILEYS"
@@ -35,6 +35,7 @@ class Scaled:
     rest: rest.Rest
     restart: restart.Restart
     changes: changes.Changes | None
+    failover: failover.Failover
 
 
 async def measure(stage: scenarios.Stage, size: Size) -> Scaled:
@@ -44,6 +45,7 @@ async def measure(stage: scenarios.Stage, size: Size) -> Scaled:
     """
     removed = clusters.chosen() is clusters.Source.EXISTING
     operator = Operator(stage.cluster.operator, stage.folder / "scale.log")
+    second = Operator(stage.cluster.operator, stage.folder / "second.log")
     with simulators.launched(size.servers, api_key=population.API_KEY) as fleet:
         urls = [one.url for one in fleet.members]
         wanted = population.Wanted("bench-scale", size.instances, _CHANNEL, scenarios.RAISED, urls, removed=removed)
@@ -57,11 +59,13 @@ async def measure(stage: scenarios.Stage, size: Size) -> Scaled:
                 changed = await _changes(people, fleet, samples=size.samples) if size.samples else None
                 healthy = size.instances
                 restarted = await restart.measure(operator, fleet, healthy=healthy, watch_seconds=_QUIET_SECONDS)
+                failed_over = await failover.measure(operator, second, healthy=healthy)
             finally:
                 operator.stop()
+                second.stop()
     reference = await creation.refer(stage.api, histories, namespace="bench-scale-reference", removed=removed)
     created = scenarios.Created(_CHANNEL, scenarios.RAISED, made, reference)
-    return Scaled(size.servers, created, settled, resting, restarted, changed)
+    return Scaled(size.servers, created, settled, resting, restarted, changed, failed_over)
 
 
 async def _changes(people: population.Population, fleet: simulators.Fleet, *, samples: int) -> changes.Changes:

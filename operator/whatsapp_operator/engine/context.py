@@ -140,6 +140,10 @@ class Context:
         if not self.claims.holds(self.claim_of(one)):
             raise ports.Conflict("another replica may be working on it")
 
+    def seat_of(self, one: Subject) -> Server | None:
+        """The server among whose instances it is counted, also where its spec is no longer understood."""
+        return next((each for each in self.servers.values() if any(one is its for its in each.subjects.values())), None)
+
     def server_of(self, one: Subject) -> Server | None:
         """The server that an instance refers to."""
         return self.servers.get(ports.Key(*one.instance.server_key)) if one.instance else None

@@ -108,6 +108,10 @@ class Reconciler:
 
     async def _show_invalid(self, one: Subject, *, now: datetime) -> float | None:
         """Say which field is not understood, and do nothing else: half of a wish is not acted on."""
+        seat = self._context.seat_of(one)
+        if seat is not None:
+            seat.leave(one)
+            seat.note_standing(one, Standing.APART)
         shown = present_invalid(one.status, one.metadata, one.problem or "", now=now)
         return await self._writer.write_instance(one, shown) or None
 
@@ -302,10 +306,13 @@ class Reconciler:
 
     def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         """Each refusal is told when it is new: in the audit trail and metrics, and those for a human in an Event."""
-        before = draft.instance.status.recovery
-        told = set(before.blocked_by) if before is not None else set()
+        before, one = draft.instance.status.recovery, draft.subject
+        told = one.told_against
+        if told is None:
+            told = frozenset(before.blocked_by) if before is not None else frozenset()
         against = [reason for reason in planned.blocked_by if reason not in ONLY_TIMING]
-        if planned.step is None or set(against) <= told:
+        one.told_against = frozenset(against)
+        if planned.step is None or told.issuperset(against):
             return
         self._announcer.audit_refused(server, draft, planned.step, against=tuple(against))
         for reason in against:

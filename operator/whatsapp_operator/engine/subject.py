@@ -133,6 +133,8 @@ class Subject:
     sampled_at: float = float("-inf")
     """Monotonic seconds at which the last of them began."""
     probing: Probing = field(default_factory=Probing)
+    told_against: frozenset[Reason] | None = None
+    """What was last told to hold its step back; None in a process that told nothing yet."""
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False

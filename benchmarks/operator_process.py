@@ -15,7 +15,12 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 PROGRAM = Path(sys.executable).with_name("whatsapp-operator")
-_FLAGS = ("--telemetry-host=127.0.0.1", "--telemetry-port=0", "--allow-server-address=127.0.0.0/8")
+_FLAGS = (
+    "--telemetry-host=127.0.0.1",
+    "--telemetry-port=0",
+    "--allow-server-address=127.0.0.0/8",
+    "--lease-namespace=whatsapp-operator",
+)
 _START_SECONDS = 60.0
 _STOP_SECONDS = 40.0
 _POLL_SECONDS = 0.02

@@ -88,7 +88,7 @@ def test_installation_follows_the_namespace_of_its_kustomization(visitor: kube.K
         built = list(yaml.safe_load_all(visitor("kustomize", str(TREE / folder))))
         bindings = [one for one in built if one["kind"] in {"ClusterRoleBinding", "RoleBinding"}]
 
-        assert [subject["namespace"] for one in bindings for subject in one["subjects"]] == [namespace]
+        assert [subject["namespace"] for one in bindings for subject in one["subjects"]] == [namespace] * 2
 
 
 def test_installation_for_one_namespace_asks_for_nothing_outside_it(visitor: kube.Kubectl) -> None:

@@ -8,12 +8,12 @@ import pytest
 import structlog
 
 from whatsapp_operator.cli import telling
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import ports, reporting
 from whatsapp_operator.evolution import client
 from whatsapp_operator.telemetry import audit, metrics
 
-ENTRY = ports.Audit(
-    phase=ports.Phase.RESULT,
+ENTRY = reporting.Audit(
+    phase=reporting.Phase.RESULT,
     key=ports.Key("shop", "one"),
     uid="u1",
     server=ports.Key("bank", "main"),
@@ -64,20 +64,20 @@ def test_verdict_on_a_deletion_is_a_cleanup(port: telling.Telling, told: metrics
 
 def test_intent_is_recorded_and_not_counted(port: telling.Telling, told: metrics.Metrics) -> None:
     with structlog.testing.capture_logs() as lines:
-        port.audit(dataclasses.replace(ENTRY, phase=ports.Phase.INTENT, result=None))
+        port.audit(dataclasses.replace(ENTRY, phase=reporting.Phase.INTENT, result=None))
     assert moved(told) == {}
     assert [line["phase"] for line in lines] == ["intent"]
 
 
 def test_refusal_counts_each_reason(port: telling.Telling, told: metrics.Metrics) -> None:
-    port.audit(dataclasses.replace(ENTRY, phase=ports.Phase.REFUSED, blocked_by=("Paused", "WarmingUp")))
+    port.audit(dataclasses.replace(ENTRY, phase=reporting.Phase.REFUSED, blocked_by=("Paused", "WarmingUp")))
     for reason in ("Paused", "WarmingUp"):
         labels = {"step": "Restart", "reason": reason}
         assert told.registry.get_sample_value("whatsapp_operator_recoveries_refused_total", labels) == 1
 
 
 def test_orphan_is_counted(port: telling.Telling, told: metrics.Metrics) -> None:
-    port.audit(dataclasses.replace(ENTRY, phase=ports.Phase.ORPHANED))
+    port.audit(dataclasses.replace(ENTRY, phase=reporting.Phase.ORPHANED))
     assert moved(told) == {"orphaned_total": 1}
 
 

@@ -16,7 +16,7 @@ from support.simulated import START
 from support.surroundings import AllHeld
 from support.world import a_row, state
 from whatsapp_operator.engine import context as contexts
-from whatsapp_operator.engine import ports, server_restart, treasury
+from whatsapp_operator.engine import ports, reporting, server_restart, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.server_restart import ServerRestarts
@@ -427,6 +427,6 @@ async def test_restart_is_in_the_audit_trail_before_and_after() -> None:
     await here.look()
 
     assert [(entry.phase, entry.step, entry.result) for entry in told.audits] == [
-        (ports.Phase.INTENT, str(Step.RESTART_SERVER), None),
-        (ports.Phase.RESULT, str(Step.RESTART_SERVER), "Interrupted"),
+        (reporting.Phase.INTENT, str(Step.RESTART_SERVER), None),
+        (reporting.Phase.RESULT, str(Step.RESTART_SERVER), "Interrupted"),
     ]

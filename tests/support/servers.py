@@ -10,7 +10,7 @@ from typing import Any
 from support import simulated, surroundings
 from support.simulated import START
 from whatsapp_operator.engine import context as contexts
-from whatsapp_operator.engine import ports, warmup
+from whatsapp_operator.engine import ports, reporting, warmup
 from whatsapp_operator.engine.server import Server, Wish
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.engine.subject import Subject
@@ -143,10 +143,10 @@ class Cluster:
 class Told:
     """Telemetry that remembers."""
 
-    audits: list[ports.Audit] = field(default_factory=list)
+    audits: list[reporting.Audit] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
-    def audit(self, entry: ports.Audit, /) -> None:
+    def audit(self, entry: reporting.Audit, /) -> None:
         self.audits.append(entry)
 
     def problem(self, message: str, /, **_: str | float) -> None:

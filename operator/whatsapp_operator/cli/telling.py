@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import ports, reporting
 from whatsapp_operator.evolution import client
 from whatsapp_operator.resources import steps
 from whatsapp_operator.telemetry import audit, metrics
@@ -24,19 +24,19 @@ class Telling:
         """One bulk read of `memory` or `database`."""
         self._metrics.check_took(witness, seconds)
 
-    def audit(self, entry: ports.Audit, /) -> None:
+    def audit(self, entry: reporting.Audit, /) -> None:
         """One audit record, and the counters that follow from it."""
         self._trail.record(_record(entry))
         match entry.phase:
-            case ports.Phase.RESULT:
+            case reporting.Phase.RESULT:
                 self._count_result(entry)
-            case ports.Phase.REFUSED:
+            case reporting.Phase.REFUSED:
                 for reason in entry.blocked_by:
                     self._metrics.step_refused(step=entry.step, reason=reason)
-            case ports.Phase.ORPHANED:
+            case reporting.Phase.ORPHANED:
                 self._metrics.orphaned()
 
-    def _count_result(self, entry: ports.Audit) -> None:
+    def _count_result(self, entry: reporting.Audit) -> None:
         result = entry.result or "Unknown"
         if entry.step == steps.Step.DELETE:
             self._metrics.cleanup_ended(result=result)
@@ -61,7 +61,7 @@ class Telling:
         """How many instances of a server are in which health state; empty when the server is gone."""
         self._metrics.instances_counted(_label(server), states)
 
-    def guarded(self, server: ports.Key, guarded: ports.Guarded | None, /) -> None:
+    def guarded(self, server: ports.Key, guarded: reporting.Guarded | None, /) -> None:
         """What holds steps back on a server; None when it is gone."""
         if guarded is None:
             self._metrics.unguarded(_label(server))
@@ -103,7 +103,7 @@ def _label(server: ports.Key) -> str:
     return f"{server.namespace}/{server.name}"
 
 
-def _record(entry: ports.Audit) -> audit.StepRecord:
+def _record(entry: reporting.Audit) -> audit.StepRecord:
     return audit.StepRecord(
         phase=entry.phase.value,
         namespace=entry.key.namespace,

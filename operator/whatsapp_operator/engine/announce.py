@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatsapp_operator.engine import ports, sentences
+from whatsapp_operator.engine import ports, reporting, sentences
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -66,20 +66,20 @@ class Announcer:
         self, one: Server, draft: Draft, step: Step, *, reason: Reason, step_class: StepClass | None = None
     ) -> None:
         """The record that goes before a step."""
-        self._audit(ports.Phase.INTENT, one.key, draft, step, reason=reason, step_class=step_class)
+        self._audit(reporting.Phase.INTENT, one.key, draft, step, reason=reason, step_class=step_class)
 
     def audit_result(
         self, one: Server, draft: Draft, step: Step, *, reason: Reason, result: str, step_class: StepClass | None = None
     ) -> None:
         """The record of what became of a step."""
-        self._audit(ports.Phase.RESULT, one.key, draft, step, reason=reason, result=result, step_class=step_class)
+        self._audit(reporting.Phase.RESULT, one.key, draft, step, reason=reason, result=result, step_class=step_class)
 
     def audit_server(
-        self, one: Server, phase: ports.Phase, *, reason: Reason, result: str | None = None, at: str | None = None
+        self, one: Server, phase: reporting.Phase, *, reason: Reason, result: str | None = None, at: str | None = None
     ) -> None:
         """A record of a restart of the server; `at` is its identity, as the workload's annotation has it."""
         self._context.telemetry.audit(
-            ports.Audit(
+            reporting.Audit(
                 phase=phase,
                 key=one.key,
                 uid=one.metadata.uid,
@@ -96,15 +96,15 @@ class Announcer:
 
     def audit_refused(self, one: Server, draft: Draft, step: Step, *, against: tuple[Reason, ...]) -> None:
         """The record of a step that is called for and not taken."""
-        self._audit(ports.Phase.REFUSED, one.key, draft, step, reason=draft.verdict.reason, blocked_by=against)
+        self._audit(reporting.Phase.REFUSED, one.key, draft, step, reason=draft.verdict.reason, blocked_by=against)
 
     def audit_orphaned(self, server: ports.Key, draft: Draft) -> None:
         """The record of an instance that may be left behind."""
-        self._audit(ports.Phase.ORPHANED, server, draft, Step.DELETE, reason=Reason.ORPHANED)
+        self._audit(reporting.Phase.ORPHANED, server, draft, Step.DELETE, reason=Reason.ORPHANED)
 
     def _audit(
         self,
-        phase: ports.Phase,
+        phase: reporting.Phase,
         server: ports.Key,
         draft: Draft,
         step: Step,
@@ -116,7 +116,7 @@ class Announcer:
     ) -> None:
         cost = step_class or ladder.class_of(step, protected=draft.subject.record.protected)
         self._context.telemetry.audit(
-            ports.Audit(
+            reporting.Audit(
                 phase=phase,
                 key=draft.subject.key,
                 uid=draft.instance.metadata.uid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import ports, reporting
 from whatsapp_operator.engine import queue as queues
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -70,7 +70,7 @@ class Context:
     kubernetes: ports.Kubernetes
     make_client: ports.EvolutionFactory
     claims: ports.Claims
-    telemetry: ports.Telemetry
+    telemetry: reporting.Telemetry
     spans: Spans
     limits: Limits
     queue: queues.WorkQueue[Item]

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
-from whatsapp_operator.engine import assignment, ports
+from whatsapp_operator.engine import assignment, ports, reporting
 from whatsapp_operator.engine.hands import Hands
 from whatsapp_operator.engine.members import Members
 
@@ -72,7 +72,7 @@ class Leadership:
         clock: ports.Clock,
         sleep: ports.Sleep,
         leases: ports.Leases,
-        telemetry: ports.Telemetry,
+        telemetry: reporting.Telemetry,
     ) -> None:
         self._identity, self._scope, self._terms = identity, scope, terms
         self._clock, self._sleep, self._leases, self._telemetry = clock, sleep, leases, telemetry

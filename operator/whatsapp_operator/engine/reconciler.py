@@ -8,29 +8,27 @@ difference in what is observed brings the instance back.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from whatsapp_operator.engine import (
-    approvals,
     deletion,
     existence,
     finalizers,
     ports,
     requests,
+    seeing,
     standing,
-    treasury,
-    vouching,
 )
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.configuration import synchronise
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft, begin
-from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, ONLY_TIMING, present, present_invalid
+from whatsapp_operator.engine.planning import Planning
+from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, present, present_invalid
 from whatsapp_operator.engine.probing import Prober
 from whatsapp_operator.engine.sampling import Sampler
-from whatsapp_operator.engine.server import Server, Wish
+from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.steps import Steps
@@ -38,25 +36,13 @@ from whatsapp_operator.engine.subject import Subject, restore
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import rules
-from whatsapp_operator.health.assessment import Seen, Verdict, seconds
-from whatsapp_operator.recovery import gates, incident, planner
+from whatsapp_operator.health.assessment import Verdict, seconds
+from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
-from whatsapp_operator.resources.steps import Step
 
 _SOON = 1.0
-_FOR_A_HUMAN = frozenset(
-    {
-        Reason.PROTECTED_INSTANCE,
-        Reason.APPROVAL_REQUIRED,
-        Reason.NOT_VOUCHED_FOR,
-        Reason.NEEDS_SERVER_RESTART,
-        Reason.UNSAFE_ROLLOUT,
-        Reason.WORKLOAD_NOT_FOUND,
-        Reason.WORKLOAD_FORBIDDEN,
-    }
-)
 _TOLD = frozenset({HealthState.STUCK, HealthState.CORRUPTED, HealthState.NOT_FOUND, HealthState.DEGRADED})
 
 
@@ -68,6 +54,7 @@ class Reconciler:
         self._announcer = Announcer(context)
         self._existence = existence.Existence(context, writer, self._announcer)
         self._steps = Steps(context, writer, self._existence, self._announcer)
+        self._planning = Planning(context, self._announcer, self._steps)
         self._deletions = deletion.Deletions(context, self._existence, self._announcer)
         self._codes = Codes(context)
         self._sampler, self._prober = Sampler(context), Prober(context)
@@ -174,34 +161,21 @@ class Reconciler:
             self._notice(draft)
         self._steps.judge(server, draft)
         self._open_window(draft)
-        self._note_approval(draft)
+        self._planning.note_approval(draft)
         self._note_incident(draft)
         await deletion.resend(self._context, self._existence, server, draft)
         if draft.recovery.in_flight is None and one.deletion is None and draft.instance_id is not None:
-            await self._plan(server, draft)
+            await self._planning.plan(server, draft)
         else:
             server.wishes.pop(one.key, None)
 
     def _assess(self, server: Server, draft: Draft) -> None:
-        one, seen = draft.subject, self._seen(server, draft)
+        one, seen = draft.subject, seeing.seen(self._context, server, draft)
         server.note_symptom(one, rules.symptom(seen))
         verdict = rules.assess(seen, rules=self._rules)
         one.opinion = opinions.consider(one.opinion, verdict, reads=one.record.reads, at=draft.now)
         draft.verdict, draft.since = one.opinion.verdict, one.opinion.since
         server.note_standing(one, standing.of(one.record, draft.verdict))
-
-    def _seen(self, server: Server, draft: Draft) -> Seen:
-        return Seen(
-            now=draft.now,
-            record=draft.subject.record,
-            spans=self._context.spans,
-            neighbours=server.neighbours(draft.subject, name=draft.instance.remote_name, now=draft.now),
-            integration=str(draft.instance.spec.integration),
-            stuck_timeout=timedelta(seconds=draft.policy.health.stuck_timeout_seconds),
-            pairing_wanted=draft.pairing_wanted,
-            deleting=draft.subject.deletion is not None,
-            last_resort=timedelta(seconds=draft.policy.recovery.last_resort_delay_seconds),
-        )
 
     def _notice(self, draft: Draft) -> None:
         """An Event for what was noticed; an outage is told once, on the server."""
@@ -241,83 +215,6 @@ class Reconciler:
         elif incident.is_bad(draft.verdict):
             new = incident.new_id(now=draft.now, bits=self._context.random.getrandbits(16))
             draft.recovery = incident.opened(draft.recovery, incident=new, now=draft.now)
-
-    def _note_approval(self, draft: Draft) -> None:
-        news = approvals.take_up(draft, life_seconds=self._context.limits.approval)
-        if news is not None:
-            self._announcer.announce(draft, news)
-
-    async def _plan(self, server: Server, draft: Draft) -> None:
-        opinion = draft.subject.opinion
-        if opinion is None:
-            return
-        situation = self._situation(server, draft, opinion)
-        planned = planner.plan(situation)
-        if await self._finds_a_voucher(server, draft, planned):
-            situation = self._situation(server, draft, opinion)
-            planned = planner.plan(situation)
-        if planned.cornered:
-            draft.recovery = incident.cornered(draft.recovery, now=draft.now)
-        approvals.offer(draft, planned)
-        draft.plan, draft.exhausted = planned, planner.exhausted(situation, planned)
-        self._tell_refusal(server, draft, planned)
-        self._wish(server, draft, planned)
-        if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
-            await self._steps.take(server, draft, planned)
-
-    async def _finds_a_voucher(self, server: Server, draft: Draft, planned: planner.Plan) -> bool:
-        """Ask for one where a step waits for nothing else, or where only one tells S7 from an outage."""
-        flaps = draft.verdict.reason is Reason.FLAPPING and rules.flaps_alone_since(self._seen(server, draft))
-        if not flaps and not planned.lacks_only_a_voucher(draft.now):
-            return False
-        return await vouching.ask(self._context, server, draft)
-
-    def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
-        """A restart of the server is done once for all who wait for it, and not by any of them."""
-        key = draft.subject.key
-        if planned.step is not Step.RESTART_SERVER or not planned.waits_for_its_server(draft.now):
-            server.wishes.pop(key, None)
-            return
-        if key not in server.wishes:
-            since = draft.recovery.deaf_since or draft.recovery.started_at or draft.now
-            deaf = draft.recovery.deaf_since is not None
-            server.wishes[key] = Wish(since=since, reason=Reason.DEAF if deaf else draft.verdict.reason)
-            self._context.look_at_server(server)
-
-    def _situation(self, server: Server, draft: Draft, opinion: opinions.Opinion) -> gates.Situation:
-        situation = gates.Situation(
-            now=draft.now,
-            opinion=opinion,
-            record=draft.subject.record,
-            history=draft.recovery,
-            policy=draft.policy.recovery,
-            spans=self._context.spans,
-            warm=server.warm,
-            acted_on=server.acted_on,
-            paused=draft.paused,
-            pairing_wanted=draft.pairing_wanted,
-            restart_requested=requests.asked(draft, names.Request.RESTART),
-            guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
-            vouched=vouching.vouched(
-                server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
-            ),
-        )
-        return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
-
-    def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
-        """Each refusal is told when it is new: in the audit trail and metrics, and those for a human in an Event."""
-        before, one = draft.instance.status.recovery, draft.subject
-        told = one.told_against
-        if told is None:
-            told = frozenset(before.blocked_by) if before is not None else frozenset()
-        against = [reason for reason in planned.blocked_by if reason not in ONLY_TIMING]
-        one.told_against = frozenset(against)
-        if planned.step is None or told.issuperset(against):
-            return
-        self._announcer.audit_refused(server, draft, planned.step, against=tuple(against))
-        for reason in against:
-            if reason in _FOR_A_HUMAN and reason not in told:
-                self._announcer.announce(draft, reason, detail=f"{planned.step} is not taken.")
 
     async def _keep_up(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime, timedelta
 
-from whatsapp_operator.engine import ports, treasury
+from whatsapp_operator.engine import ports, reporting, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.server import Observed, Server
@@ -103,7 +103,7 @@ class ServerRestarts:
             return
         workload, reason = one.workload, _main_reason(one)
         flying, spent_at = await self._announce(one, reason)
-        self._announcer.audit_server(one, ports.Phase.INTENT, reason=reason, at=_identity(flying))
+        self._announcer.audit_server(one, reporting.Phase.INTENT, reason=reason, at=_identity(flying))
         text = f"The server's workload is restarted for {len(one.wishes)} instances that nothing gentler heals."
         self._announcer.announce_server(one, Reason.SERVER_RESTARTING, text=text)
         if not await self._change(one, reference, _identity(flying), workload):
@@ -199,7 +199,9 @@ class ServerRestarts:
         one.flying, one.rolled_out = None, False
         one.history = (*one.history, record)[-_REMEMBERED:]
         one.wishes.clear()
-        self._announcer.audit_server(one, ports.Phase.RESULT, reason=reason, result=str(result), at=_identity(flying))
+        self._announcer.audit_server(
+            one, reporting.Phase.RESULT, reason=reason, result=str(result), at=_identity(flying)
+        )
         text = f"The restart of the workload: {result}."
         told = Reason.SERVER_RESTARTED if result is StepResult.SUCCEEDED else Reason.STEP_FAILED
         self._announcer.announce_server(one, told, text=text)

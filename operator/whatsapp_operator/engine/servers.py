@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from whatsapp_operator.engine import finalizers, ports, server_restart, treasury
+from whatsapp_operator.engine import finalizers, ports, reporting, server_restart, treasury
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.fence import Fenced
@@ -85,7 +85,7 @@ class Servers:
         now = self._context.clock.now()
         guard = treasury.guard(self._context, one, key=None, now=now)
         uses = {str(use.step_class): (use.used, use.max) for use in uses_of(guard, now=now)}
-        told = ports.Guarded(storm=guard.ledger.storm is not None, waiting=len(one.wishes), budget=uses)
+        told = reporting.Guarded(storm=guard.ledger.storm is not None, waiting=len(one.wishes), budget=uses)
         self._context.telemetry.guarded(one.key, told)
 
     async def _keep_ledger(self, one: Server) -> None:

@@ -68,9 +68,7 @@ class Client:
         `check_period_seconds` is how often the server is read; one that does not answer is tried no more often.
         `may_change` is asked right before a call that changes something leaves, after its wait for the limits.
         """
-        self._monotonic = monotonic
-        self._observe = observe
-        self._may_change = may_change
+        self._monotonic, self._observe, self._may_change = monotonic, observe, may_change
         self._gate: Final = limits.Gate(
             per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep
         )

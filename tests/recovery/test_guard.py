@@ -37,14 +37,19 @@ def test_gentle_steps_go_on_in_a_storm_one_at_a_time(step_class: StepClass) -> N
     assert guards.storm_holds(Guard(ledger=STORMY, in_flight=1), step_class, now=START) == Hold(Reason.STORM)
 
 
-@pytest.mark.parametrize("step_class", GENTLE)
-def test_next_gentle_step_in_a_storm_waits_after_one_that_failed(step_class: StepClass) -> None:
+def test_next_soft_step_in_a_storm_waits_after_one_that_failed() -> None:
     failed = Ledger(storm=Storm(since=START), failed_at=START)
     until = START + timedelta(seconds=300)
 
-    held = guards.storm_holds(Guard(budget=COOL, ledger=failed), step_class, now=until - timedelta(seconds=1))
+    held = guards.storm_holds(Guard(budget=COOL, ledger=failed), StepClass.SOFT, now=until - timedelta(seconds=1))
     assert held == Hold(Reason.STORM, until)
-    assert guards.storm_holds(Guard(budget=COOL, ledger=failed), step_class, now=until) is None
+    assert guards.storm_holds(Guard(budget=COOL, ledger=failed), StepClass.SOFT, now=until) is None
+
+
+def test_restart_of_the_server_does_not_wait_for_what_soft_steps_could_not_heal() -> None:
+    failed = Ledger(storm=Storm(since=START), failed_at=START)
+
+    assert guards.storm_holds(Guard(budget=COOL, ledger=failed), StepClass.SERVER_RESTART, now=START) is None
 
 
 def test_budget_names_when_there_is_room_again() -> None:

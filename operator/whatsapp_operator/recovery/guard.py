@@ -50,13 +50,16 @@ class Guard:
 
 
 def storm_holds(guard: Guard, step_class: StepClass, *, now: datetime) -> Hold | None:
-    """A storm stops what loses something; gentler steps go on one at a time, the next after one has healed."""
+    """A storm stops what loses something; gentler steps go on one at a time, the next after one has healed.
+
+    A restart of the server does not wait for that: it heals what the steps that failed could not.
+    """
     if guard.ledger.storm is None:
         return None
     if step_class in (StepClass.RECREATE, StepClass.SESSION_LOSS) or guard.in_flight > 0:
         return Hold(Reason.STORM)
     failed_at = guard.ledger.failed_at
-    if failed_at is None:
+    if failed_at is None or step_class is StepClass.SERVER_RESTART:
         return None
     until = failed_at + timedelta(seconds=guard.budget.storm.cooldown_seconds)
     return Hold(Reason.STORM, until) if now < until else None

@@ -6,10 +6,11 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from benchmarks.chaos.fleet import SPEED, Fleet, House
+from benchmarks.chaos.fleet import PROBE_SECONDS, SPEED, Fleet, House
 from benchmarks.operator_process import Operator
 
 _OUTAGE_SECONDS = 600 / SPEED
+_PROBES_SECONDS = 2 * PROBE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,8 @@ async def lose_database(scene: Scene) -> set[str]:
         house.simulator.drop(name)
     await asyncio.sleep(_OUTAGE_SECONDS)
     house.simulator.database_up()
+    # What says open on a dead socket is found by the next two probes only.
+    await asyncio.sleep(_PROBES_SECONDS)
     return set(dropped)
 
 

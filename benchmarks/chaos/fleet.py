@@ -23,13 +23,14 @@ _CONCURRENCY = 16
 _LOAD_SECONDS = 0.003
 """For each row, as a server starts: three times slower in life (evolution-api.md, section 11: 33 rows in 9 s)."""
 
+PROBE_SECONDS = 30
 HEALTH = {
     "checkPeriodSeconds": 1,
     "databasePeriodSeconds": 3,
     "checkTimeoutSeconds": 2,
     "stuckTimeoutSeconds": 3,
     "minHealthySeconds": 60,
-    "probe": {"mode": "Enabled", "periodSeconds": 30},
+    "probe": {"mode": "Enabled", "periodSeconds": PROBE_SECONDS},
 }
 RECOVERY = {
     "retryDelaySeconds": 1,

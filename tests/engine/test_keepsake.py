@@ -170,7 +170,10 @@ async def test_secret_that_cannot_be_written_keeps_nothing() -> None:
     assert (draft.keepsake, draft.subject.keepsake) == (None, None)
 
 
-@pytest.mark.parametrize("values", [None, {}, {"configuration": b"x"}, {"configuration": b'{"webhook":{"url":"u"}}'}])
+@pytest.mark.parametrize(
+    "values",
+    [None, {}, {"configuration": b"x"}, {"configuration": b"[]"}, {"configuration": b'{"webhook":{"url":"u"}}'}],
+)
 async def test_keepsake_that_somebody_removed_or_changed_is_told_and_puts_nothing_back(
     values: dict[str, bytes] | None,
 ) -> None:

@@ -430,3 +430,31 @@ async def test_restart_is_in_the_audit_trail_before_and_after() -> None:
         (reporting.Phase.INTENT, str(Step.RESTART_SERVER), None),
         (reporting.Phase.RESULT, str(Step.RESTART_SERVER), "Interrupted"),
     ]
+
+
+async def test_server_is_not_restarted_before_every_instance_was_looked_at() -> None:
+    here = stage(*WAITING)
+    here.one.note_standing(here.one.subjects["i4"], None)
+
+    await here.look()
+
+    assert here.cluster.restarted == []
+    held = server_restart.refusals(here.context, here.one, now=here.time.now())
+    assert Reason.AWAITING_OBSERVATION in [hold.reason for hold in held]
+
+
+@pytest.mark.parametrize("comes", ["pause", "session missing"])
+async def test_what_comes_between_announcement_and_change_stops_it_and_costs_nothing(comes: str) -> None:
+    here = stage(*WAITING)
+
+    def come() -> None:
+        if comes == "pause":
+            here.context.pause = Pause(reason="now")
+        else:
+            here.one.note_standing(here.one.subjects["i4"], Standing.WITHOUT_SESSION)
+
+    here.cluster.during["write status"] = come
+    await here.look()
+
+    assert (here.cluster.restarted, here.spent()) == ([], 0)
+    assert here.results == [StepResult.INTERRUPTED]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.world import given as given_world
 from whatsapp_operator.engine import standing
 from whatsapp_operator.engine.standing import Standing, Standings
 from whatsapp_operator.health.assessment import Verdict
@@ -54,3 +55,10 @@ def test_counts_are_those_of_the_latest_standing_of_each(moves: list[tuple[int, 
     assert counted.bad == now.count(Standing.BAD)
     assert counted.without_session == now.count(Standing.WITHOUT_SESSION)
     assert counted.paired == len(now) - now.count(Standing.APART)
+
+
+def test_first_list_that_lacks_a_session_spares_it_from_a_restart_of_the_server() -> None:
+    one = given_world().memory("open").database("close").paired().read()
+
+    settling = Verdict(HealthState.DEGRADED, Reason.SETTLING)
+    assert standing.of(one.record, settling) is Standing.WITHOUT_SESSION

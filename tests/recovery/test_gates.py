@@ -88,6 +88,11 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
         ALL,
     ),
     "restricted": ({"record": RESTRICTED}, Reason.RESTRICTED, LOSING),
+    "session stored nowhere": (
+        {"opinion": Opinion(Verdict(HealthState.DEGRADED, Reason.SESSION_MISSING), since=START, observations=2)},
+        Reason.SESSION_MISSING,
+        (Step.RESTART, Step.RESTART_SERVER),
+    ),
     "never": ({"policy": NEVER}, Reason.PROTECTED_INSTANCE, (*LOSING, Step.DELETE)),
     "approval": ({"policy": ASKS}, Reason.APPROVAL_REQUIRED, (*LOSING, Step.DELETE)),
     "storm": (

@@ -210,3 +210,19 @@ def test_ledger_is_read_back_as_it_was_written(ledger: Ledger) -> None:
 def test_text_that_is_no_ledger_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json raises its own kinds of it
         ledgers.loads(text)
+
+
+def test_ledger_from_a_clock_that_was_ahead_holds_nothing_up_until_then() -> None:
+    ahead = START + timedelta(days=3)
+    kept = Ledger(
+        spent={StepClass.SOFT: (START - timedelta(seconds=5), ahead)},
+        storm=Storm(since=ahead, calm_since=ahead),
+        storm_ended_at=ahead,
+        failed_at=ahead,
+    )
+
+    found = ledgers.clamped(kept, now=START)
+
+    assert found.spent == {StepClass.SOFT: (START - timedelta(seconds=5), START)}
+    assert found.storm == Storm(since=START, calm_since=START)
+    assert (found.storm_ended_at, found.failed_at) == (START, START)

@@ -522,3 +522,17 @@ async def test_recreate_of_a_protected_instance_that_is_stuck_logs_out_deletes_a
     assert await carried_out(Step.RECREATE, server, spare_open=True) is Done.DONE
     assert server.changes == ["set", "logout", "delete", "create"]
     assert server.calls.count("create") == 1
+
+
+async def test_relogin_whose_connect_is_refused_does_not_say_that_nothing_was_done() -> None:
+    server = Scripted(memory=[CONNECTING, CLOSE], rows=[LOGGED_OUT], connected=REFUSED)
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert server.calls.count("logout") == 1
+
+
+async def test_instance_that_opens_after_a_logout_was_sent_leaves_it_uncertain() -> None:
+    server = Scripted(memory=[CONNECTING, OPEN], rows=[STILL_OPEN])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert "connect" not in server.calls

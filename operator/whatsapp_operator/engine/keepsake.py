@@ -102,7 +102,7 @@ async def _read(context: Context, draft: Draft) -> Keepsake:
     try:
         secret = await context.kubernetes.read_secret(_key(draft))
         return _from_body(json.loads(secret.values[_KEY]))
-    except (ports.NotFound, KeyError, TypeError, ValueError):
+    except (ports.NotFound, AttributeError, KeyError, TypeError, ValueError):
         # Somebody removed or changed it: nothing is known that could be put back.
         context.telemetry.problem("A keepsake cannot be read", namespace=draft.subject.key.namespace)
         return Keepsake()

@@ -40,6 +40,7 @@ def refusals(context: Context, one: Server, *, now: datetime) -> tuple[Hold, ...
         Hold(Reason.PAUSED) if pause_of(context, one, now=now) is not None else None,
         None if one.fresh(now) and one.warm else Hold(Reason.WARMING_UP),
         None if one.acted_on else Hold(Reason.UNSUPPORTED_VERSION),
+        None if one.surveyed else Hold(Reason.AWAITING_OBSERVATION),
         guards.storm_holds(guard, StepClass.SERVER_RESTART, now=now),
         guards.maintenance_holds(guard, StepClass.SERVER_RESTART, now=now),
         guards.budget_holds(guard, StepClass.SERVER_RESTART, now=now),
@@ -142,8 +143,10 @@ class ServerRestarts:
         await self._writer.write_server(one, shown, at_once=True)
 
     async def _change(self, one: Server, reference: WorkloadReference, at: str, workload: ports.Workload) -> bool:
-        """Change the workload; False when somebody changed it in between, or took the right away."""
+        """Change the workload; False when it must not be any more, or somebody changed it or took the right away."""
         key = ports.Key(one.key.namespace, reference.name)
+        if self._is_out_of_the_question(one):
+            return False
         try:
             self._context.require_claim(one)
             await self._context.kubernetes.restart_workload(
@@ -153,6 +156,11 @@ class ServerRestarts:
             return False
         forget(one)
         return True
+
+    def _is_out_of_the_question(self, one: Server) -> bool:
+        """A pause, or an instance that would lose its pairing by it, came while it was announced."""
+        now = self._context.clock.now()
+        return pause_of(self._context, one, now=now) is not None or one.standings.without_session > 0
 
     async def _proceed(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> float | None:
         now = self._context.clock.now()

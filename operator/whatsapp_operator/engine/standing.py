@@ -6,6 +6,7 @@ import enum
 from collections import Counter
 from dataclasses import dataclass, field
 
+from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import incident
@@ -59,10 +60,18 @@ class Standings:
         return self._counts.total()
 
 
+def _may_lack_its_session(record: records.Record) -> bool:
+    """S19 takes two lists to be concluded; what a restart would cost is spared from the first one on."""
+    memory, row = record.memory, record.row
+    if memory is None or row is None or row.integration != records.BAILEYS:
+        return False
+    return memory.state is ConnectionState.OPEN and row.state is ConnectionState.CLOSE and row.has_owner
+
+
 def of(record: records.Record, verdict: Verdict) -> Standing:
     """How an instance stands by what was concluded of it; one that waits for a human is not bad."""
     if record.paired is False:
         return Standing.APART
-    if verdict.reason is Reason.SESSION_MISSING:
+    if verdict.reason is Reason.SESSION_MISSING or _may_lack_its_session(record):
         return Standing.WITHOUT_SESSION
     return Standing.BAD if incident.is_bad(verdict) and verdict.reason not in _WAITS_FOR_A_HUMAN else Standing.WELL

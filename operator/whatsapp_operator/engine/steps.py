@@ -11,14 +11,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from whatsapp_operator.engine import approvals, configuration, existence, keepsake, requests, tokens, treasury
+from whatsapp_operator.engine import (
+    approvals,
+    configuration,
+    existence,
+    keepsake,
+    requests,
+    server_restart,
+    tokens,
+    treasury,
+)
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion
-from whatsapp_operator.evolution import evidence, versions
+from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.recovery import guard as guards
@@ -94,8 +103,12 @@ class Steps:
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
         await self._announce(server, draft, planned)
-        done = await strategies.STRATEGIES[step](work)
-        self._settle(server, draft, planned, done)
+        done = strategies.Done.UNCERTAIN
+        try:
+            done = await strategies.STRATEGIES[step](work)
+        finally:
+            # Also after an error: what was seen before it must not count any more.
+            self._settle(server, draft, planned, done)
 
     async def _prepare(self, server: Server, draft: Draft, step: Step) -> strategies.Work | None:
         """All that the step needs, had before it is announced; None when something is missing, which is shown."""
@@ -118,11 +131,13 @@ class Steps:
         """Whether the server as a whole refuses it by now: others may have been taken since it was planned."""
         now = self._context.clock.now()
         guard = treasury.guard(self._context, server, key=draft.subject.key, now=now)
-        if guard.restarting or guards.others_are_under_way(guard) is not None:
+        if server_restart.pause_of(self._context, server, now=now) is not None or not server.fresh(now):
+            return True
+        if guard.restarting or not server.warm or guards.others_are_under_way(guard) is not None:
             return True
         if asked:
             return False
-        refusals = (guards.budget_holds, guards.storm_holds)
+        refusals = (guards.budget_holds, guards.storm_holds, guards.maintenance_holds)
         return any(refuses(guard, step_class, now=now) is not None for refuses in refusals)
 
     @staticmethod
@@ -156,7 +171,7 @@ class Steps:
         if step_class is StepClass.SESSION_LOSS:
             approvals.used(draft)
         draft.recovery = incident.announced(draft.recovery, step, step_class=step_class, reason=reason, now=draft.now)
-        if step is Step.RELOGIN and versions.traits(server.observed.version).relogin_deafens:
+        if step is Step.RELOGIN and treasury.traits_of(server).relogin_deafens:
             # Before it is taken, since a crash must not forget it.
             draft.recovery = draft.recovery.replace(deaf_since=draft.now)
         draft.plan = planner.NOTHING

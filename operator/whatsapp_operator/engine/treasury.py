@@ -23,13 +23,18 @@ def budget_of(server: Server) -> Budget:
     return server.resource.spec.budget if server.resource is not None else Budget()
 
 
+def traits_of(server: Server) -> versions.Traits:
+    """What steps do differently on the server's version, the last that was known."""
+    return versions.traits(server.observed.version or server.status.version)
+
+
 def ledger_of(context: Context, server: Server, *, now: datetime) -> ledgers.Ledger:
     """What was spent; read from beside the claim once, when this process has just taken it."""
     if server.ledger is None:
         text = context.claims.ledger(server.key)
         server.ledger_saved = text
         try:
-            server.ledger = ledgers.loads(text) if text is not None else ledgers.Ledger()
+            server.ledger = ledgers.clamped(ledgers.loads(text), now=now) if text is not None else ledgers.Ledger()
         except ValueError:
             context.telemetry.problem("A ledger cannot be read; its budget counts as spent", server=server.key.name)
             server.ledger = ledgers.exhausted(budget_of(server), now=now)
@@ -38,7 +43,7 @@ def ledger_of(context: Context, server: Server, *, now: datetime) -> ledgers.Led
 
 def guard(context: Context, server: Server, *, key: ports.Key | None, now: datetime) -> guards.Guard:
     """What the server as a whole says now to a step on one of its instances, or, without a key, on itself."""
-    traits = versions.traits(server.observed.version or server.status.version)
+    traits = traits_of(server)
     return guards.Guard(
         budget=budget_of(server),
         ledger=weather(context, server, now=now),

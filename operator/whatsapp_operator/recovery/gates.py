@@ -124,6 +124,12 @@ def whatsapp_restricts_the_account(situation: Situation, step: Step) -> Hold | N
     return Hold(Reason.RESTRICTED)
 
 
+def works_only_until_a_restart(situation: Situation, step: Step) -> Hold | None:
+    """S19: any restart ends a session that is stored nowhere; a person with the phone has to be at hand first."""
+    restarts = step in (Step.RESTART, Step.RESTART_SERVER)
+    return Hold(Reason.SESSION_MISSING) if restarts and situation.reason is Reason.SESSION_MISSING else None
+
+
 def may_never_be_lost(situation: Situation, step: Step) -> Hold | None:
     """`sessionLoss: Never`: a lost pairing needs a human with a phone, lost data cannot be had back."""
     never = situation.policy.session_loss is SessionLoss.NEVER
@@ -238,6 +244,7 @@ GATES: tuple[Gate, ...] = (
     is_paused,
     server_restarts,
     whatsapp_restricts_the_account,
+    works_only_until_a_restart,
     may_never_be_lost,
     storm_is_on,
     waits_for_approval,

@@ -139,6 +139,21 @@ def loads(text: str) -> Ledger:
         raise ValueError("no ledger") from error
 
 
+def clamped(ledger: Ledger, *, now: datetime) -> Ledger:
+    """Without a future: a clock that was ahead when it was written must not hold recovery up until then."""
+    storm = ledger.storm
+    return Ledger(
+        spent={one: tuple(min(at, now) for at in moments) for one, moments in ledger.spent.items()},
+        storm=Storm(min(storm.since, now), _not_after(storm.calm_since, now)) if storm is not None else None,
+        storm_ended_at=_not_after(ledger.storm_ended_at, now),
+        failed_at=_not_after(ledger.failed_at, now),
+    )
+
+
+def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
+    return None if moment is None else min(moment, now)
+
+
 def _storm(body: Mapping[str, Any]) -> Storm:
     return Storm(since=_moment(body["since"]), calm_since=_optional_moment(body.get("calmSince")))
 

@@ -126,7 +126,11 @@ async def relogin(work: Work) -> Done:
     if silenced is not Done.DONE:
         return silenced
     ended = await _log_out(work)
-    return ended if ended is not Done.DONE else _done(await work.server.connect(work.name))
+    if ended is not Done.DONE:
+        return ended
+    connected = _done(await work.server.connect(work.name))
+    # A refusal would say that nothing was done; it was logged out.
+    return Done.UNCERTAIN if connected is Done.REFUSED else connected
 
 
 async def _log_out(work: Work) -> Done:
@@ -140,7 +144,7 @@ async def _log_out(work: Work) -> Done:
         if not isinstance(memory, evidence.InMemory):
             return Done.UNCERTAIN
         if memory.state is ConnectionState.OPEN:
-            return Done.REFUSED  # it has healed
+            return Done.REFUSED if not asked else Done.UNCERTAIN  # it has healed, or somebody has paired it
         if memory.state is ConnectionState.CLOSE:
             closed += 1
             if closed % _STABLE_READS == 0 and await _is_logged_out(work):
@@ -149,7 +153,7 @@ async def _log_out(work: Work) -> Done:
             closed, asked = 0, asked + 1
             await work.server.logout(work.name)
         else:
-            return Done.REFUSED
+            break
         await work.sleep(_LOGOUT_PAUSE)
     return Done.UNCERTAIN
 

@@ -1,0 +1,107 @@
+"""What comes between a plan and its step: others' steps, a pause, a storm, an error in the strategy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support import servers, simulated
+from support.servers import Cluster
+from support.world import START
+from whatsapp_operator.engine import context as contexts
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.existence import Existence
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.steps import Steps
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery.planner import Plan
+from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step, StepClass
+
+CONNECTING = evidence.ConnectionState.CONNECTING
+RESTART = Plan(step=Step.RESTART, step_class=StepClass.SOFT)
+
+
+class Evolution:
+    """A server that says connecting; `restart` is noted, and may raise."""
+
+    def __init__(self) -> None:
+        self.restarts, self.error = 0, False
+        self.on_read: Any = lambda: None
+
+    async def read_memory(self, _name: str) -> evidence.MemoryReading:
+        self.on_read()
+        return evidence.InMemory(CONNECTING)
+
+    async def restart(self, _name: str) -> evidence.Outcome:
+        self.restarts += 1
+        if self.error:
+            raise RuntimeError
+        return evidence.Accepted()
+
+
+def stage() -> tuple[contexts.Context, Server, drafts.Draft, Evolution, Steps]:
+    time, cluster, one, evolution = simulated.Time(), Cluster(), servers.a_server(), Evolution()
+    context = servers.a_context(time, one, cluster)
+    client: Any = evolution
+    one.client = client
+    subject = one.subjects["i0"]
+    subject.record = records.saw_memory(records.Record(paired=True), evidence.InMemory(CONNECTING), at=START)
+    assert subject.instance is not None
+    draft = drafts.begin(subject, subject.instance, one, pause=None, now=time.now())
+    draft.verdict = Verdict(HealthState.STUCK, Reason.CONNECTING)
+    writer, announcer = StatusWriter(context), Announcer(context)
+    return context, one, draft, evolution, Steps(context, writer, Existence(context, writer, announcer), announcer)
+
+
+async def test_step_that_nothing_speaks_against_is_taken_once_and_is_in_flight() -> None:
+    _, one, draft, evolution, steps = stage()
+
+    await steps.take(one, draft, RESTART)
+
+    assert evolution.restarts == 1
+    assert draft.recovery.in_flight is not None
+    assert one.in_flight == {draft.subject.key}
+
+
+@pytest.mark.parametrize("comes", ["pause of everything", "pause of the server", "steps of others", "restart"])
+async def test_step_is_not_taken_when_something_came_while_it_was_looked_at_once_more(comes: str) -> None:
+    context, one, draft, evolution, steps = stage()
+
+    def come() -> None:
+        match comes:
+            case "pause of everything":
+                context.pause = Pause(reason="now")
+            case "pause of the server":
+                assert one.resource is not None
+                one.resource = one.resource.replace(spec=one.resource.spec.replace(pause=Pause(reason="now")))
+            case "steps of others":
+                one.in_flight.update({ports.Key("messaging", "a"), ports.Key("messaging", "b")})
+            case _:
+                one.warm_up = type(one.warm_up)()
+
+    evolution.on_read = come
+    await steps.take(one, draft, RESTART)
+
+    assert evolution.restarts == 0
+    assert draft.recovery.in_flight is None
+    assert draft.subject.key not in one.in_flight
+
+
+async def test_error_in_a_strategy_leaves_no_evidence_from_before_it() -> None:
+    _, one, draft, evolution, steps = stage()
+    evolution.error = True
+
+    with pytest.raises(RuntimeError):
+        await steps.take(one, draft, RESTART)
+
+    assert draft.subject.record.memory is None or draft.subject.record.observations == 0
+    assert draft.subject.stepped_at >= 0

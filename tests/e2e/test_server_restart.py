@@ -321,3 +321,38 @@ def test_warnings_name_what_will_lose_pairings_one_day(house: stage.Stage) -> No
         return {one["reason"] for one in house.kubectl.json("get", "evs", "main")["status"].get("warnings", ())}
 
     kube.wait_until(lambda: warned() == {"InstancesExpire", "InstancesInRedis"}, timeout=60)
+
+
+def test_relogin_on_a_version_that_it_deafens_is_followed_by_a_restart_of_the_server(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.restart_operator("--flapping-seconds=3")
+    house.simulator.set_version("2.3.6")
+    at_once = {"sessionLossDelaySeconds": 1, "maxAttempts": 1}
+    house.paired_instances("spoilt", "witness", recovery=at_once)
+
+    house.simulator.break_("spoilt", "S7")
+
+    house.wait_for_steps("spoilt", ("Relogin", "Credentials", "Succeeded"), timeout=90)
+    kube.wait_until(lambda: restarts(house) == [("Deaf", "Succeeded")], timeout=90, message="it was left deaf")
+    house.wait_for_reason("spoilt", "AwaitingScan")
+    house.simulator.scan("spoilt")
+    house.wait_ready("spoilt")
+    assert house.simulator.receive("spoilt") == 1
+    assert (pod.stops, pod.starts) == (1, 1)
+    assert {"delete", "create"}.isdisjoint(house.mutating_calls("spoilt"))
+
+
+def test_unusable_credentials_are_recreated_where_a_relogin_would_leave_the_instance_deaf(staged: stage.Stage) -> None:
+    staged.restart_operator("--flapping-seconds=3")
+    staged.simulator.set_version("2.3.6")
+    staged.paired_instances("spoilt", "witness", recovery={"sessionLossDelaySeconds": 1})
+
+    staged.simulator.break_("spoilt", "S7")
+
+    staged.wait_for_steps("spoilt", ("Recreate", "Credentials", "Succeeded"), timeout=90)
+    staged.wait_for_reason("spoilt", "AwaitingScan")
+    staged.simulator.scan("spoilt")
+    staged.wait_ready("spoilt")
+    assert staged.simulator.receive("spoilt") == 1
+    assert staged.mutating_calls("witness") == []

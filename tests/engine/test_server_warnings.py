@@ -70,6 +70,18 @@ def test_all_warnings_are_told_with_their_cure_and_no_value() -> None:
 
     found = server_warnings.warnings(one)
 
-    assert {warning.reason for warning in found} == set(server_warnings.SENTENCES)
+    unusable = {Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN}
+    assert {warning.reason for warning in found} == set(server_warnings.SENTENCES) - unusable
     assert all("Set " in warning.message for warning in found)
     assert not any("4711" in warning.message or server_warnings.PUBLIC_KEY in warning.message for warning in found)
+
+
+@pytest.mark.parametrize("problem", [Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN])
+def test_workload_that_cannot_be_restarted_is_warned_of_before_it_is_needed(problem: Reason) -> None:
+    one = servers.a_server()
+    one.workload_problem = problem
+
+    (warning,) = server_warnings.warnings(one)
+
+    assert warning.reason is problem
+    assert "workloadRef" in warning.message

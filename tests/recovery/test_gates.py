@@ -79,6 +79,7 @@ RESTRICTED = replace(
 HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
     "warm-up": ({"warm": False}, Reason.WARMING_UP, ALL),
     "version": ({"acted_on": False}, Reason.UNSUPPORTED_VERSION, ALL),
+    "invalid server": ({"server_valid": False, "acted_on": False}, Reason.SERVER_INVALID, ALL),
     "disabled": ({"policy": RecoveryPolicy(mode=RecoveryMode.DISABLED)}, Reason.RECOVERY_DISABLED, ALL),
     "dry run": ({"policy": RecoveryPolicy(mode=RecoveryMode.DRY_RUN)}, Reason.DRY_RUN, ALL),
     "pause": ({"paused": True}, Reason.PAUSED, ALL),

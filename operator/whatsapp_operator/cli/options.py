@@ -129,7 +129,9 @@ class Options:
     lease_namespace: Annotated[
         str | None,
         Flag(
-            _parse_namespace, "NAME", "Namespace of the replicas' Leases; else the pod's, the first watched, default."
+            _parse_namespace,
+            "NAME",
+            "Namespace of the Leases, budgets and pause; else the pod's, the first watched, the kubeconfig's, default.",
         ),
     ] = None
     lease_duration_seconds: Annotated[

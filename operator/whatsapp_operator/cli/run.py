@@ -102,6 +102,9 @@ class _Operator:
         self._lease_namespace = self._options.lease_namespace or login.own_namespace(
             source, watched=self._options.namespace
         )
+        _log.info(
+            "Leases, budgets and the pause of everything are kept in one namespace", namespace=self._lease_namespace
+        )
         access = login.Login(source, clock=self._clock)
         await access.open()
         self._calls = calls = transport.Transport(access.configuration, renew_login=access.renew, observer=self._told)

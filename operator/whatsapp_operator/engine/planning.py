@@ -100,6 +100,7 @@ class Planning:
             spans=self._context.spans,
             warm=server.warm,
             acted_on=server.acted_on,
+            server_valid=server.problem is None,
             paused=draft.paused,
             pairing_wanted=draft.pairing_wanted,
             restart_requested=requests.asked(draft, names.Request.RESTART),

@@ -231,6 +231,7 @@ def _remediation(one: Server, guard: Guard, pause: Pause | None, *, now: datetim
     if pause is not None:
         return _FALSE, Reason.PAUSED, _paused(pause)
     against = [
+        (one.problem is not None, Reason.INVALID_SPEC, one.problem or ""),
         (not one.acted_on and one.support is not None, Reason.UNSUPPORTED_VERSION, "This version is observed only."),
         (one.flying is not None, Reason.SERVER_RESTARTING, "The server is being restarted; steps wait for it."),
         (not one.warm, Reason.WARMING_UP, "Nothing is healed until the server has loaded its instances."),

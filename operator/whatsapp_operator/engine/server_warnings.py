@@ -17,6 +17,10 @@ _OFF = frozenset({"", "false", "0", "1"})
 """`1` and `0` are read as booleans, and a boolean switches DEL_INSTANCE off (env.config.ts)."""
 
 SENTENCES = {
+    Reason.WORKLOAD_NOT_FOUND: "There is no workload as spec.workloadRef names it in this namespace, so the server "
+    "will not be restarted when only that would help. Correct spec.workloadRef.",
+    Reason.WORKLOAD_FORBIDDEN: "The operator may not read and restart the workload of spec.workloadRef: apply "
+    "manifests/server-restart.yaml in this namespace.",
     Reason.DEFAULT_API_KEY: "The server's key is the public default of Evolution API: whoever reaches the server can "
     "read and delete everything. Set AUTHENTICATION_API_KEY, and put it into the Secret of spec.apiKeySecretRef.",
     Reason.SEVERAL_REPLICAS: "The workload has more than one replica: two servers on one database throw each other's "
@@ -40,6 +44,8 @@ def warnings(one: Server) -> tuple[ServerWarning, ...]:
 def _reasons(one: Server) -> Iterator[Reason]:
     if one.endpoint is not None and one.endpoint.api_key == PUBLIC_KEY:
         yield Reason.DEFAULT_API_KEY
+    if one.workload_problem in (Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN):
+        yield one.workload_problem
     if one.workload is not None:
         yield from _of_workload(one.workload)
 

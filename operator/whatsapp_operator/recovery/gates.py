@@ -36,10 +36,12 @@ class Situation:
     spans: Spans
     warm: bool
     acted_on: bool
-    """The server's version is one that may be acted on."""
+    """The server's version is one that may be acted on, and its spec is understood."""
     paused: bool
     pairing_wanted: bool
     restart_requested: bool = False
+    server_valid: bool = True
+    """The server's spec is understood; while it is not, nothing is done by what it said before."""
     guard: Guard = field(default_factory=Guard)
     vouched: bool = False
     """Another instance of the server has just proved that WhatsApp can be reached from there."""
@@ -91,7 +93,13 @@ def server_warms_up(situation: Situation, step: Step) -> Hold | None:  # noqa: A
 
 def version_is_only_observed(situation: Situation, step: Step) -> Hold | None:  # noqa: ARG001 - a gate takes both
     """An unknown version may do anything when it is told to restart."""
-    return None if situation.acted_on else Hold(Reason.UNSUPPORTED_VERSION)
+    held = not situation.acted_on and situation.server_valid
+    return Hold(Reason.UNSUPPORTED_VERSION) if held else None
+
+
+def server_has_an_invalid_spec(situation: Situation, step: Step) -> Hold | None:  # noqa: ARG001 - a gate takes both
+    """Half of a wish is not acted on."""
+    return None if situation.server_valid else Hold(Reason.SERVER_INVALID)
 
 
 def recovery_is_switched_off(situation: Situation, step: Step) -> Hold | None:
@@ -239,6 +247,7 @@ def _stable_close(record: records.Record) -> bool:
 GATES: tuple[Gate, ...] = (
     server_warms_up,
     version_is_only_observed,
+    server_has_an_invalid_spec,
     recovery_is_switched_off,
     only_plans,
     is_paused,

@@ -66,7 +66,8 @@ class MaintenanceWindow(Model):
     validations: ClassVar[tuple[rules.Rule, ...]] = (
         rules.Rule(
             cel=r"self.schedule.matches('^\\s*\\S+(\\s+\\S+){4}\\s*$')",
-            message="must be a cron schedule of five fields (minute hour day month weekday), for example '0 3 * * *'",
+            message="must be a cron schedule of five fields (minute hour day month weekday), each within its bounds, "
+            "for example '0 3 * * *'",
             field_path=".schedule",
             holds=lambda window: _is_schedule(window.schedule),
         ),

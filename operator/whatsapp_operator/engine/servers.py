@@ -14,6 +14,7 @@ from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, presen
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.evolution import evidence
+from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
@@ -60,31 +61,30 @@ class Servers:
         self._tell_instances(one)
         restart_wait = await self._restarts.look(one)
         latched = one.pinned_client_name is not None
-        wait = await self._writer.write_server(one, self._shown(one))
+        guard = treasury.guard(self._context, one, key=None, now=self._context.clock.now())
+        wait = await self._writer.write_server(one, self._shown(one, guard))
         if not latched and one.pinned_client_name is not None:
             # The client name is now held to, and written down: what is read under it may be believed.
             self._context.hurry(one)
         self._announce(one)
         self._context.telemetry.instances(one.key, {str(state): n for state, n in states(one).items()})
-        self._tell_guard(one)
+        self._tell_guard(one, guard)
         await self._keep_ledger(one)
         waits = (wait, restart_wait, self._until_stale(one), self._until_secrets(one), self._until_pause_ends(one))
         return min(filter(None, waits), default=_SOON)
 
-    def _shown(self, one: Server) -> EvolutionServerStatus:
+    def _shown(self, one: Server, guard: guards.Guard) -> EvolutionServerStatus:
         now = self._context.clock.now()
         return present_server(
             one,
-            guard=treasury.guard(self._context, one, key=None, now=now),
+            guard=guard,
             refusals=server_restart.refusals(self._context, one, now=now),
             pause=server_restart.pause_of(self._context, one, now=now),
             now=now,
         )
 
-    def _tell_guard(self, one: Server) -> None:
-        now = self._context.clock.now()
-        guard = treasury.guard(self._context, one, key=None, now=now)
-        uses = {str(use.step_class): (use.used, use.max) for use in uses_of(guard, now=now)}
+    def _tell_guard(self, one: Server, guard: guards.Guard) -> None:
+        uses = {str(use.step_class): (use.used, use.max) for use in uses_of(guard, now=self._context.clock.now())}
         told = reporting.Guarded(storm=guard.ledger.storm is not None, waiting=len(one.wishes), budget=uses)
         self._context.telemetry.guarded(one.key, told)
 

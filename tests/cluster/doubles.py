@@ -11,6 +11,9 @@ from pathlib import Path
 
 from aiohttp import web
 
+from whatsapp_operator.cluster import api
+from whatsapp_operator.engine import ports
+
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 
@@ -61,3 +64,8 @@ class Kubectl:
     def __call__(self, *arguments: str, given: str | None = None) -> str:
         command = [str(KUBECTL), "--kubeconfig", str(self.kubeconfig), *arguments]
         return subprocess.run(command, input=given, capture_output=True, text=True, check=True).stdout
+
+
+async def everything(port: api.KubernetesApi, kind: str = "WhatsAppInstance") -> list[ports.Body]:
+    """All pages of a list."""
+    return [body async for page in port.list(kind) for body in page]

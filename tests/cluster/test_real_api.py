@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from cluster.doubles import Counted, Kubectl
+from cluster.doubles import Counted, Kubectl, everything
 from whatsapp_operator.cluster import api, login, watch
 from whatsapp_operator.engine import ports
 from whatsapp_operator.resources import reasons
@@ -50,7 +50,7 @@ async def test_list_finds_what_is_there_and_nothing_of_other_namespaces(
     real: api.KubernetesApi, create: Callable[..., dict[str, Any]]
 ) -> None:
     create("one", "two")
-    found = await real.list(KIND)
+    found = await everything(real)
     assert {cast("dict[str, Any]", body["metadata"])["name"] for body in found} == {"one", "two"}
 
 
@@ -58,7 +58,7 @@ async def test_list_of_more_than_a_page_is_whole(
     real: api.KubernetesApi, create: Callable[..., dict[str, Any]], counted: Counted
 ) -> None:
     create(*(f"instance-{number}" for number in range(501)))
-    assert len(await real.list(KIND)) == 501
+    assert len(await everything(real)) == 501
     assert counted.calls == [("list", "whatsappinstances", "200")] * 2
 
 

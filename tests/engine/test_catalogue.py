@@ -60,7 +60,12 @@ class House:
         """A LIST that was asked for now and answered a second later."""
         began = self.time.monotonic()
         self.time.advance(1)
-        return self.catalogue.sweep(kind, bodies, began=began)
+        return self.compare(*bodies, kind=kind, began=began)
+
+    def compare(self, *bodies: Body, began: float, kind: str = WAI) -> int:
+        listed: set[Key] = set()
+        drift = sum(self.catalogue.take(kind, [body], listed) for body in bodies)
+        return drift + self.catalogue.lose_all_but(listed, kind, began=began)
 
     def acting(self, name: str) -> str | None:
         found = self.context.servers[MAIN].subjects.get(name)
@@ -214,7 +219,7 @@ def test_resource_that_appeared_while_the_list_was_made_stays(house: House) -> N
     house.time.advance(1)
     house.saw(wai())
 
-    assert house.catalogue.sweep(WAI, [], began=began) == 0
+    assert house.compare(began=began) == 0
     assert SHOP in house.context.subjects
 
 

@@ -336,12 +336,16 @@ def test_damage_to_a_field_never_turns_a_row_into_absence(rows: list[dict[str, A
         assert isinstance(proved, errors.UnexpectedShape)
 
 
+def read_array(text: str) -> list[object]:
+    return list(arrays.Recurring[object]().items(text, read=lambda item: item))
+
+
 @patiently
 @given(items=st.lists(JSON), indent=st.sampled_from([None, 0, 2]))
 def test_array_read_item_by_item_is_the_array(items: list[object], indent: int | None) -> None:
     text = json.dumps(items, indent=indent)
 
-    assert json.dumps(list(arrays.items(text))) == json.dumps(items)
+    assert json.dumps(read_array(text)) == json.dumps(items)
 
 
 @patiently
@@ -351,7 +355,56 @@ def test_array_that_is_cut_off_is_no_array(items: list[object], data: st.DataObj
     cut = text[: data.draw(st.integers(0, len(text) - 1))]
 
     with pytest.raises(ValueError, match=r"due|Expecting|Unterminated|Invalid"):
-        list(arrays.items(cut))
+        read_array(cut)
+
+
+OBJECTS = st.lists(st.fixed_dictionaries({"name": st.sampled_from("abcdef"), "count": st.integers(0, 3)}), max_size=6)
+
+
+@patiently
+@given(arrays_seen=st.lists(OBJECTS, min_size=2, max_size=4), indent=st.sampled_from([None, 2]))
+def test_array_that_comes_again_is_what_it_is_now_whatever_it_was(arrays_seen: list[Any], indent: int | None) -> None:
+    recurring: arrays.Recurring[object] = arrays.Recurring()
+
+    for each in arrays_seen:
+        assert list(recurring.items(json.dumps(each, indent=indent), read=lambda item: item)) == each
+
+
+def test_items_that_are_as_before_are_the_same_objects_wherever_they_stand_and_only_others_are_read() -> None:
+    recurring: arrays.Recurring[dict[str, int]] = arrays.Recurring()
+    read: list[object] = []
+
+    def see(item: object) -> Any:
+        read.append(item)
+        return item
+
+    before = list(recurring.items('[{"a": 1}, {"b": 1}, {"c": 1}, {"d": 1}]', read=see))
+    read.clear()
+    after = list(recurring.items('[{"a": 1}, {"c": 1}, {"new": 1}, {"d": 1}, {"b": 2}]', read=see))
+
+    assert after == [{"a": 1}, {"c": 1}, {"new": 1}, {"d": 1}, {"b": 2}]
+    assert after[0] is before[0]
+    assert after[1] is before[2]
+    assert after[3] is before[3]
+    assert read == [{"new": 1}, {"b": 2}]
+
+
+def test_array_that_cannot_be_read_leaves_known_what_was_read_before() -> None:
+    recurring: arrays.Recurring[object] = arrays.Recurring()
+    (before,) = recurring.items('[{"a": 1}]', read=lambda item: item)
+    with pytest.raises(ValueError, match="due"):
+        list(recurring.items('[{"b": 1}', read=lambda item: item))
+
+    (after,) = recurring.items('[{"a": 1}]', read=lambda item: item)
+
+    assert after is before
+
+
+def test_settings_that_thousands_have_in_common_are_there_once() -> None:
+    one, other = replies.database_list(reply(200, [ROW, {**ROW, "id": "2", "name": "other"}])).rows.values()
+
+    assert one.settings is not None
+    assert one.settings is other.settings
 
 
 async def test_list_of_thousands_is_read_whole(server: servers.Server, api: client.Client) -> None:

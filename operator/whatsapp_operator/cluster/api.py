@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
 from whatsapp_operator.cluster import events, patches, permissions, secrets, transport, workloads
@@ -24,29 +24,30 @@ class KubernetesApi:
         self._calls, self._recorder = calls, recorder
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
 
-    async def list(self, kind: str) -> Sequence[ports.Body]:
+    async def list(self, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
         """All resources of a kind in the watched namespaces, in pages of 500."""
-        found: list[ports.Body] = []
         for namespace in self._namespaces:
-            found += await self._list_in(namespace, kind)
-        return found
+            async for page in self._list_in(namespace, kind):
+                yield page
 
-    async def _list_in(self, namespace: str | None, kind: str) -> Iterable[ports.Body]:
+    async def _list_in(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
+        """A page that is no longer to be had means beginning again, once; what came already comes again then."""
         try:
-            return await self._pages(namespace, kind)
+            async for page in self._pages(namespace, kind):
+                yield page
         except transport.Expired:
-            return await self._pages(namespace, kind)
+            async for page in self._pages(namespace, kind):
+                yield page
 
-    async def _pages(self, namespace: str | None, kind: str) -> Iterable[ports.Body]:
-        found: dict[object, ports.Body] = {}
+    async def _pages(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
         query, following = [("limit", str(_PAGE))], ""
         while True:
             page = await self._calls.call(_resource_call("list", kind, namespace, query=(*query, *_after(following))))
-            for item in cast("Sequence[ports.Body]", page.get("items") or ()):
-                found[cast("ports.Body", item["metadata"])["uid"]] = item
             following = str(cast("ports.Body", page.get("metadata") or {}).get("continue") or "")
+            yield cast("Sequence[ports.Body]", page.get("items") or ())
+            del page  # so that it is gone before the next one is there
             if not following:
-                return found.values()
+                return
 
     async def read(self, kind: str, key: ports.Key) -> ports.Body:
         """One resource."""

@@ -73,7 +73,8 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 600
     # A bookmark comes every minute: without one for this long the stream is dead, and is opened anew.
     chosen.watching.inactivity_timeout = 90
-    chosen.queueing.idle_timeout = 1
+    # A resource's worker keeps the last body until then: in a listing of thousands that is all of them at once.
+    chosen.queueing.idle_timeout = 0.05
     chosen.persistence.diffbase_storage = _NoDifferences()
     return chosen
 

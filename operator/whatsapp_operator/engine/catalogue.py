@@ -24,7 +24,7 @@ class Catalogue:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._seats: dict[tuple[ports.Key, str], set[ports.Key]] = {}
+        self._seats: dict[tuple[ports.Key, str], tuple[ports.Key, ...]] = {}
         self._seated: dict[ports.Key, tuple[ports.Key, str]] = {}
         self._gone_uids: set[str] = set()
         self._gone_uids_before: set[str] = set()
@@ -96,14 +96,16 @@ class Catalogue:
         if one.instance is None:
             return
         place = (ports.Key(*one.instance.server_key), one.instance.remote_name)
-        self._seats.setdefault(place, set()).add(one.key)
+        self._seats[place] = tuple({*self._seats.get(place, ()), one.key})
         self._seated[one.key] = place
         self._elect(place)
 
     def _unseat(self, key: ports.Key) -> None:
         place = self._seated.pop(key, None)
         if place is not None:
-            self._seats[place].discard(key)
+            left = tuple(one for one in self._seats.pop(place) if one != key)
+            if left:
+                self._seats[place] = left
             self._elect(place)
 
     def _elect(self, place: tuple[ports.Key, str]) -> None:
@@ -134,18 +136,20 @@ class Catalogue:
         """Between two sweeps a late event of what is gone may still come; after that, none does."""
         self._gone_uids, self._gone_uids_before = set(), self._gone_uids
 
-    def sweep(self, kind: str, bodies: Sequence[Body], *, began: float) -> int:
-        """Compare with a LIST that was asked for at `began`; returns how many resources the watch had missed.
+    def take(self, kind: str, bodies: Sequence[Body], listed: set[ports.Key]) -> int:
+        """Take a page of a LIST, and note in `listed` what it has; returns how many the watch had missed."""
+        listed.update(_key(body) for body in bodies)
+        return sum(self.saw(kind, None, body) for body in bodies)
+
+    def lose_all_but(self, listed: set[ports.Key], kind: str, *, began: float) -> int:
+        """Lose what a LIST that was asked for at `began` does not have; returns how many.
 
         What the watch told after that moment may be too young to be in the list.
         """
-        drift = sum(self.saw(kind, None, body) for body in bodies)
-        listed = {_key(body) for body in bodies}
         store: Mapping[ports.Key, Subject | Server]
         store = self._context.subjects if kind == instance.KIND else self._context.servers
-        for key in [key for key, one in store.items() if key not in listed and one.known_since < began]:
-            drift += self._lost(kind, key, uid=_uid(store[key].body))
-        return drift
+        gone = [key for key, one in store.items() if key not in listed and one.known_since < began]
+        return sum(self._lost(kind, key, uid=_uid(store[key].body)) for key in gone)
 
 
 def _key(body: Body) -> ports.Key:

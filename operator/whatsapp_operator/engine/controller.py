@@ -96,8 +96,7 @@ class Controller:
     async def _sweep(self) -> bool:
         began = self._context.clock.monotonic()
         try:
-            servers = await self._context.kubernetes.list(server.KIND)
-            instances = await self._context.kubernetes.list(instance.KIND)
+            drift = await self._compare(server.KIND, began=began) + await self._compare(instance.KIND, began=began)
         except ports.KubernetesError as error:
             if self._listing_failed is not type(error):
                 self._listing_failed = type(error)
@@ -105,12 +104,18 @@ class Controller:
             return False
         self._listing_failed = None
         self._catalogue.forget_the_gone()
-        drift = self._catalogue.sweep(server.KIND, servers, began=began)
-        drift += self._catalogue.sweep(instance.KIND, instances, began=began)
         self._context.telemetry.sweep(drift if self._swept_at is not None else 0)
         self._swept_at = self._context.clock.monotonic()
         self._begin()
         return True
+
+    async def _compare(self, kind: str, *, began: float) -> int:
+        """Compare the store with a LIST, page by page; how many resources the watch had missed."""
+        drift, listed = 0, set[ports.Key]()
+        async for page in self._context.kubernetes.list(kind):
+            drift += self._catalogue.take(kind, page, listed)
+            del page  # the generator asks for the next one now
+        return drift + self._catalogue.lose_all_but(listed, kind, began=began)
 
     def _pause_is_known(self) -> None:
         self._pause_known = True

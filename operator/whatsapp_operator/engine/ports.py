@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -154,8 +154,11 @@ Body = Mapping[str, object]
 class Kubernetes(Protocol):
     """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
 
-    async def list(self, kind: str) -> Sequence[Body]:
-        """All resources of a kind in the watched namespaces, paged."""
+    def list(self, kind: str) -> AsyncIterator[Sequence[Body]]:
+        """All resources of a kind in the watched namespaces, page by page, so that never all are in memory at once.
+
+        A resource may come twice, and one that is deleted meanwhile may come all the same.
+        """
 
     async def read(self, kind: str, key: Key) -> Body:
         """One resource."""

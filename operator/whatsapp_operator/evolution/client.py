@@ -74,7 +74,9 @@ class Client:
         )
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
         self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
-        self._read_database_list: Final = replies.Unchanged(replies.database_list)
+        self._read_database_list: Final = replies.Unchanged(
+            functools.partial(replies.database_list, known=replies.Rows())
+        )
         self._transport: Final = transport.Transport(
             url=url,
             api_key=api_key,

@@ -7,6 +7,7 @@ are those of Evolution API 2.3.3 to 2.3.7 (src/api/guards, src/api/controllers/i
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Final, Generic, TypeVar
 from whatsapp_operator.evolution import arrays, errors, evidence, fields, metrics, transport
 
 Reply = transport.Reply
+Rows = arrays.Recurring[evidence.Row]
 _Evidence = TypeVar("_Evidence")
 
 _STATES: Final[Mapping[str, evidence.ConnectionState]] = {state.value: state for state in evidence.ConnectionState}
@@ -67,15 +69,18 @@ def memory_list(reply: Reply) -> evidence.MemoryList:
     return seen
 
 
-def database_list(reply: Reply) -> evidence.DatabaseList:
-    """`GET /instance/fetchInstances`: one row that cannot be read makes the list prove nothing, not the row absent."""
+def database_list(reply: Reply, *, known: Rows | None = None) -> evidence.DatabaseList:
+    """`GET /instance/fetchInstances`: one row that cannot be read makes the list prove nothing, not the row absent.
+
+    `known` are the rows of the list before, so that those that are as they were need not be read again.
+    """
     if reply.status != 200:
         raise _misanswer(reply)
     if not reply.content.lstrip().startswith(b"["):
         _document(reply)
         raise errors.UnexpectedShape(reply.request)
     rows: dict[str, evidence.Row] = {}
-    for row in _rows(reply):
+    for row in _rows(reply, known or Rows()):
         if row.name in rows:
             raise errors.UnexpectedShape(reply.request)
         rows[row.name] = row
@@ -294,10 +299,9 @@ def _state(values: fields.Fields, key: str) -> evidence.ConnectionState:
     return state
 
 
-def _rows(reply: Reply) -> Iterator[evidence.Row]:
+def _rows(reply: Reply, known: Rows) -> Iterator[evidence.Row]:
     try:
-        for item in arrays.items(reply.content.decode()):
-            yield _row(fields.Fields(reply.request, item))
+        yield from known.items(reply.content.decode(), read=lambda item: _row(fields.Fields(reply.request, item)))
     except (ValueError, RecursionError):
         raise errors.NotJSON(reply.request) from None
 
@@ -334,9 +338,18 @@ def _proxy(found: fields.Fields | None) -> evidence.Proxy | None:
 
 def _settings(found: fields.Fields) -> Mapping[str, object]:
     values = found.values
-    if not all(isinstance(values.get(switch), bool) for switch in _SWITCHES):
-        raise found.unexpected()
-    return {name: values[name] for name in SETTINGS if name in values}
+    for switch in _SWITCHES:
+        if not isinstance(values.get(switch), bool):
+            raise found.unexpected()
+    settings = {name: values[name] for name in SETTINGS if name in values}
+    plain = all(value is None or isinstance(value, (bool, str)) for value in settings.values())
+    return _shared(tuple(settings.items())) if plain else settings
+
+
+@functools.lru_cache(maxsize=1024)
+def _shared(settings: tuple[tuple[str, object], ...]) -> Mapping[str, object]:
+    """One mapping for what most instances have in common."""
+    return dict(settings)
 
 
 def _webhook(found: fields.Fields) -> evidence.Webhook:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import plain, recording
 from benchmarks.operator_process import Operator, reads, writes
-from benchmarks.population import CONCURRENCY, Population, create_namespace, remove_namespace
+from benchmarks.population import CONCURRENCY, Population, create_namespace, is_ready, remove_namespace
 from benchmarks.simulators import Journal
 
 _SERVER_SECONDS = 60.0
@@ -63,15 +63,27 @@ async def measure(population: Population, operator: Operator, simulator: Journal
 async def refer(
     api: plain.Api, histories: dict[str, list[recording.Write]], *, namespace: str, removed: bool = True
 ) -> Reference:
-    """Replay what was written for each instance; run it when the operator is stopped."""
+    """Replay what was written for each instance; run it when the operator is stopped.
+
+    It is watched as the other run was: what measuring costs on these cores belongs to both.
+    """
     counts = Counter(write.kind for history in histories.values() for write in history)
     await create_namespace(api, namespace)
+    watches = recording.watches(api, listener=_read)
+    for each in watches:
+        await each.start(namespace)
     try:
         seconds = await recording.replay(api, histories.values(), namespace=namespace, concurrency=CONCURRENCY)
     finally:
+        for each in watches:
+            await each.stop()
         if removed:
             await remove_namespace(api, namespace)
     return Reference(seconds=seconds, writes=per_instance(counts, len(histories)))
+
+
+def _read(_at: float, event: plain.Json) -> None:
+    is_ready(event["object"])
 
 
 async def rested(operator: Operator, *, quiet_seconds: float, at_most: float) -> float:

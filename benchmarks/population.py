@@ -62,11 +62,7 @@ class Population:
         await self.api.call("POST", "/" + recording.SECRETS.format(self.wanted.namespace), secret)
         for number, url in enumerate(self.wanted.urls):
             await self._create_server(f"{SERVER}-{number}", url)
-        self._recordings = [
-            recording.Recording(self.api, recording.INSTANCES, listener=self._saw_instance),
-            recording.Recording(self.api, recording.SECRETS),
-            recording.Recording(self.api, recording.EVENTS),
-        ]
+        self._recordings = recording.watches(self.api, listener=self._saw_instance)
         for each in self._recordings:
             await each.start(self.wanted.namespace)
 
@@ -81,7 +77,7 @@ class Population:
         path = f"/{_SERVERS.format(self.wanted.namespace)}"
 
         async def are_ready() -> bool:
-            return all(_is_ready(one) for one in (await self.api.call("GET", path))["items"])
+            return all(is_ready(one) for one in (await self.api.call("GET", path))["items"])
 
         await plain.until(are_ready, seconds=seconds, every=0.2, message="the EvolutionServers were not Ready")
 
@@ -99,7 +95,7 @@ class Population:
 
     def _saw_instance(self, at: float, event: plain.Json) -> None:
         body = event["object"]
-        name, ready = body["metadata"]["name"], _is_ready(body)
+        name, ready = body["metadata"]["name"], is_ready(body)
         if ready is not (name in self._ready):
             self.turns.append(Turn(name, ready, at))
             (self._ready.add if ready else self._ready.discard)(name)
@@ -167,6 +163,7 @@ async def _free(api: plain.Api, path: str) -> None:
     await api.patch(path, {"metadata": {"finalizers": None}})
 
 
-def _is_ready(body: plain.Json) -> bool:
+def is_ready(body: plain.Json) -> bool:
+    """Whether a resource says that it is Ready."""
     conditions = body.get("status", {}).get("conditions", ())
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)

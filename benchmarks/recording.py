@@ -57,6 +57,11 @@ class Recording:
             self._task.result()
 
 
+def watches(api: plain.Api, *, listener: Listener) -> list[Recording]:
+    """Of all that belongs to instances; the listener hears of the instances themselves."""
+    return [Recording(api, INSTANCES, listener=listener), Recording(api, SECRETS), Recording(api, EVENTS)]
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
     """One write, in order of `version`; `{}` in its path stands for the namespace."""

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whatsapp_operator.engine import ports, vouchers, warmup
+from whatsapp_operator.engine.kept import Kept
 from whatsapp_operator.engine.standing import Standing, Standings
-from whatsapp_operator.engine.subject import Subject, kept
+from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.health.assessment import Neighbours
 from whatsapp_operator.health.rules import Symptom
@@ -107,7 +108,7 @@ class Server:
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
-        self.body = kept(body)
+        self.body = Kept(body)
         try:
             self.resource, self.problem = parsing.parse_server(body), None
         except InvalidResource as error:

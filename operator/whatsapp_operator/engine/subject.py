@@ -5,12 +5,12 @@ What must survive a restart of the operator is in the resource's status; everyth
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from whatsapp_operator.engine.kept import Kept
 from whatsapp_operator.engine.ports import Key
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.evolution import evidence
@@ -176,10 +176,10 @@ class Subject:
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
-        self.body = kept(body)
+        self.body = Kept(body)
         self.steady = False
         try:
-            self.instance, self.problem = parsing.parse_instance({**body, **self.body}), None
+            self.instance, self.problem = parsing.parse_instance({**body, "metadata": self.body["metadata"]}), None
         except InvalidResource as error:
             self.instance, self.problem = None, str(error)
 
@@ -195,21 +195,6 @@ def begin_anew(subject: Subject) -> None:
     )
     for one in fields(Subject):
         setattr(subject, one.name, getattr(fresh, one.name))
-
-
-def kept(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What of a resource is worth its memory: not the spec, which is parsed, nor who manages which field."""
-    metadata = {name: value for name, value in body.get("metadata", {}).items() if name != "managedFields"}
-    return {"metadata": _shared(metadata), "status": _shared(body.get("status") or {})}
-
-
-def _shared(value: Any) -> Any:
-    """The same, with one string for what occurs in thousands of resources: JSON is read with new ones each time."""
-    if isinstance(value, str):
-        return sys.intern(value)
-    if isinstance(value, Mapping):
-        return {sys.intern(key): _shared(inner) for key, inner in value.items()}
-    return [_shared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def restore(subject: Subject) -> None:

@@ -8,6 +8,7 @@ status is the operator's own and is never in the way: one that cannot be read is
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ Body = Mapping[str, Any]
 M = TypeVar("M", bound=Model)
 
 _CONDITIONS_KEPT = 4096
+_SPECS_KEPT = 1024
 
 _CURES = {
     "missing": "is required: set it",
@@ -42,7 +44,21 @@ def parse_instance(body: Body) -> instance.WhatsAppInstance:
     Raises:
         errors.InvalidResource: its metadata or spec is not understood.
     """
-    return _parse(instance.WhatsAppInstance, body, status=parse_instance_status(body))
+    spec = _same_spec(json.dumps(body["spec"])) if "spec" in body else None
+    found = body if spec is None else {**body, "spec": spec}
+    return _parse(instance.WhatsAppInstance, found, status=parse_instance_status(body))
+
+
+@functools.lru_cache(maxsize=_SPECS_KEPT)
+def _same_spec(text: str) -> instance.WhatsAppInstanceSpec | None:
+    """Thousands of resources say the same, and each says it again with every change of its status.
+
+    None for one that is not understood: what is wrong is told where the whole resource is read.
+    """
+    try:
+        return instance.WhatsAppInstanceSpec.model_validate(json.loads(text))
+    except pydantic.ValidationError:
+        return None
 
 
 def parse_server(body: Body) -> server.EvolutionServer:

@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Sequence
 import prometheus_client
 import structlog
 
-from whatsapp_operator.cli import assembly, telling
+from whatsapp_operator.cli import assembly, memory, telling
 from whatsapp_operator.cli import options as cli_options
 from whatsapp_operator.cluster import api, events, leases, login, preflight, runtime, transport, watch
 from whatsapp_operator.telemetry import audit, health, logs, metrics
@@ -28,6 +28,7 @@ _log = structlog.get_logger(__name__)
 
 def run(options: cli_options.Options) -> int:
     """Run until SIGTERM or SIGINT; the exit code is 0 then, and 1 after a failure, which was logged."""
+    memory.give_back_early()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types; they are of no use here
     logs.configure(format=options.log_format, level=options.log_level)
     told, state = metrics.Metrics(), health.Health(monotonic=runtime.SystemClock().monotonic)

@@ -28,6 +28,8 @@ _HURRY_SECONDS = 1.0
 _DATABASE_SHARE = 10
 _IDENTIFY_SECONDS = 60.0
 _PROOFS_AT_ONCE = 16
+_LOOKS_AFTER_NEWS = 2
+"""The first look at the server finds its instances as they were before they were looked at."""
 
 States = Mapping[str, ConnectionState]
 
@@ -42,6 +44,8 @@ class Observer:
         self._rows_not_before = 0.0
         self._identify_due = 0.0
         self._last_tick = float("-inf")
+        self._told: tuple[object, ...] = ()
+        self._looks_due = 0
         self._wanted_rows: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]] = []
 
     async def run(self) -> None:
@@ -230,8 +234,22 @@ class Observer:
                 server.observed.rows, server.observed.rows_at = rows.rows, at
                 server.observed.rows_begun = self._last_tick
                 self._warm_up(states, rows)
-            await self._fold_subjects(states, rows, returning=gap)
-        self._context.look_at_server(server)
+            if await self._fold_subjects(states, rows, returning=gap):
+                self._looks_due = _LOOKS_AFTER_NEWS
+        self._look_at_server()
+
+    def _look_at_server(self) -> None:
+        """When there is news of it; at rest its looks themselves say when the next one is due, which is rarely."""
+        server, seen = self._server, self._server.observed
+        told: tuple[object, ...]
+        told = (seen.unknown, seen.version, seen.client_name, seen.vanished, id(seen.rows), len(server.subjects))
+        told = (*told, server.warm, server.fresh(self._context.clock.now()), server.identity_confirmed)
+        if told != self._told:
+            self._told, self._looks_due = told, _LOOKS_AFTER_NEWS
+        storm = server.ledger is not None and server.ledger.storm is not None
+        if self._looks_due or seen.unknown is not None or server.flying is not None or server.wishes or storm:
+            self._looks_due = max(self._looks_due - 1, 0)
+            self._context.look_at_server(server)
 
     def _forget_before_gap(self) -> None:
         for one in self._server.subjects.values():
@@ -256,7 +274,9 @@ class Observer:
 
     async def _fold_subjects(
         self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None, *, returning: bool
-    ) -> None:
+    ) -> bool:
+        """Fold what was read into the instances that it may be news for; whether there are any."""
+        folded = False
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
         absent: list[tuple[str, Subject]] = []
         for name, one in self._server.subjects.items():
@@ -268,6 +288,7 @@ class Observer:
             if self._waits_to_be_created(name, one, states, both):
                 continue
             self._fold_one(name, one, states, both)
+            folded = True
             if both is not None and name not in states and name not in both and self._needs_proof(one):
                 absent.append((name, one))
             if returning:
@@ -275,6 +296,7 @@ class Observer:
             else:
                 self._context.look_at(one)
         await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
+        return folded
 
     def _needs_proof(self, one: Subject) -> bool:
         """One that its next look creates is proved absent there, right before; one that is proved stays it."""

@@ -15,13 +15,21 @@ import structlog
 from whatsapp_operator.telemetry import audit, logs
 
 
+def loggers() -> list[logging.Logger]:
+    root = logging.getLogger()
+    return [root, *(one for one in root.manager.loggerDict.values() if isinstance(one, logging.Logger))]
+
+
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
+    """Logging is the process's: what a test configures would silence `httpx` in all tests after it."""
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers, levels = root.handlers[:], {one.name: one.level for one in loggers()}
     yield
     logging.captureWarnings(capture=False)
-    root.handlers, root.level = handlers, level
+    root.handlers = handlers
+    for one in loggers():
+        one.setLevel(levels.get(one.name, logging.NOTSET))
     structlog.reset_defaults()
 
 

@@ -1,7 +1,7 @@
 """Every row of the table of health states: what is shown, which step is taken, and that no other call is made.
 
-S3, the zombie that looks open to both witnesses, needs a probe to be seen; S12 and S16 cannot be seen over HTTP; S15
-needs a second server on the same sessions, and shows the same flapping as S18.
+S3, the zombie that looks open to both witnesses, needs a probe to be seen; S12 and S16 cannot be seen over HTTP. What
+a restart of the server heals is in test_server_restart.
 """
 
 import httpx
@@ -253,6 +253,27 @@ def test_what_only_a_restart_of_the_server_heals_is_shown_and_not_touched(staged
         assert staged.mutating_calls(name) == []
         assert staged.status(name)["healthState"] == "Degraded"
         assert staged.condition(name, "Ready")[0] == "False"
+
+
+def test_session_that_another_server_holds_is_told_of_and_fought_for_by_no_call(staged: stage.Stage) -> None:
+    staged.paired_instances("shared", "well")
+
+    staged.simulator.break_("shared", "S15")
+
+    staged.wait_for_reason("shared", "Replaced")
+    staged.wait_for_condition("shared", "RemediationAllowed", *NEEDS_RESTART)
+    staged.quiet_for(2 * SETTLES_SECONDS)
+    assert staged.reason("shared") == "Replaced"
+    assert staged.status("shared")["healthState"] == "Degraded"
+    assert staged.status("shared")["recovery"]["planned"]["step"] == "RestartServer"
+    assert staged.condition("shared", "Settled") == ("False", "Replaced")
+    assert staged.steps("shared") == []
+    assert staged.mutating_calls("shared") == staged.mutating_calls("well") == []
+
+    staged.simulator.end_foreign_holder("shared")
+
+    staged.wait_ready("shared", timeout=180)
+    assert staged.mutating_calls("shared") == []
 
 
 @pytest.mark.parametrize("state", ["S10", "S11"])

@@ -114,6 +114,23 @@ def test_paired_zombie_is_restarted_in_vain_and_then_healed_with_its_server(
     assert pod.starts == 1
 
 
+def test_session_that_another_server_holds_costs_one_restart_and_then_a_human_is_told(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    lasting = stage.QUICK_HEALTH | {"minHealthySeconds": 600}
+    house.paired_instances("shared", "well", health=lasting)
+
+    house.simulator.break_("shared", "S15")
+
+    kube.wait_until(lambda: restarts(house) == [("Replaced", "Succeeded")], timeout=90)
+    house.wait_for_condition("shared", "Ready", "False", "RecoveryExhausted", timeout=90)
+    house.quiet_for(3 * QUIET)
+    assert house.reason("shared") == "Replaced"
+    assert "planned" not in house.status("shared")["recovery"]
+    assert (pod.stops, pod.starts) == (1, 1)
+    assert house.mutating_calls("shared") == house.mutating_calls("well") == []
+
+
 @pytest.mark.parametrize(
     "spec",
     [{"strategy": {"type": "RollingUpdate"}}, {"replicas": 2}, {"paused": True}],

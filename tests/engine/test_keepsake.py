@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,14 +12,16 @@ from support import servers, simulated
 from support.servers import Cluster, Told
 from support.simulated import START
 from support.world import a_row
+from whatsapp_operator.engine import configuration, keepsake, ports
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
-from whatsapp_operator.engine import keepsake, ports
 from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.engine.presentation import present
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Keepsake
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.resources.reasons import Reason
 
 HOOK = evidence.Webhook(
     url="http://shop/hook",
@@ -170,23 +173,65 @@ async def test_secret_that_cannot_be_written_keeps_nothing() -> None:
     assert (draft.keepsake, draft.subject.keepsake) == (None, None)
 
 
-@pytest.mark.parametrize(
-    "values",
-    [None, {}, {"configuration": b"x"}, {"configuration": b"[]"}, {"configuration": b'{"webhook":{"url":"u"}}'}],
-)
-async def test_keepsake_that_somebody_removed_or_changed_is_told_and_puts_nothing_back(
-    values: dict[str, bytes] | None,
-) -> None:
+def forge(cluster: Cluster, draft: Draft, values: dict[str, bytes] | None) -> None:
+    """As a tenant does, who may write Secrets of the namespace; None removes it."""
+    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
+    before = cluster.secrets.pop(key)
+    if values is not None:
+        cluster.secrets[key] = replace(before, values=values, resource_version="3")
+
+
+async def test_keepsake_that_somebody_removed_is_told_and_puts_nothing_back() -> None:
     context, one, draft, cluster = begun()
     await keepsake.keep(context, one, draft)
-    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
-    del cluster.secrets[key]
-    if values is not None:
-        cluster.secrets[key] = ports.SecretData(values=values, resource_version="3")
+    forge(cluster, draft, None)
 
     assert (await restored(context, draft)).empty
     assert isinstance(context.telemetry, Told)
-    assert len(context.telemetry.problems) == 1
+    assert context.telemetry.problems == ["A keepsake was removed"]
+
+
+EVE = {"host": "eve", "port": "1", "protocol": "http", "username": "", "password": ""}
+FORGED = json.dumps({"settings": None, "proxy": EVE}).encode()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"configuration": b"x"}, {"configuration": b"[]"}, {"configuration": FORGED}],
+    ids=["no key", "no JSON", "no object", "another proxy"],
+)
+async def test_keepsake_that_somebody_changed_is_refused(values: dict[str, bytes]) -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    forge(cluster, draft, values)
+
+    with pytest.raises(keepsake.Changed):
+        await restored(context, draft)
+
+
+async def test_change_of_a_keepsake_shows_in_synced_and_calls_nothing() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    forge(cluster, draft, {"configuration": FORGED})
+    draft.subject.keepsake = None
+
+    assert await configuration.synchronise(context, one, draft) is Reason.KEEPSAKE_CHANGED
+
+    assert draft.keepsake is not None
+    shown = present(draft.view(), now=START)
+    assert (shown.keepsake, shown.keepsake_digest) == (draft.keepsake, draft.keepsake_digest)
+
+
+async def test_digest_does_not_tell_what_is_kept() -> None:
+    digests = set()
+    for chance in (0.25, 0.5):
+        context, one, draft, _ = begun()
+        salt = simulated.Chance()
+        salt.value, context.random = chance, salt
+        await keepsake.keep(context, one, draft)
+        digests.add(draft.keepsake_digest)
+
+    assert len(digests) == 2
 
 
 async def test_keepsake_that_was_put_back_is_dropped_with_its_secret() -> None:
@@ -195,7 +240,7 @@ async def test_keepsake_that_was_put_back_is_dropped_with_its_secret() -> None:
 
     await keepsake.drop(context, draft)
 
-    assert (draft.keepsake, draft.subject.keepsake, cluster.secrets) == (None, None, {})
+    assert (draft.keepsake, draft.keepsake_digest, draft.subject.keepsake, cluster.secrets) == (None, None, None, {})
     assert (await keepsake.recall(context, draft)).empty
 
 

@@ -56,7 +56,7 @@ async def test_proxy_is_kept_and_had_back_by_another_process() -> None:
     await keepsake.keep(context, Server(key=ports.Key("messaging", "main"), body={}), draft)
 
     later = a_draft(context, a_row())
-    later.keepsake = draft.keepsake
+    later.keepsake, later.keepsake_digest = draft.keepsake, draft.keepsake_digest
     found = await keepsake.recall(context, later)
 
     assert found.proxy == PROXY

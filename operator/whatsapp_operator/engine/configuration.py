@@ -28,6 +28,7 @@ async def wanted_settings(context: Context, draft: Draft) -> dict[str, object]:
     """Settings in the server's words: the spec's, else those that a step took; none where neither says anything.
 
     Raises:
+        keepsake.Changed: somebody changed what was kept.
         ports.KubernetesError: what was kept could not be read.
     """
     settings = draft.instance.spec.settings
@@ -41,6 +42,7 @@ async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | N
 
     Raises:
         HeadersMissing: there is no such Secret.
+        keepsake.Changed: somebody changed what was kept.
         ports.KubernetesError: the Secret could not be read.
     """
     webhook = draft.instance.spec.webhook
@@ -71,6 +73,13 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
     """
     if draft.paused or not server.acted_on or not server.warm:
         return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
+    try:
+        return await _bring_all(context, server, draft)
+    except keepsake.Changed:
+        return Reason.KEEPSAKE_CHANGED
+
+
+async def _bring_all(context: Context, server: Server, draft: Draft) -> Reason:
     settings = await _paced(context, draft, _SETTINGS, lambda: _settings(context, server, draft))
     webhook = Reason.SYNCED
     if not _configured(draft):

@@ -37,6 +37,8 @@ class Draft:
     pairing: PairingStatus | None
     keepsake: str | None = None
     """The Secret with what a step took, while it is not put back."""
+    keepsake_digest: str | None = None
+    """Of what was stored in it."""
     pause: Pause | None = None
     """The pause that is in force: of everything, of the server, or of the instance."""
     synced: Reason = Reason.SYNCED
@@ -88,6 +90,7 @@ class Draft:
             instance_id=self.instance_id,
             adopted=self.adopted,
             keepsake=self.keepsake,
+            keepsake_digest=self.keepsake_digest,
             configured_generation=self.configured_generation,
             handled=None if self.handled == LastHandled() else self.handled,
             probed=self.policy.health.probe.mode is ProbeMode.ENABLED,
@@ -113,6 +116,7 @@ def begin(
         window_opened_at=max(filter(None, (status.pairing_window_opened_at, subject.born_at)), default=None),
         pairing=status.pairing,
         keepsake=status.keepsake,
+        keepsake_digest=status.keepsake_digest,
         pause=_in_force(pause, server.paused if server is not None else None, instance.spec.pause, now=now),
     )
 

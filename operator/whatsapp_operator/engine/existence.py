@@ -48,6 +48,8 @@ class Existence:
             return Reason.SECRET_NOT_OURS
         except configuration.HeadersMissing:
             return Reason.HEADERS_NOT_FOUND
+        except keepsake.Changed:
+            return Reason.KEEPSAKE_CHANGED
 
     @staticmethod
     def _row(server: Server, draft: Draft) -> evidence.Row | None:
@@ -165,6 +167,7 @@ class Existence:
         Raises:
             tokens.TokenMissing: the Secret lacks the key.
             configuration.HeadersMissing: there is no Secret of that name for the webhook's headers.
+            keepsake.Changed: what a step took is not known any more.
             ports.KubernetesError: a Secret could not be read or created.
         """
         spec = draft.instance.spec

@@ -2,11 +2,14 @@
 
 A webhook that a user set by hand is switched off by both steps, and gone with its headers after a Recreate; settings
 and proxy are gone with the row. The Secret is written before the step, so that a crash in the middle of it loses none.
+A digest of it stands in the status, which only the operator may write: whoever may write Secrets in the namespace could
+else put words into the operator's mouth, a proxy for all traffic of the instance among them.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -20,10 +23,15 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance
 
 _KEY = "configuration"
+_SALT_BITS = 128
 
 
 class Unreadable(Exception):  # noqa: N818 - the fact is the name
     """The webhook could not be read, so what the step would take is not known."""
+
+
+class Changed(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+    """The Secret does not hold what was stored in it."""
 
 
 async def keep(context: Context, server: Server, draft: Draft) -> None:
@@ -41,8 +49,19 @@ async def keep(context: Context, server: Server, draft: Draft) -> None:
     )
     if found.empty:
         return
-    await _write(context, draft, found)
+    stored = json.dumps(_as_body(found) | {"salt": _salt(context)}).encode()
+    await _write(context, draft, stored)
     draft.subject.keepsake, draft.keepsake = found, draft.instance.keepsake_secret_name
+    draft.keepsake_digest = _digest(stored)
+
+
+def _salt(context: Context) -> str:
+    """Without it the digest, which many may read, would let them try which headers it is made of."""
+    return f"{context.random.getrandbits(_SALT_BITS):032x}"
+
+
+def _digest(stored: bytes) -> str:
+    return hashlib.sha256(stored).hexdigest()
 
 
 async def _webhook(server: Server, draft: Draft) -> evidence.Webhook | None:
@@ -63,9 +82,10 @@ def _settings(draft: Draft) -> Mapping[str, object] | None:
 
 
 async def recall(context: Context, draft: Draft) -> Keepsake:
-    """What is to be put back; nothing where nothing was kept.
+    """What is to be put back; nothing where nothing was kept, or somebody removed it.
 
     Raises:
+        Changed: somebody put something else into the Secret.
         ports.KubernetesError: the Secret could not be read.
     """
     if draft.keepsake is None:
@@ -83,11 +103,11 @@ async def drop(context: Context, draft: Draft) -> None:
     """
     if draft.keepsake is not None:
         await context.kubernetes.delete_secret(_key(draft))
-    draft.subject.keepsake = draft.keepsake = None
+    draft.subject.keepsake = draft.keepsake = draft.keepsake_digest = None
 
 
-async def _write(context: Context, draft: Draft, found: Keepsake) -> None:
-    values, metadata = {_KEY: json.dumps(_as_body(found)).encode()}, draft.instance.metadata
+async def _write(context: Context, draft: Draft, stored: bytes) -> None:
+    values, metadata = {_KEY: stored}, draft.instance.metadata
     owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
     try:
         await context.kubernetes.create_secret(_key(draft), values, owner=owner)
@@ -101,11 +121,13 @@ async def _write(context: Context, draft: Draft, found: Keepsake) -> None:
 async def _read(context: Context, draft: Draft) -> Keepsake:
     try:
         secret = await context.kubernetes.read_secret(_key(draft))
-        return _from_body(json.loads(secret.values[_KEY]))
-    except (ports.NotFound, AttributeError, KeyError, TypeError, ValueError):
-        # Somebody removed or changed it: nothing is known that could be put back.
-        context.telemetry.problem("A keepsake cannot be read", namespace=draft.subject.key.namespace)
+    except ports.NotFound:
+        context.telemetry.problem("A keepsake was removed", namespace=draft.subject.key.namespace)
         return Keepsake()
+    stored = secret.values.get(_KEY, b"")
+    if _digest(stored) != draft.keepsake_digest:
+        raise Changed
+    return _from_body(json.loads(stored))
 
 
 def _key(draft: Draft) -> ports.Key:

@@ -75,6 +75,7 @@ class View:
     configured_generation: int | None
     keepsake: str | None
     handled: LastHandled | None
+    keepsake_digest: str | None = None
     probed: bool = False
     """A probe is taken now and then while the instance is open."""
 
@@ -98,6 +99,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         configured_generation=view.configured_generation,
         adopted=view.adopted,
         keepsake=view.keepsake,
+        keepsake_digest=view.keepsake_digest,
         recovery=_recovery(view),
         last_handled=view.handled,
         conditions=merge(view.instance.status.conditions, _conditions(view), now=now),

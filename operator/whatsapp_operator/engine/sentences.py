@@ -79,6 +79,9 @@ SENTENCES: Mapping[Reason, str] = {
     "Add the key, or name another Secret in spec.tokenSecretRef.",
     Reason.HEADERS_NOT_FOUND: "There is no Secret of the name in spec.webhook.headersSecretRef in the namespace "
     "{namespace}. Create it, or name another one.",
+    Reason.KEEPSAKE_CHANGED: "Somebody changed the Secret {keepsake}, which holds what a step took from the instance. "
+    "It is not put back. Restore what it held, or go on without: delete it (kubectl delete secret {keepsake} -n "
+    "{namespace}).",
     Reason.REMEDIATION_ALLOWED: "Recovery steps may be taken.",
     Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, and recovery.sessionLoss is "
     "Never. Restart the Evolution API server, which loses neither; if nothing else is left, set sessionLoss to "
@@ -161,6 +164,7 @@ def sentence(reason: Reason, one: WhatsAppInstance) -> str:
         name=one.metadata.name,
         namespace=one.metadata.namespace,
         secret=one.pairing_secret_name,
+        keepsake=one.keepsake_secret_name,
         server=f"{namespace}/{server}",
         instance=one.remote_name,
         token_secret=one.token_secret.name,

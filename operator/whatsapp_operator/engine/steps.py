@@ -122,6 +122,8 @@ class Steps:
             draft.synced = Reason.SECRET_NOT_OURS
         except configuration.HeadersMissing:
             draft.synced = Reason.HEADERS_NOT_FOUND
+        except keepsake.Changed:
+            draft.synced = Reason.KEEPSAKE_CHANGED
         except keepsake.Unreadable:
             # What it would take is not known; the next look tries again.
             self._context.hurry(server)

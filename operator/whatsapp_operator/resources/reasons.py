@@ -57,6 +57,7 @@ class Reason(enum.StrEnum):
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a word, no secret
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a word, no secret
     HEADERS_NOT_FOUND = "HeadersNotFound"
+    KEEPSAKE_CHANGED = "KeepsakeChanged"
     CONFIGURATION_PENDING = "ConfigurationPending"
     CONFIGURATION_REFUSED = "ConfigurationRefused"
 

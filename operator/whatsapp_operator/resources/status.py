@@ -178,6 +178,11 @@ class WhatsAppInstanceStatus(Model):
         description="The Secret that holds the instance's webhook and settings as they were, present from a Relogin or "
         "Recreate until they are put back. What the spec says is put back from the spec.",
     )
+    keepsake_digest: str | None = Field(
+        default=None,
+        max_length=64,
+        description="SHA-256 of what was stored in that Secret, in hexadecimal; other contents are not put back.",
+    )
     recovery: RecoveryStatus | None = Field(default=None, description="The present incident and its steps.")
     last_handled: LastHandled | None = Field(
         default=None, description="The requests by annotation that were carried out."

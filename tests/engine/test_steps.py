@@ -105,3 +105,26 @@ async def test_error_in_a_strategy_leaves_no_evidence_from_before_it() -> None:
 
     assert draft.subject.record.memory is None or draft.subject.record.observations == 0
     assert draft.subject.stepped_at >= 0
+
+
+@pytest.mark.parametrize(("silenced", "is_deaf"), [(evidence.Unknown(evidence.Ignorance.TIMEOUT), False), (None, True)])
+async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_on_2_3_6(
+    silenced: evidence.Unknown | None, is_deaf: bool
+) -> None:
+    _, one, draft, evolution, steps = stage()
+    one.observed.version = "2.3.6"
+    webhooks: list[evidence.Unknown | None] = [None, silenced]
+    client: Any = evolution
+
+    async def find_webhook(_name: str) -> evidence.Unknown | None:
+        return webhooks.pop(0)
+
+    async def logout(_name: str) -> evidence.Outcome:
+        return evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+    client.find_webhook, client.logout = find_webhook, logout
+
+    await steps.take(one, draft, Plan(step=Step.RELOGIN, step_class=StepClass.SESSION_LOSS))
+
+    assert draft.recovery.in_flight is not None
+    assert (draft.recovery.deaf_since is not None) is is_deaf

@@ -434,7 +434,7 @@ async def test_nothing_is_logged_out_whose_webhook_may_still_be_called(
     """The LOGOUT_INSTANCE of a dead receiver would delete the next session minutes later."""
     server = Scripted(memory=[CONNECTING], webhook=webhook, webhook_set=answer)
 
-    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
+    assert await carried_out(Step.RELOGIN, server) is Done.REFUSED
     assert {"logout", "connect"}.isdisjoint(server.calls)
 
 
@@ -499,6 +499,29 @@ async def test_relogin_stops_where_memory_no_longer_tells(seen: evidence.MemoryR
     assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
     assert server.calls.count("logout") == 1
     assert "connect" not in server.calls
+
+
+@pytest.mark.parametrize("seen", [TIMED_OUT, ABSENT, NOT_IN_MEMORY])
+async def test_relogin_that_ends_before_a_logout_says_that_the_session_is_as_it_was(
+    seen: evidence.MemoryReading,
+) -> None:
+    server = Scripted(memory=[CLOSE, seen])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.REFUSED
+    assert {"logout", "connect"}.isdisjoint(server.calls)
+
+
+async def test_relogin_of_what_rests_in_close_and_was_not_logged_out_says_that_the_session_is_as_it_was() -> None:
+    server = Scripted(memory=[CLOSE], rows=[STILL_OPEN])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.REFUSED
+    assert {"logout", "connect"}.isdisjoint(server.calls)
+
+
+async def test_logout_whose_answer_proves_nothing_leaves_the_relogin_uncertain() -> None:
+    server = Scripted(memory=[CONNECTING, TIMED_OUT], logged_out=[TIMED_OUT])
+
+    assert await carried_out(Step.RELOGIN, server) is Done.UNCERTAIN
 
 
 @pytest.mark.parametrize("before", [0, 1, 4])

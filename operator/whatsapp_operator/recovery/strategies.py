@@ -64,7 +64,7 @@ class Done(enum.Enum):
     PENDING = "Pending"
     """DELETE was accepted, and the instance is still there."""
     REFUSED = "Refused"
-    """The server said no."""
+    """The server said no, or a Relogin ended before it sent a logout: the session is as it was."""
     UNCERTAIN = "Uncertain"
     """A call got no answer that proves anything; it may have had its effect."""
 
@@ -122,9 +122,8 @@ async def relogin(work: Work) -> Done:
     The webhook is put back once the new session shows a code, which proves that nothing of the logout is still to come:
     a LOGOUT_INSTANCE whose receiver is dead would delete the new session some minutes later (S19).
     """
-    silenced = await _silence_webhook(work)
-    if silenced is not Done.DONE:
-        return silenced
+    if await _silence_webhook(work) is not Done.DONE:
+        return Done.REFUSED
     ended = await _log_out(work)
     if ended is not Done.DONE:
         return ended
@@ -136,15 +135,15 @@ async def relogin(work: Work) -> Done:
 async def _log_out(work: Work) -> Done:
     """Log out until the database says so and memory rests in close; what a logout answers proves neither.
 
+    `REFUSED` where none was sent: only a logout leaves an instance deaf, and asks for a restart of the server.
+
     2.3.7 answers 500 to one that happened, and every version 400 in `close`. A zombie takes any number without effect.
     """
     closed = asked = 0
     for _ in range(_LOGOUT_TRIES_FLAPPING):
         memory = await work.server.read_memory(work.name)
-        if not isinstance(memory, evidence.InMemory):
-            return Done.UNCERTAIN
-        if memory.state is ConnectionState.OPEN:
-            return Done.REFUSED if not asked else Done.UNCERTAIN  # it has healed, or somebody has paired it
+        if not isinstance(memory, evidence.InMemory) or memory.state is ConnectionState.OPEN:
+            break  # nothing is known any more; or it has healed, or somebody has paired it
         if memory.state is ConnectionState.CLOSE:
             closed += 1
             if closed % _STABLE_READS == 0 and await _is_logged_out(work):
@@ -155,7 +154,7 @@ async def _log_out(work: Work) -> Done:
         else:
             break
         await work.sleep(_LOGOUT_PAUSE)
-    return Done.UNCERTAIN
+    return Done.UNCERTAIN if asked else Done.REFUSED
 
 
 async def _is_logged_out(work: Work) -> bool:

@@ -182,6 +182,26 @@ def test_server_is_not_restarted_while_that_would_cost_an_instance_its_pairing(
     assert (pod.stops, pod.starts) == (1, 1)
 
 
+def test_server_is_not_restarted_while_that_would_cost_an_instance_without_a_resource_its_pairing(
+    house: stage.Stage, pod: workloads.PodFollower
+) -> None:
+    house.paired_instances("ghost")
+    (stranger,) = house.simulator.seed(1, prefix="stranger")
+    house.simulator.break_(stranger, "S19")
+
+    def warned() -> list[str]:
+        return [one["reason"] for one in house.kubectl.json("get", "evs", "main")["status"].get("warnings", ())]
+
+    kube.wait_until(lambda: warned() == ["SessionMissing"], message="nobody was warned")
+
+    house.simulator.break_("ghost", "S1")
+
+    refused_by(house, "SessionMissing")
+    assert "another instance" in house.told("ghost", "RemediationAllowed", "SessionMissing")
+    assert pod.stops == 0
+    assert house.mutating_calls(stranger) == house.mutating_calls("ghost") == []
+
+
 def test_one_instance_waits_for_others_or_for_its_time(house: stage.Stage, pod: workloads.PodFollower) -> None:
     house.server(workloadRef=REFERENCE | {"minInstances": 2, "maxWaitSeconds": 600})
     house.paired_instances("ghost", "other", "third")

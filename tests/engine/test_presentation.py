@@ -140,6 +140,16 @@ def test_protected_instance_that_only_a_restart_of_the_server_heals_says_so() ->
     assert shown[ConditionType.READY].reason is Reason.CONNECTING
 
 
+def test_restart_that_would_cost_another_instance_its_pairing_is_told_as_the_others_trouble() -> None:
+    one = stuck()
+    held = replace(one.plan, step=Step.RESTART_SERVER, blocked_by=(Reason.SESSION_MISSING,))
+
+    shown = conditions_of(view_of(one, plan=held))
+
+    assert shown[ConditionType.REMEDIATION_ALLOWED].reason is Reason.SESSION_MISSING
+    assert "another instance" in shown[ConditionType.REMEDIATION_ALLOWED].message
+
+
 def test_protected_instance_that_may_never_be_lost_says_so_when_it_needs_more() -> None:
     one = world.given().memory("connecting").database("open").paired()
     one.policy = RecoveryPolicy(session_loss=SessionLoss.NEVER)

@@ -9,6 +9,7 @@ import pytest
 
 from support import servers
 from support.servers import SAFE
+from support.world import a_row, state
 from whatsapp_operator.engine import ports, server_warnings
 from whatsapp_operator.resources.reasons import Reason
 
@@ -70,8 +71,8 @@ def test_all_warnings_are_told_with_their_cure_and_no_value() -> None:
 
     found = server_warnings.warnings(one)
 
-    unusable = {Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN}
-    assert {warning.reason for warning in found} == set(server_warnings.SENTENCES) - unusable
+    not_set_by_a_variable = {Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN, Reason.SESSION_MISSING}
+    assert {warning.reason for warning in found} == set(server_warnings.SENTENCES) - not_set_by_a_variable
     assert all("Set " in warning.message for warning in found)
     assert not any("4711" in warning.message or server_warnings.PUBLIC_KEY in warning.message for warning in found)
 
@@ -85,3 +86,15 @@ def test_workload_that_cannot_be_restarted_is_warned_of_before_it_is_needed(prob
 
     assert warning.reason is problem
     assert "workloadRef" in warning.message
+
+
+def test_sessions_that_the_next_restart_loses_are_warned_of_once_two_lists_show_it() -> None:
+    one = servers.a_server()
+    row, is_open = {"stranger": replace(a_row("close"), owner_jid="1@s.whatsapp.net")}, {"stranger": state("open")}
+
+    one.observed.sessionless = one.observed.sessionless.after(row, is_open)
+    assert server_warnings.warnings(one) == ()
+    one.observed.sessionless = one.observed.sessionless.after(row, is_open)
+    assert [warning.reason for warning in server_warnings.warnings(one)] == [Reason.SESSION_MISSING]
+    one.observed.sessionless = one.observed.sessionless.after({}, is_open)
+    assert server_warnings.warnings(one) == ()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import servers
+from support.world import START, a_row, state
 from support.world import given as given_world
-from whatsapp_operator.engine import standing
+from whatsapp_operator.engine import standing, treasury
 from whatsapp_operator.engine.standing import Standing, Standings
+from whatsapp_operator.evolution.evidence import Row
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.health.record import Record
 from whatsapp_operator.resources.reasons import Reason
@@ -62,3 +67,32 @@ def test_first_list_that_lacks_a_session_spares_it_from_a_restart_of_the_server(
 
     settling = Verdict(HealthState.DEGRADED, Reason.SETTLING)
     assert standing.of(one.record, settling) is Standing.WITHOUT_SESSION
+
+
+OWNED = replace(a_row("close"), owner_jid="1@s.whatsapp.net")
+
+
+@pytest.mark.parametrize(
+    ("row", "memory", "counts"),
+    [
+        (OWNED, "open", True),
+        (OWNED, "close", False),
+        (OWNED, "connecting", False),
+        (OWNED, None, False),
+        (replace(OWNED, owner_jid=None), "open", False),
+        (replace(OWNED, state=state("open")), "open", False),
+        (replace(OWNED, integration="EVOLUTION"), "open", False),
+    ],
+)
+def test_instance_that_no_resource_stands_for_holds_a_restart_of_its_server_back(
+    row: Row, memory: str | None, counts: bool
+) -> None:
+    one = servers.a_server(workloadRef={"kind": "Deployment", "name": "evolution"})
+    states = {"stranger": state(memory)} if memory else {}
+    assert "stranger" not in one.subjects
+
+    one.observed.sessionless = one.observed.sessionless.after({"stranger": row}, states)
+
+    assert one.without_session == int(counts)
+    held = {hold.reason for hold in treasury.restart_holds(one, now=START)}
+    assert (Reason.SESSION_MISSING in held) is counts

@@ -233,6 +233,7 @@ class Observer:
             if isinstance(rows, evidence.DatabaseList):
                 server.observed.rows, server.observed.rows_at = rows.rows, at
                 server.observed.rows_begun = self._last_tick
+                server.observed.sessionless = server.observed.sessionless.after(rows.rows, states)
                 self._warm_up(states, rows)
             if await self._fold_subjects(states, rows, returning=gap):
                 self._looks_due = _LOOKS_AFTER_NEWS

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from whatsapp_operator.engine.sentences import sentence
+from whatsapp_operator.engine.sentences import refusal, sentence
 from whatsapp_operator.evolution.evidence import ENDED_CODES, ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
@@ -235,7 +235,8 @@ def _remediation(view: View) -> Condition:
         return _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, view.synced)
     if not against:
         return _plain(view, ConditionType.REMEDIATION_ALLOWED, Reason.REMEDIATION_ALLOWED)
-    return _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, against[0])
+    condition = _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, against[0])
+    return condition.replace(message=refusal(against[0], view.instance, why_not_well=view.verdict.reason))
 
 
 def _paused(view: View) -> Condition | None:

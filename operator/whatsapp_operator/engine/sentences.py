@@ -156,11 +156,26 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 
+_OTHERS_SESSION = (
+    "Only a restart of the Evolution API server heals it, and that would cost another instance its pairing: one works "
+    "whose stored session is gone. See the warnings of the EvolutionServer {server}."
+)
+
 
 def sentence(reason: Reason, one: WhatsAppInstance) -> str:
     """The sentence of a reason, for one instance."""
+    return _filled(SENTENCES.get(reason, str(reason)), one)
+
+
+def refusal(reason: Reason, one: WhatsAppInstance, *, why_not_well: Reason) -> str:
+    """The sentence of a reason that holds a step back; it may be what is wrong with another instance."""
+    others = reason is Reason.SESSION_MISSING and why_not_well is not reason
+    return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one)
+
+
+def _filled(text: str, one: WhatsAppInstance) -> str:
     namespace, server = one.server_key
-    return SENTENCES.get(reason, str(reason)).format(
+    return text.format(
         name=one.metadata.name,
         namespace=one.metadata.namespace,
         secret=one.pairing_secret_name,

@@ -11,7 +11,7 @@ from typing import Any
 
 from whatsapp_operator.engine import ports, vouchers, warmup
 from whatsapp_operator.engine.kept import Kept
-from whatsapp_operator.engine.standing import Standing, Standings
+from whatsapp_operator.engine.standing import Sessionless, Standing, Standings
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.health.assessment import Neighbours
@@ -51,6 +51,7 @@ class Observed:
     """When this process first tried to read the server."""
     key_accepted: bool | None = None
     vanished: bool = False
+    sessionless: Sessionless = field(default_factory=Sessionless)
     vouchers: vouchers.Vouchers = field(default_factory=vouchers.Vouchers)
 
 
@@ -239,6 +240,11 @@ class Server:
     def surveyed(self) -> bool:
         """Whether every instance was looked at, so that it is known how many are bad."""
         return self.standings.total >= len(self.subjects)
+
+    @property
+    def without_session(self) -> int:
+        """Instances that a restart of the server would cost their pairing, those without a resource among them."""
+        return max(self.standings.without_session, len(self.observed.sessionless.names))
 
     @property
     def restarted_at(self) -> datetime | None:

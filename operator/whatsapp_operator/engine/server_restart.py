@@ -160,7 +160,7 @@ class ServerRestarts:
     def _is_out_of_the_question(self, one: Server) -> bool:
         """A pause, or an instance that would lose its pairing by it, came while it was announced."""
         now = self._context.clock.now()
-        return pause_of(self._context, one, now=now) is not None or one.standings.without_session > 0
+        return pause_of(self._context, one, now=now) is not None or one.without_session > 0
 
     async def _proceed(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> float | None:
         now = self._context.clock.now()

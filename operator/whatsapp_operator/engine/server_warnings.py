@@ -33,6 +33,9 @@ SENTENCES = {
     "create deletes them. Set it to false.",
     Reason.INSTANCES_NOT_SAVED: "DATABASE_SAVE_DATA_INSTANCE is not true: after a restart the server loads no "
     "instance. Set it to true.",
+    Reason.SESSION_MISSING: "Instances of the server work, but their stored sessions are gone: /metrics says open, the "
+    "database close. The next restart of the server costs each its pairing, so the operator restarts it for none. "
+    "With someone at hand who has the phone, log them out and pair them anew; also those without a WhatsAppInstance.",
 }
 
 
@@ -48,6 +51,8 @@ def _reasons(one: Server) -> Iterator[Reason]:
         yield one.workload_problem
     if one.workload is not None:
         yield from _of_workload(one.workload)
+    if one.observed.sessionless.lasting:
+        yield Reason.SESSION_MISSING
 
 
 def _of_workload(workload: ports.Workload) -> Iterator[Reason]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.evolution.evidence import ConnectionState, Row
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import incident
@@ -60,12 +61,33 @@ class Standings:
         return self._counts.total()
 
 
+@dataclass(frozen=True, slots=True)
+class Sessionless:
+    """All instances of a server that look like S19 in the bulk reads, whether or not a resource stands for them.
+
+    Without `/metrics` only those with a resource are read, so only they can be spared.
+    """
+
+    names: frozenset[str] = frozenset()
+    """By the last list."""
+    lasting: frozenset[str] = frozenset()
+    """By the last two: one alone may have been read in the middle of a login."""
+
+    def after(self, rows: Mapping[str, Row], states: Mapping[str, ConnectionState]) -> Sessionless:
+        """With one more list, and the memory that was read after it."""
+        names = frozenset(name for name, row in rows.items() if _lacks_its_session(states.get(name), row))
+        return Sessionless(names, names & self.names)
+
+
+def _lacks_its_session(memory: ConnectionState | None, row: Row) -> bool:
+    works = memory is ConnectionState.OPEN and row.integration == records.BAILEYS
+    return works and row.state is ConnectionState.CLOSE and row.has_owner
+
+
 def _may_lack_its_session(record: records.Record) -> bool:
     """S19 takes two lists to be concluded; what a restart would cost is spared from the first one on."""
     memory, row = record.memory, record.row
-    if memory is None or row is None or row.integration != records.BAILEYS:
-        return False
-    return memory.state is ConnectionState.OPEN and row.state is ConnectionState.CLOSE and row.has_owner
+    return memory is not None and row is not None and _lacks_its_session(memory.state, row)
 
 
 def of(record: records.Record, verdict: Verdict) -> Standing:

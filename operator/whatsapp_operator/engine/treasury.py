@@ -83,7 +83,7 @@ def restart_holds(server: Server, *, now: datetime) -> tuple[guards.Hold, ...]:
         return ()
     return guards.restart_holds(
         problem=server.workload_problem,
-        without_session=server.standings.without_session,
+        without_session=server.without_session,
         wishes=[wish.since for wish in server.wishes.values()],
         managed=len(server.subjects),
         enough=spec.min_instances,

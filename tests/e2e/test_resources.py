@@ -267,6 +267,7 @@ def test_status_can_be_written_in_full_and_is_kept_apart_from_the_spec(kubectl: 
             "since": moment,
             "code": 401,
             "disconnectionAt": "2026-11-23T09:59:58.123Z",
+            "turning": {"since": moment, "rowUpdatedAt": "2026-11-22T09:59:58.123Z"},
         },
         "instanceID": "5f0c0a7e",
         "paired": True,
@@ -289,6 +290,7 @@ def test_status_can_be_written_in_full_and_is_kept_apart_from_the_spec(kubectl: 
         },
         "lastHandled": {"restart": "now", "approve": "Recreate-20261123-7f3a-5f0c0a7e-0"},
         "keepsake": "shop-keepsake",
+        "keepsakeDigest": "0" * 64,
         "conditions": [
             {
                 "type": "Ready",

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from support import world
 from support.world import START, World
+from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, View, present, present_invalid
 from whatsapp_operator.engine.sentences import SENTENCES, sentence
+from whatsapp_operator.engine.subject import Subject, restore
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import planner
@@ -255,6 +257,22 @@ VIEWS = st.builds(
         },
     ),
 )
+
+
+def test_turns_of_close_and_connecting_are_written_down_and_taken_up_again() -> None:
+    one = world.given().memory("close", "connecting").database("open").paired()
+    assert one.row is not None
+    one.row = replace(one.row, updated_at=START - timedelta(days=1))
+    one.watch(minutes=20)
+    status = present(view_of(one), now=one.now)
+    subject = Subject(key=ports.Key("messaging", "shop"), body={"metadata": {"name": "shop"}})
+    subject.instance = an_instance(status)
+
+    restore(subject)
+
+    assert subject.record.turned is not None
+    assert subject.record.turned == one.record.turning
+    assert subject.record.turns_since is None
 
 
 @given(VIEWS)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from support.world import START, World, given
+from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Seen
 from whatsapp_operator.resources.reasons import Reason
@@ -42,6 +45,64 @@ def test_flapping_that_nobody_vouches_against_is_waited_for_and_taken_for_its_ow
 
     assert (HealthState.CORRUPTED, CREDENTIALS) in one.verdicts
     assert one.steps == [Step.RELOGIN]
+
+
+def written(one: Patient, *, hours: float) -> Patient:
+    """Its row was last written at a moment."""
+    assert one.row is not None
+    one.row = replace(one.row, updated_at=START + timedelta(hours=hours))
+    return one
+
+
+def restarted(one: Patient) -> Patient:
+    """Another process of the operator takes up what stands in the status."""
+    one.record, one.opinion = records.Record(paired=True, turned=one.record.turning), None
+    return one
+
+
+def failed_read(one: Patient) -> Patient:
+    one.record = records.after_gap(one.record)
+    return one
+
+
+@pytest.mark.parametrize("interruption", [restarted, failed_read])
+def test_wait_for_the_last_resort_goes_on_over(interruption: Callable[[Patient], Patient]) -> None:
+    one = written(flapping(), hours=-1)
+    for _ in range(5):
+        interruption(one.watch(hours=1, every=20))
+    assert one.steps == []
+
+    one.watch(hours=1.2, every=20)
+
+    assert one.steps == [Step.RELOGIN]
+
+
+@pytest.mark.parametrize("interruption", [restarted, failed_read])
+def test_wait_for_the_last_resort_begins_anew_when_a_login_may_have_come_between(
+    interruption: Callable[[Patient], Patient],
+) -> None:
+    one = written(flapping(), hours=-1).watch(hours=5, every=20)
+
+    written(interruption(one), hours=5).watch(hours=2, every=20)
+
+    assert one.steps == []
+    assert CREDENTIALS not in {reason for _, reason in one.verdicts}
+
+
+def test_turns_of_before_do_not_count_once_it_rested() -> None:
+    one = restarted(written(flapping(), hours=-1).watch(hours=5, every=20))
+    rested = records.Sample(taken_at=one.now, states=frozenset({ConnectionState.CLOSE}))
+
+    assert records.saw_sample(one.record, rested).turning is None
+
+
+def test_turns_of_before_do_not_count_without_turns_now() -> None:
+    one = restarted(written(flapping(), hours=-1).watch(hours=5, every=20))
+    one.record = records.saw_database(one.record, one.row, at=one.now)
+
+    assert one.record.turning is not None
+    assert one.record.turns_since is None
+    assert rules.flaps_alone_since(one.seen) is None
 
 
 def test_flapping_of_most_is_never_taken_for_ones_own() -> None:

@@ -25,6 +25,7 @@ from whatsapp_operator.resources.status import (
     LastHandled,
     PairingStatus,
     RecoveryStatus,
+    TurningStatus,
     WhatsAppInstanceStatus,
 )
 from whatsapp_operator.resources.steps import PlannedStep
@@ -47,6 +48,7 @@ _INCONSISTENT = frozenset(
         Reason.CREDENTIALS_LOST,
     }
 )
+_TURNS = frozenset({Reason.FLAPPING, Reason.CREDENTIALS})
 ONLY_TIMING = frozenset({Reason.RETRY_DELAY, Reason.AWAITING_OBSERVATION})
 _UNDER_WAY = frozenset({Reason.AWAITING_SCAN, Reason.SETTLING, Reason.NOT_FOUND, Reason.TERMINATING, Reason.FLAPPING})
 
@@ -114,11 +116,13 @@ def _connection(view: View) -> ConnectionStatus | None:
     if record.memory is None or view.unknown or not view.confirmed:
         return before
     code = record.new_code if record.memory.state is not ConnectionState.OPEN else None
+    turning = record.turning if view.verdict.reason in _TURNS else record.turned_still
     return ConnectionStatus(
         state=record.memory.state,
         since=_since(view),
         code=code if code in ENDED_CODES else None,
         disconnection_at=record.baseline,
+        turning=TurningStatus(since=turning.since, row_updated_at=turning.row_updated_at) if turning else None,
     )
 
 

@@ -208,4 +208,7 @@ def restore(subject: Subject) -> None:
         remembered=(connection.state, connection.since)
         if connection and connection.state and connection.since
         else None,
+        turned=records.Turning(connection.turning.since, connection.turning.row_updated_at)
+        if connection and connection.turning
+        else None,
     )

@@ -67,6 +67,18 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Turning:
+    """Since when close and connecting took turns, as an earlier process saw it, or this one before a gap.
+
+    A login writes the row, and turns do not (evolution-api.md, section 3, S6 and S7). So while `updatedAt` is the same,
+    the instance was not open meanwhile, whoever looked.
+    """
+
+    since: datetime
+    row_updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """What round trips to WhatsApp through the instance proved since the last step; silence proves nothing."""
 
@@ -107,6 +119,7 @@ class Record:
     """The latest changes of the memory state, oldest first."""
     turning_since: datetime | None = None
     """Since when close and connecting take turns, open never between them, no two turns far apart."""
+    turned: Turning | None = None
     probe: Probe = Probe()
     known_data: int = 0
     remembered: tuple[ConnectionState, datetime] | None = None
@@ -121,6 +134,30 @@ class Record:
     def row(self) -> evidence.Row | None:
         """The row, if the database has one."""
         return self.database.row if self.database else None
+
+    @property
+    def turns_since(self) -> datetime | None:
+        """As `turning_since`, or from before this process or a gap, where the row proves that no login came between."""
+        turned = self.turned_still
+        if self.turning_since is None or turned is None:
+            return self.turning_since
+        return min(self.turning_since, turned.since)
+
+    @property
+    def turning(self) -> Turning | None:
+        """What is to be remembered of the turns; what was remembered before, until something speaks against it."""
+        updated_at = self.row.updated_at if self.row is not None else None
+        if self.turns_since is not None and updated_at is not None:
+            return Turning(self.turns_since, updated_at)
+        return self.turned_still
+
+    @property
+    def turned_still(self) -> Turning | None:
+        """What was remembered of turns, unless the row was written since."""
+        return self.turned if self.turned is not None and self._is_unwritten_since(self.turned) else None
+
+    def _is_unwritten_since(self, turned: Turning) -> bool:
+        return self.row is not None and self.row.updated_at == turned.row_updated_at
 
     @property
     def protected(self) -> bool:
@@ -164,13 +201,16 @@ def _changed(record: Record, state: ConnectionState, *, at: datetime) -> Record:
     if sample is not None and sample.constant not in (None, state):
         sample = None
     changes = (*record.changes, (at, state))[-_REMEMBERED_CHANGES:]
-    return replace(record, changes=changes, sample=sample, turning_since=_turning_since(record, sample, at=at))
+    seen = _turned(record, sample, at=at)
+    return replace(seen, changes=changes, sample=sample)
 
 
-def _turning_since(record: Record, sample: Sample | None, *, at: datetime) -> datetime:
+def _turned(record: Record, sample: Sample | None, *, at: datetime) -> Record:
     """A state that had lasted was none of the turns, unless a sample saw the turns that single reads miss."""
     turns_on = sample is not None or (bool(record.changes) and at - record.changes[-1][0] <= _TURNS_WITHIN)
-    return record.turning_since if turns_on and record.turning_since is not None else at
+    if turns_on and record.turning_since is not None:
+        return record
+    return replace(record, turning_since=at, turned=None if record.changes else record.turned)
 
 
 def _counted(record: Record, *, at: datetime) -> Record:
@@ -190,7 +230,8 @@ def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime)
 def _opened(record: Record, *, at: datetime) -> Record:
     row = record.row
     baseline = row.disconnection_at if row else record.baseline
-    return replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None, turning_since=None)
+    seen = replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None)
+    return replace(seen, turning_since=None, turned=None)
 
 
 def _closed(record: Record, *, at: datetime) -> Record:
@@ -283,8 +324,10 @@ def lost_from_memory(record: Record) -> Record:
 
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
-    turning = record.turning_since or sample.taken_at
-    seen = replace(record, sample=sample, turning_since=None if sample.constant is not None else turning)
+    if sample.constant is not None:
+        seen = replace(record, sample=sample, turning_since=None, turned=None)
+    else:
+        seen = replace(record, sample=sample, turning_since=record.turning_since or sample.taken_at)
     return _counted(seen, at=sample.taken_at)
 
 
@@ -314,16 +357,20 @@ def _suspected(record: Record) -> Probe:
 
 def after_step(record: Record) -> Record:
     """Forget what was seen before a step, so that the next one rests on newer evidence; latches stay."""
-    seen = replace(record, memory=None, absence=None, sample=None, changes=(), turning_since=None, remembered=None)
+    seen = replace(record, memory=None, absence=None, sample=None, changes=(), remembered=None)
+    seen = replace(seen, turning_since=None, turned=None)
     return replace(seen, observed_at=None, observations=0, probe=_suspected(record))
 
 
 def after_gap(record: Record) -> Record:
-    """Nothing was read for a while: what lasts is timed anew, but for an open connection, which is as it was."""
+    """Nothing was read for a while: what lasts is timed anew, but for an open connection, which is as it was.
+
+    Turns go on from before where the row tells that no login came between.
+    """
     if record.memory is not None and record.memory.state is ConnectionState.OPEN:
         probe = record.probe if record.probe.alive_at is not None else _suspected(record)
         return replace(record, sample=None, changes=(), turning_since=None, probe=probe)
-    return after_step(record)
+    return replace(after_step(record), turned=record.turning)
 
 
 def created() -> Record:

@@ -155,7 +155,7 @@ def has_unusable_credentials(seen: Seen) -> Verdict | None:
     if began is None:
         return None
     vouched = vouched_at is not None and vouched_at > began
-    if not vouched and seen.now - began < seen.last_resort:
+    if not vouched and seen.now - (seen.record.turns_since or began) < seen.last_resort:
         return None
     return Verdict(HealthState.CORRUPTED, Reason.CREDENTIALS)
 

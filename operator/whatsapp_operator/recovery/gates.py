@@ -188,7 +188,7 @@ def _last_resort(situation: Situation, reason: Reason) -> Hold | None:
     began = situation.history.last_resort_since or situation.now
     if situation.reason is Reason.CREDENTIALS:
         # No gentle step heals it, so there is none to count from.
-        began = min(began, situation.record.turning_since or began)
+        began = min(began, situation.record.turns_since or began)
     began = max(began, situation.guard.ledger.storm_ended_at or began)
     until = began + timedelta(seconds=situation.policy.last_resort_delay_seconds)
     return Hold(reason, until) if situation.now < until else None

@@ -32,6 +32,15 @@ class HealthState(enum.StrEnum):
     UNKNOWN = "Unknown"
 
 
+class TurningStatus(Model):
+    """How long close and connecting have taken turns; it holds over restarts while the row is not written."""
+
+    since: Timestamp = Field(description="Since when they take turns.")
+    row_updated_at: PreciseTimestamp = Field(
+        description="The updatedAt of the instance's row meanwhile: a login would have written it."
+    )
+
+
 class ConnectionStatus(Model):
     """The connection as it was confirmed, not as it was last polled."""
 
@@ -45,6 +54,10 @@ class ConnectionStatus(Model):
         default=None,
         description="The server's disconnectionAt when this instance was last seen open; only a later one ends the "
         "pairing.",
+    )
+    turning: TurningStatus | None = Field(
+        default=None,
+        description="Present while close and connecting take turns; the wait for the last resort counts from here.",
     )
 
 

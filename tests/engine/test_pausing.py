@@ -13,7 +13,7 @@ from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.pausing import Pausing
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import Pause, PauseOfEverything
 
 KEY = ports.Key("shop", "main")
 
@@ -82,18 +82,18 @@ async def test_without_a_config_map_there_is_no_pause_and_that_is_known(house: H
 
 
 async def test_empty_config_map_pauses_without_end(house: House) -> None:
-    assert await house.read({}) == Pause()
+    assert await house.read({}) == PauseOfEverything()
 
 
 async def test_reason_and_end_are_taken(house: House) -> None:
     pause = await house.read({"reason": "moving", "until": "2027-01-31T18:00:00Z"})
-    assert pause == Pause(reason="moving", until=datetime(2027, 1, 31, 18, tzinfo=UTC))
+    assert pause == PauseOfEverything(reason="moving", until=datetime(2027, 1, 31, 18, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("until", ["soon", "2027-01-31", "2027-01-31T18:00:00"])
 async def test_end_that_cannot_be_read_is_none_and_is_told_once(house: House, until: str) -> None:
     for _ in range(2):
-        assert await house.read({"until": until}) == Pause()
+        assert await house.read({"until": until}) == PauseOfEverything(end_unread=True)
     assert len(house.told.problems) == 1
 
 

@@ -25,7 +25,7 @@ from whatsapp_operator.resources.conditions import Condition, ConditionStatus, C
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.overrides import SessionLoss
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import Pause, PausedBy, PauseInForce, PauseOfEverything
 from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, PairingStatus, RecoveryStatus, WhatsAppInstanceStatus
@@ -246,7 +246,7 @@ VIEWS = st.builds(
         optional={
             "verdict": st.builds(Verdict, st.sampled_from(HealthState), st.sampled_from(Reason)),
             "synced": st.sampled_from(SYNC_REASONS),
-            "pause": st.sampled_from([None, Pause(reason="moving")]),
+            "pause": st.sampled_from([None, *(PauseInForce(by, Pause(reason="moving")) for by in PausedBy)]),
             "exhausted": st.booleans(),
             "confirmed": st.booleans(),
             "code_offered": st.booleans(),
@@ -257,6 +257,33 @@ VIEWS = st.builds(
         },
     ),
 )
+
+
+@pytest.mark.parametrize(
+    ("by", "named"),
+    [
+        (PausedBy.INSTANCE, "spec.pause of this WhatsAppInstance"),
+        (PausedBy.SERVER, "spec.pause of the EvolutionServer messaging/main"),
+        (PausedBy.EVERYTHING, "ConfigMap whatsapp-operator-pause"),
+    ],
+)
+def test_pause_says_whose_it_is_until_when_and_how_it_ends(by: PausedBy, named: str) -> None:
+    one = stuck()
+    held = replace(one.plan, blocked_by=(Reason.PAUSED,))
+    shown = conditions_of(view_of(one, plan=held, pause=PauseInForce(by, Pause(until=START))))
+
+    for kind in (ConditionType.PAUSED, ConditionType.REMEDIATION_ALLOWED):
+        assert named in shown[kind].message
+        assert f"{START:%Y-%m-%dT%H:%M:%SZ}" in shown[kind].message
+        assert "to go on." in shown[kind].message
+
+
+def test_end_of_a_pause_that_cannot_be_read_is_told_where_the_pause_is() -> None:
+    forever = PauseInForce(PausedBy.EVERYTHING, PauseOfEverything(end_unread=True))
+
+    shown = conditions_of(view_of(stuck(), pause=forever))
+
+    assert "`until` cannot be read" in shown[ConditionType.PAUSED].message
 
 
 def test_turns_of_close_and_connecting_are_written_down_and_taken_up_again() -> None:

@@ -13,7 +13,7 @@ from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
 from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
 from whatsapp_operator.resources.overrides import ProbeMode
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import Pause, PauseInForce, in_force
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
 
@@ -39,7 +39,7 @@ class Draft:
     """The Secret with what a step took, while it is not put back."""
     keepsake_digest: str | None = None
     """Of what was stored in it."""
-    pause: Pause | None = None
+    pause: PauseInForce | None = None
     """The pause that is in force: of everything, of the server, or of the instance."""
     synced: Reason = Reason.SYNCED
     verdict: Verdict = UNOBSERVED
@@ -117,9 +117,10 @@ def begin(
         pairing=status.pairing,
         keepsake=status.keepsake,
         keepsake_digest=status.keepsake_digest,
-        pause=_in_force(pause, server.paused if server is not None else None, instance.spec.pause, now=now),
+        pause=in_force(
+            everything=pause,
+            server=server.paused if server is not None else None,
+            instance=instance.spec.pause,
+            now=now,
+        ),
     )
-
-
-def _in_force(*pauses: Pause | None, now: datetime) -> Pause | None:
-    return next((pause for pause in pauses if pause is not None and pause.holds(now)), None)

@@ -12,7 +12,7 @@ from datetime import datetime
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.resources import names
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import Pause, PauseOfEverything
 
 _REASON_LENGTH = 1024
 
@@ -62,10 +62,9 @@ class Pausing:
             ends = None
         if until and (ends is None or ends.tzinfo is None):
             self._tell_unreadable()
-            ends = None
-        else:
-            self._told_unreadable = False
-        return Pause(reason=reason, until=ends)
+            return PauseOfEverything(reason=reason, end_unread=True)
+        self._told_unreadable = False
+        return PauseOfEverything(reason=reason, until=ends)
 
     def _tell_unreadable(self) -> None:
         if not self._told_unreadable:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from whatsapp_operator.engine.sentences import refusal, sentence
+from whatsapp_operator.engine.sentences import paused, refusal, sentence
 from whatsapp_operator.evolution.evidence import ENDED_CODES, ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
@@ -17,7 +17,7 @@ from whatsapp_operator.recovery.planner import Plan
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType, merge
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import (
     ConnectionStatus,
@@ -68,7 +68,7 @@ class View:
     exhausted: bool
     synced: Reason
     """Synced, or why not."""
-    pause: Pause | None
+    pause: PauseInForce | None
     code_offered: bool
     pairing: PairingStatus | None
     window_opened_at: datetime | None
@@ -240,15 +240,16 @@ def _remediation(view: View) -> Condition:
     if not against:
         return _plain(view, ConditionType.REMEDIATION_ALLOWED, Reason.REMEDIATION_ALLOWED)
     condition = _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, against[0])
+    if against[0] is Reason.PAUSED and view.pause is not None:
+        return condition.replace(message=paused(view.pause, server=view.instance.server_key))
     return condition.replace(message=refusal(against[0], view.instance, why_not_well=view.verdict.reason))
 
 
 def _paused(view: View) -> Condition | None:
     if view.pause is None:
         return None
-    condition = _plain(view, ConditionType.PAUSED, Reason.PAUSED)
-    until = f" It ends at {view.pause.until:%Y-%m-%dT%H:%M:%SZ}." if view.pause.until is not None else ""
-    return condition.replace(message=f"{condition.message}{until}")
+    text = paused(view.pause, server=view.instance.server_key)
+    return _plain(view, ConditionType.PAUSED, Reason.PAUSED).replace(message=text)
 
 
 def _reconciling(view: View) -> Condition | None:

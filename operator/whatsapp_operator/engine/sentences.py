@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.names import Request
+from whatsapp_operator.resources.pause import PausedBy, PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 
 _SCAN = "Scan the QR code: kubectl get secret {secret} -n {namespace} -o jsonpath='{{.data.qr\\.txt}}' | base64 -d"
@@ -39,8 +40,10 @@ SENTENCES: Mapping[Reason, str] = {
     "follow what it says; nothing is tried meanwhile.",
     Reason.LOGGED_OUT: f"The phone logged this instance out. {_WANT}",
     Reason.CREDENTIALS_LOST: f"The server lost the instance's credentials and shows a new QR code. {_SCAN}",
-    Reason.NO_QR_CODE: "A QR code is wanted, and the server offers none, or only one that has expired.",
-    Reason.CONNECTING: "The instance has been connecting without any progress.",
+    Reason.NO_QR_CODE: "A QR code is wanted, and the server offers none, or only one that has expired. See "
+    "status.recovery for what is tried. If no instance of the server gets one, check that it reaches WhatsApp.",
+    Reason.CONNECTING: "The instance has been connecting without any progress. See status.recovery for what is tried, "
+    "and RemediationAllowed for what holds more back.",
     Reason.REPLACED: "It is opened and replaced again and again: another server holds the same session, or two sockets "
     "of this one do. Make sure that only one Evolution API server uses this database, then restart that server.",
     Reason.FLAPPING: f"It tries to connect without success: WhatsApp may be out of the server's reach. {_WAITS}",
@@ -90,8 +93,8 @@ SENTENCES: Mapping[Reason, str] = {
     f"{_APPROVE}",
     Reason.APPROVED: "The step is approved: once, in this incident, for this incarnation, until "
     "status.recovery.approval.expires.",
-    Reason.APPROVAL_EXPIRED: "The approval was not used in time: the step could not be taken meanwhile. Approve it "
-    "anew.",
+    Reason.APPROVAL_EXPIRED: "The approval was not used in time: the step could not be taken meanwhile. See "
+    f"status.recovery.blockedBy for what was against it. {_APPROVE}",
     Reason.SESSION_LOSS_DELAY: "The step would lose the pairing or data, so it waits for "
     f"recovery.sessionLossDelaySeconds from the beginning of the incident. {_APPROVE}",
     Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, so WhatsApp or the "
@@ -102,14 +105,15 @@ SENTENCES: Mapping[Reason, str] = {
     f"takes a deletion at all, the instance is recreated after recovery.lastResortDelaySeconds. {_APPROVE}",
     Reason.SERVER_RESTARTING: "The server is being restarted; steps wait for it.",
     Reason.DEAF: "A logout left it deaf to incoming messages (Evolution API 2.3.6 and earlier) until the server "
-    "restarts.",
+    "restarts. Restart the Evolution API server, or run 2.3.7.",
     Reason.STORM: "So many paired instances of the server are bad at once that the cause is not theirs. Nothing is "
     "done that would lose a pairing, and gentler steps go one at a time. See the EvolutionServer {server}.",
     Reason.BUDGET_EXHAUSTED: "The server's budget for steps of this class is spent for now: see spec.budget and "
     "status.recovery.budget of the EvolutionServer {server}.",
     Reason.TOO_MANY_IN_FLIGHT: "Other steps are under way on the server: see spec.budget.maxInFlight of the "
     "EvolutionServer {server}.",
-    Reason.MAINTENANCE_WINDOW: "A maintenance window of the EvolutionServer {server} keeps the step from beginning.",
+    Reason.MAINTENANCE_WINDOW: "A maintenance window of the EvolutionServer {server} keeps the step from beginning; "
+    "see status.recovery.planned for when it may. To let it begin sooner change spec.budget.maintenance there.",
     Reason.FEW_INSTANCES: "Only a restart of the server heals it; that waits until more instances need it, or for "
     "spec.workloadRef.maxWaitSeconds of the EvolutionServer {server}.",
     Reason.UNSAFE_ROLLOUT: "The workload of the EvolutionServer {server} must not be restarted as it is: it needs one "
@@ -121,10 +125,11 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.WARMING_UP: "The server, or this operator, started or failed lately: until all instances are loaded "
     "nothing is healed.",
     Reason.UNSUPPORTED_VERSION: "This version of the Evolution API is only observed; see the EvolutionServer {server}.",
-    Reason.RECOVERY_DISABLED: "recovery.mode is Disabled.",
-    Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken.",
-    Reason.PAUSED: "Nothing is changed on the server while a pause is in force: of this resource, of the "
-    "EvolutionServer {server}, or of everything.",
+    Reason.RECOVERY_DISABLED: "recovery.mode is Disabled: the step in status.recovery.planned is not taken. To let it "
+    "be taken set spec.recovery.mode here, or on the EvolutionServer {server}, to Enabled.",
+    Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken. To let it be taken set "
+    "spec.recovery.mode here, or on the EvolutionServer {server}, to Enabled.",
+    Reason.PAUSED: "Nothing is changed on the server while a pause is in force; see the condition Paused.",
     Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried at most hourly.",
     Reason.RETRY_DELAY: "The next step waits, see status.recovery.planned.",
     Reason.AWAITING_OBSERVATION: "The next step waits for another observation.",
@@ -132,7 +137,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.RECOVERING: "A recovery step is under way; its effect is being observed.",
     Reason.STEP_STARTED: "Its effect will be observed.",
     Reason.STEP_SUCCEEDED: "The instance was observed to work.",
-    Reason.STEP_FAILED: "Its effect was not observed.",
+    Reason.STEP_FAILED: "Its effect was not observed. See status.recovery.planned for what is tried next, and "
+    "RemediationAllowed for what is against it.",
     Reason.STEP_INTERRUPTED: "The operator ended in the middle of it; what comes next rests on new evidence.",
     Reason.RECOVERED: "It has been well for long enough: the incident is over, and attempts count from zero.",
     Reason.EXISTS: "The instance exists on the server.",
@@ -156,6 +162,17 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 
+PAUSES: Mapping[PausedBy, str] = {
+    PausedBy.EVERYTHING: "the pause of everything. Delete the ConfigMap "
+    f"{names.PAUSE_CONFIG} in the operator's namespace to go on.",
+    PausedBy.SERVER: "spec.pause of the EvolutionServer {server}. Remove it to go on.",
+    PausedBy.INSTANCE: "spec.pause of this WhatsAppInstance. Remove it to go on.",
+}
+
+_END_UNREAD = (
+    " Its `until` cannot be read, so it does not end by itself: give a time with a zone, such as 2027-01-31T18:00:00Z."
+)
+
 _OTHERS_SESSION = (
     "Only a restart of the Evolution API server heals it, and that would cost another instance its pairing: one works "
     "whose stored session is gone. See the warnings of the EvolutionServer {server}."
@@ -171,6 +188,13 @@ def refusal(reason: Reason, one: WhatsAppInstance, *, why_not_well: Reason) -> s
     """The sentence of a reason that holds a step back; it may be what is wrong with another instance."""
     others = reason is Reason.SESSION_MISSING and why_not_well is not reason
     return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one)
+
+
+def paused(pause: PauseInForce, *, server: tuple[str, str]) -> str:
+    """Whose pause holds, until when, and how to end it; `server` is the namespace and name of the server."""
+    until = f" until {pause.until:%Y-%m-%dT%H:%M:%SZ}" if pause.until is not None else ""
+    end = _END_UNREAD if pause.end_unread else ""
+    return f"Nothing is changed on the server{until}, by {PAUSES[pause.by].format(server='/'.join(server))}{end}"
 
 
 def _filled(text: str, one: WhatsAppInstance) -> str:

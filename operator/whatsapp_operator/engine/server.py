@@ -20,7 +20,7 @@ from whatsapp_operator.recovery.ledger import Ledger
 from whatsapp_operator.resources import parsing, policy
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.metadata import ObjectMeta
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import Pause, PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerStatus
 from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResult
@@ -104,7 +104,7 @@ class Server:
     status_written_at: float | None = None
     announced_down: bool = False
     told_storm: bool = False
-    told_pause: Pause | None = None
+    told_pause: PauseInForce | None = None
     """The pause under which the instances were last looked at."""
 
     def update(self, body: Mapping[str, Any]) -> None:

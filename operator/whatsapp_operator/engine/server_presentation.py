@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from whatsapp_operator.engine import server_warnings
+from whatsapp_operator.engine.sentences import paused
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.recovery import guard as guards
@@ -15,7 +16,7 @@ from whatsapp_operator.recovery import ledger as ledgers
 from whatsapp_operator.recovery.guard import Guard, Hold
 from whatsapp_operator.resources.budgets import Window
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType, merge
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.server import (
     ClassUse,
@@ -59,7 +60,7 @@ STORM_SENTENCES = {
 
 
 def present_server(
-    one: Server, *, guard: Guard, refusals: Sequence[Hold], pause: Pause | None, now: datetime
+    one: Server, *, guard: Guard, refusals: Sequence[Hold], pause: PauseInForce | None, now: datetime
 ) -> EvolutionServerStatus:
     """The status that says all of this; `refusals` is what keeps the server from being restarted."""
     before = one.status
@@ -128,7 +129,7 @@ def _counts(one: Server) -> InstanceCounts:
     )
 
 
-def _conditions(one: Server, guard: Guard, pause: Pause | None, *, now: datetime) -> list[Condition]:
+def _conditions(one: Server, guard: Guard, pause: PauseInForce | None, *, now: datetime) -> list[Condition]:
     findings = {
         ConditionType.REACHABLE: _reachable(one, now=now),
         ConditionType.AUTHENTICATED: _authenticated(one),
@@ -136,10 +137,10 @@ def _conditions(one: Server, guard: Guard, pause: Pause | None, *, now: datetime
         ConditionType.IDENTITY_CONFIRMED: _identity(one),
         ConditionType.WARMED_UP: _warm(one),
     }
-    found = {ConditionType.READY: _ready(findings)} | findings
+    found = {ConditionType.READY: _ready(one, findings)} | findings
     found[ConditionType.REMEDIATION_ALLOWED] = _remediation(one, guard, pause, now=now)
     if pause is not None:
-        found[ConditionType.PAUSED] = (_TRUE, Reason.PAUSED, _paused(pause))
+        found[ConditionType.PAUSED] = (_TRUE, Reason.PAUSED, paused(pause, server=(one.key.namespace, one.key.name)))
     if one.problem is not None or one.secret_problem is not None:
         found[ConditionType.STALLED] = (_TRUE, found[ConditionType.READY][1], found[ConditionType.READY][2])
     elif found[ConditionType.READY][0] is not _TRUE:
@@ -151,7 +152,9 @@ def _conditions(one: Server, guard: Guard, pause: Pause | None, *, now: datetime
     ]
 
 
-def _ready(findings: dict[ConditionType, _Finding]) -> _Finding:
+def _ready(one: Server, findings: dict[ConditionType, _Finding]) -> _Finding:
+    if one.problem is not None:
+        return _FALSE, Reason.INVALID_SPEC, one.problem
     for kind in (ConditionType.REACHABLE, ConditionType.AUTHENTICATED, ConditionType.COMPATIBLE):
         if findings[kind][0] is not _TRUE:
             return findings[kind]
@@ -162,8 +165,6 @@ def _ready(findings: dict[ConditionType, _Finding]) -> _Finding:
 
 
 def _reachable(one: Server, *, now: datetime) -> _Finding:
-    if one.problem is not None:
-        return _FALSE, Reason.INVALID_SPEC, one.problem
     if one.secret_problem is not None:
         return _UNKNOWN, *one.secret_problem
     seen = one.observed
@@ -226,10 +227,10 @@ def _warm(one: Server) -> _Finding:
     return _FALSE, Reason.WARMING_UP, "Nothing is healed until the server has loaded its instances."
 
 
-def _remediation(one: Server, guard: Guard, pause: Pause | None, *, now: datetime) -> _Finding:
+def _remediation(one: Server, guard: Guard, pause: PauseInForce | None, *, now: datetime) -> _Finding:
     """Whether recovery steps may be taken on this server at all, and if not, the first reason."""
     if pause is not None:
-        return _FALSE, Reason.PAUSED, _paused(pause)
+        return _FALSE, Reason.PAUSED, paused(pause, server=(one.key.namespace, one.key.name))
     against = [
         (one.problem is not None, Reason.INVALID_SPEC, one.problem or ""),
         (not one.acted_on and one.support is not None, Reason.UNSUPPORTED_VERSION, "This version is observed only."),
@@ -251,8 +252,3 @@ def _spent_or_shut(guard: Guard, *, now: datetime) -> Iterator[tuple[bool, Reaso
         spent = guards.budget_holds(guard, step_class, now=now) is not None
         text = f"The budget for steps of the class {step_class} is spent, see status.recovery.budget."
         yield spent, Reason.BUDGET_EXHAUSTED, text
-
-
-def _paused(pause: Pause) -> str:
-    until = f" until {pause.until:%Y-%m-%dT%H:%M:%SZ}" if pause.until is not None else ""
-    return f"Nothing is changed on this server{until}, by its spec.pause or the pause of everything."

@@ -24,7 +24,7 @@ from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.health import record as records
 from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery.guard import Hold
-from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.pause import PauseInForce, in_force
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.references import WorkloadReference
 from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepRecord, StepResult
@@ -49,9 +49,9 @@ def refusals(context: Context, one: Server, *, now: datetime) -> tuple[Hold, ...
     return (*(hold for hold in asked if hold is not None), *guard.restart_holds)
 
 
-def pause_of(context: Context, one: Server, *, now: datetime) -> Pause | None:
+def pause_of(context: Context, one: Server, *, now: datetime) -> PauseInForce | None:
     """The pause of everything, or of the server, that is in force."""
-    return next((pause for pause in (context.pause, one.paused) if pause is not None and pause.holds(now)), None)
+    return in_force(everything=context.pause, server=one.paused, now=now)
 
 
 class ServerRestarts:

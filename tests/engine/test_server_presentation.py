@@ -1,0 +1,62 @@
+"""From what is known of a server to its conditions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from support import servers
+from support.world import START
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.server_presentation import present_server
+from whatsapp_operator.recovery.guard import Guard
+from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType
+from whatsapp_operator.resources.pause import Pause, PausedBy, PauseInForce, PauseOfEverything
+from whatsapp_operator.resources.reasons import Reason
+
+
+def conditions(one: Server, *, pause: PauseInForce | None = None) -> Mapping[str, Condition]:
+    shown = present_server(one, guard=Guard(), refusals=(), pause=pause, now=START)
+    return {condition.type: condition for condition in shown.conditions}
+
+
+def spoilt(one: Server) -> Server:
+    """Its spec is understood no longer, as after a change that a newer version of the definition admits."""
+    one.update({**one.body, "spec": {"url": 4711}})
+    assert one.problem is not None
+    return one
+
+
+def test_server_whose_new_spec_is_not_understood_is_shown_as_it_is_still_read() -> None:
+    shown = conditions(spoilt(servers.a_server()))
+
+    for kind in (ConditionType.READY, ConditionType.STALLED, ConditionType.REMEDIATION_ALLOWED):
+        assert shown[kind].reason is Reason.INVALID_SPEC
+    assert shown[ConditionType.READY].status is ConditionStatus.FALSE
+    assert shown[ConditionType.REACHABLE].status is ConditionStatus.TRUE
+    assert shown[ConditionType.IDENTITY_CONFIRMED].status is ConditionStatus.TRUE
+
+
+def test_server_whose_spec_was_never_understood_was_never_read() -> None:
+    one = spoilt(Server(key=servers.KEY, body={"metadata": {"name": "main", "namespace": "messaging"}}))
+
+    shown = conditions(one)
+
+    assert (shown[ConditionType.READY].status, shown[ConditionType.READY].reason) == ("False", Reason.INVALID_SPEC)
+    assert shown[ConditionType.REACHABLE].status is ConditionStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("pause", "named"),
+    [
+        (PauseInForce(PausedBy.SERVER, Pause()), "spec.pause of the EvolutionServer messaging/main"),
+        (PauseInForce(PausedBy.EVERYTHING, Pause()), "ConfigMap whatsapp-operator-pause"),
+        (PauseInForce(PausedBy.EVERYTHING, PauseOfEverything(end_unread=True)), "`until` cannot be read"),
+    ],
+)
+def test_pause_of_a_server_says_whose_it_is(pause: PauseInForce, named: str) -> None:
+    shown = conditions(servers.a_server(), pause=pause)
+
+    assert named in shown[ConditionType.PAUSED].message
+    assert named in shown[ConditionType.REMEDIATION_ALLOWED].message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,7 +147,8 @@ def restart_holds(
     return guards.restart_holds(
         problem=problem,
         without_session=without_session,
-        wishes=[START - timedelta(seconds=age) for age in ages],
+        waiting=len(ages),
+        waiting_since=[START - timedelta(seconds=age) for age in ages],
         managed=managed,
         enough=enough,
         max_wait_seconds=600,
@@ -168,6 +170,25 @@ def test_all_of_a_small_server_are_enough() -> None:
     assert restart_holds(0, managed=1) == ()
     assert restart_holds(0, managed=2) == (Hold(Reason.FEW_INSTANCES, START + timedelta(seconds=600)),)
     assert restart_holds(0, 0, managed=2) == ()
+
+
+def test_those_who_are_enough_are_not_gone_through_one_by_one() -> None:
+    def untouched() -> Iterator[datetime]:
+        raise AssertionError
+        yield
+
+    held = guards.restart_holds(
+        problem=None,
+        without_session=0,
+        waiting=10_000,
+        waiting_since=untouched(),
+        managed=10_000,
+        enough=3,
+        max_wait_seconds=600,
+        now=START,
+    )
+
+    assert held == ()
 
 
 def test_nobody_waiting_names_no_end() -> None:

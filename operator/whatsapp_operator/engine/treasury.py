@@ -84,7 +84,8 @@ def restart_holds(server: Server, *, now: datetime) -> tuple[guards.Hold, ...]:
     return guards.restart_holds(
         problem=server.workload_problem,
         without_session=server.without_session,
-        wishes=[wish.since for wish in server.wishes.values()],
+        waiting=len(server.wishes),
+        waiting_since=(wish.since for wish in server.wishes.values()),
         managed=len(server.subjects),
         enough=spec.min_instances,
         max_wait_seconds=spec.max_wait_seconds,

@@ -5,7 +5,7 @@ A `Guard` is a value, taken anew for each look. It refuses steps; it never keeps
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -94,19 +94,25 @@ def restart_holds(
     *,
     problem: Reason | None,
     without_session: int,
-    wishes: Sequence[datetime],
+    waiting: int,
+    waiting_since: Iterable[datetime],
     managed: int,
     enough: int,
     max_wait_seconds: int,
     now: datetime,
 ) -> tuple[Hold, ...]:
-    """What is against a restart of the server, besides its budget; `wishes` are since when instances wait for it."""
+    """What is against a restart of the server, besides its budget.
+
+    Each instance that waits asks this at each look, so `waiting_since`, one moment for each of them, is only gone
+    through while they are fewer than `enough`.
+    """
     against = [Hold(problem)] if problem is not None else []
     if without_session:
         # S19: they work until the next restart of anything, and then need a person with the phone.
         against.append(Hold(Reason.SESSION_MISSING))
-    if len(wishes) < min(enough, managed):
-        until = min(wishes) + timedelta(seconds=max_wait_seconds) if wishes else None
+    if waiting < min(enough, managed):
+        first = min(waiting_since, default=None)
+        until = first + timedelta(seconds=max_wait_seconds) if first is not None else None
         if until is None or now < until:
             against.append(Hold(Reason.FEW_INSTANCES, until))
     return tuple(against)

@@ -250,6 +250,36 @@ def test_replica_that_is_cut_off_in_the_middle_of_a_step_stops_and_the_other_goe
     kube.wait_until(lambda: claims(leader) + claims(standby) == 1, timeout=60, message="nobody has the server")
 
 
+def test_server_that_is_handed_over_and_back_within_a_minute_is_healed_by_whoever_has_it(
+    house: House, wires: Wires
+) -> None:
+    house.flags = stage.quick(f"--namespace={house.place.namespace}")
+    leader, standby = pair_up(house, *wires)
+    house.place.paired_instances("user-1")
+
+    for _ in range(3):
+        wires[leader.kubeconfig].cut()
+        kube.wait_until(lambda: claims(standby) == 1, timeout=20, message="it was not taken over")
+        wires[leader.kubeconfig].mend()
+        kube.wait_until(lambda: (claims(leader), claims(standby)) == (1, 0), timeout=20, message="it did not go back")
+        healed_within_seconds(house, 20)
+
+    assert set(steps(standby)) <= {"Restart"}
+
+
+def healed_within_seconds(house: House, seconds: float) -> None:
+    """Whoever has the server sees what broke, and heals it by one restart."""
+    house.place.simulator.reset_calls()
+    house.place.simulator.break_("user-1", "S17")
+    began = time.monotonic()
+    kube.wait_until(
+        lambda: house.place.simulator.instance("user-1")["memory"] == "open", timeout=90, message="it was not healed"
+    )
+    assert time.monotonic() - began < seconds
+    house.place.wait_ready("user-1", timeout=30)
+    assert house.place.mutating_calls("user-1") == ["restart"]
+
+
 @pytest.fixture
 def fleet(house: House) -> Iterator[list[Simulator]]:
     """Three more simulated servers."""

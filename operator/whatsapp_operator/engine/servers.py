@@ -125,6 +125,11 @@ class Servers:
             if one.client is None or one.metadata.deletion_timestamp is None:
                 one.secret_problem = (problem.reason, problem.text)
             return
+        except ports.KubernetesError:
+            if one.client is None:
+                # A server that was taken over in a bad moment must not go unobserved until its Secrets are due again.
+                self._secrets_due[one.key] = self._context.clock.monotonic() + _SOON
+            raise
         one.secret_problem = None
         if not self._context.claims.holds(one.key):
             return

@@ -1,0 +1,89 @@
+"""One look at a server: what it begins with, and what holds it up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from support import servers, simulated
+from support.servers import Cluster, Told
+from whatsapp_operator.engine import context as contexts
+from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.servers import Servers
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.evolution import evidence
+
+SECRET = ports.Key("messaging", "evolution-api")
+
+
+class Telling(Told):
+    """Telemetry whose gauges nobody reads."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+class Client:
+    """A client that is made, and never asked."""
+
+    circuit = evidence.Circuit()
+
+    def __getattr__(self, name: str) -> str:
+        return name
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+class House:
+    """A server whose Secret can be read, or not."""
+
+    def __init__(self) -> None:
+        self.time, self.cluster, self.one = simulated.Time(), Cluster(), servers.a_server()
+        self.cluster.secrets[SECRET] = ports.SecretData(values={"apikey": b"canary-4711"}, resource_version="1")
+        make: Any = lambda *_, **__: Client()  # noqa: E731 - a port with one call
+        self.context: contexts.Context = servers.a_context(
+            self.time, self.one, self.cluster, telemetry=Telling(), make_client=make
+        )
+        self.servers = Servers(self.context, StatusWriter(self.context))
+
+    async def look(self, *, after: float = 0.0) -> float | None:
+        self.time.advance(after)
+        return await self.servers.look(self.one)
+
+
+@pytest.fixture
+def house() -> House:
+    found = House()
+    given = found.cluster.resource
+    given["metadata"]["finalizers"] = ["whatsapp-operator.dev/server"]
+    found.one.update({**found.one.body, **given})
+    return found
+
+
+async def test_server_whose_secret_could_not_be_read_when_it_was_taken_over_is_observed_seconds_later(
+    house: House,
+) -> None:
+    house.cluster.fails["read secret"] = ports.Unavailable()
+    with pytest.raises(ports.Unavailable):
+        await house.look()
+    assert house.one.client is None
+    del house.cluster.fails["read secret"]
+
+    await house.look(after=3)
+
+    assert house.one.client is not None
+    assert house.one.key in house.context.observers
+
+
+async def test_server_that_is_observed_reads_its_secret_again_in_a_minute_also_after_a_failure(house: House) -> None:
+    await house.look()
+    house.cluster.fails["read secret"] = ports.Unavailable()
+    with pytest.raises(ports.Unavailable):
+        await house.look(after=61)
+    house.cluster.calls.clear()
+
+    await house.look(after=3)
+
+    assert "read secret" not in house.cluster.calls

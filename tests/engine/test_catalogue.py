@@ -10,7 +10,8 @@ import pytest
 from support import simulated, surroundings
 from whatsapp_operator.engine.catalogue import Catalogue
 from whatsapp_operator.engine.context import Context, Item
-from whatsapp_operator.engine.ports import Key
+from whatsapp_operator.engine.ports import REST, Key
+from whatsapp_operator.engine.subject import begin_anew
 from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.resources import instance, server
 
@@ -188,6 +189,28 @@ async def test_invalid_spec_is_known_and_looked_at(house: House) -> None:
 
     assert house.context.subjects[SHOP].instance is None
     assert await house.queued() == [Item(WAI, SHOP)]
+
+
+async def test_instance_whose_spec_is_understood_no_longer_stays_with_whoever_has_its_server(house: House) -> None:
+    """Two replicas: the one that has the rest must not be the only one to count it, which nobody else would see."""
+    house.saw(evs())
+    house.saw(wai())
+    one = house.context.subjects[SHOP]
+
+    house.saw(wai(version=2, generation=2, instanceName="no spaces please"))
+
+    assert one.instance is None
+    assert house.context.claim_of(one) == MAIN
+    assert house.context.subjects_of(MAIN) == [one]
+    begin_anew(one)
+    assert house.context.claim_of(one) == MAIN
+
+
+def test_instance_whose_spec_was_never_understood_is_nobodys(house: House) -> None:
+    house.saw(evs())
+    house.saw(wai(instanceName="no spaces please"))
+
+    assert house.context.claim_of(house.context.subjects[SHOP]) == REST
 
 
 def test_sweep_of_what_is_known_finds_no_drift(house: House) -> None:

@@ -87,3 +87,20 @@ async def test_server_that_is_observed_reads_its_secret_again_in_a_minute_also_a
     await house.look(after=3)
 
     assert "read secret" not in house.cluster.calls
+
+
+@pytest.mark.parametrize("understood", [True, False])
+async def test_server_stays_while_an_instance_may_have_to_be_deleted_with_its_key(
+    house: House, understood: bool
+) -> None:
+    one = house.one.subjects["i0"]
+    house.context.subjects[one.key] = one
+    one.seat = (house.one.key, "i0")
+    metadata = {**one.body["metadata"], "finalizers": ["whatsapp-operator.dev/instance"]}
+    spec = {"serverRef": {"name": "main"}} | ({} if understood else {"instanceName": "no spaces please"})
+    one.update({**one.body, "metadata": metadata, "spec": spec})
+    assert (one.instance is not None) is understood
+
+    assert not await house.servers._may_go(house.one)  # noqa: SLF001 - a look would go on to much else
+    one.update({**one.body, "metadata": {**metadata, "finalizers": []}, "spec": spec})
+    assert await house.servers._may_go(house.one)  # noqa: SLF001 - as above

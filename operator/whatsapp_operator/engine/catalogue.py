@@ -97,7 +97,7 @@ class Catalogue:
             return
         place = (ports.Key(*one.instance.server_key), one.instance.remote_name)
         self._seats[place] = tuple({*self._seats.get(place, ()), one.key})
-        self._seated[one.key] = place
+        self._seated[one.key] = one.seat = place
         self._elect(place)
 
     def _unseat(self, key: ports.Key) -> None:

@@ -127,8 +127,11 @@ class Context:
         return [one for one in self.subjects.values() if self.claim_of(one) == server]
 
     def claim_of(self, one: Subject | Server) -> ports.Key:
-        """The claim under which a resource is looked at."""
-        found = one if isinstance(one, Server) else self.server_of(one)
+        """The claim under which a resource is looked at.
+
+        One whose spec is no longer understood stays with its server: only who has that can count it there.
+        """
+        found = one if isinstance(one, Server) else self.server_of(one) or self.seat_of(one)
         return found.key if found is not None else ports.REST
 
     def require_claim(self, one: Subject | Server) -> None:
@@ -142,7 +145,10 @@ class Context:
 
     def seat_of(self, one: Subject) -> Server | None:
         """The server among whose instances it is counted, also where its spec is no longer understood."""
-        return next((each for each in self.servers.values() if any(one is its for its in each.subjects.values())), None)
+        if one.seat is None:
+            return None
+        server = self.servers.get(one.seat[0])
+        return server if server is not None and server.subjects.get(one.seat[1]) is one else None
 
     def server_of(self, one: Subject) -> Server | None:
         """The server that an instance refers to."""

@@ -109,10 +109,10 @@ class Servers:
     async def _may_go(self, one: Server) -> bool:
         """Instances that are to be deleted on the server need its key."""
         for subject in self._context.subjects.values():
-            if subject.instance is None or ports.Key(*subject.instance.server_key) != one.key:
+            if subject.seat is None or subject.seat[0] != one.key:
                 continue
             # Without our finalizer there is nothing of it on the server, as where the server does not admit it.
-            if names.FINALIZER in subject.metadata.finalizers and _is_deleted(subject.instance):
+            if names.FINALIZER in subject.metadata.finalizers and _may_be_deleted(subject.instance):
                 return False
         return True
 
@@ -279,7 +279,9 @@ class _SecretProblem(Exception):  # noqa: N818 - a fact about a Secret, which be
         self.reason, self.text = reason, text
 
 
-def _is_deleted(one: instance.WhatsAppInstance) -> bool:
-    """Whether the instance is deleted on the server when its resource goes."""
+def _may_be_deleted(one: instance.WhatsAppInstance | None) -> bool:
+    """Whether the instance is deleted on the server when its resource goes; so it may be while its spec is not read."""
+    if one is None:
+        return True
     default = DeletionPolicy.RETAIN if one.status.adopted else DeletionPolicy.DELETE
     return (one.spec.deletion_policy or default) is DeletionPolicy.DELETE

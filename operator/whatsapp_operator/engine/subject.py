@@ -156,6 +156,8 @@ class Subject:
     pairing_next_at: float = 0.0
     known_since: float = 0.0
     """Monotonic seconds at which this process first heard of it."""
+    seat: tuple[Key, str] | None = None
+    """The server and the name there that its spec named when it was last understood."""
     blocked_since: datetime | None = None
     """Since when a deletion cannot go on for want of its server."""
 
@@ -192,6 +194,7 @@ def begin_anew(subject: Subject) -> None:
         instance=subject.instance,
         problem=subject.problem,
         known_since=subject.known_since,
+        seat=subject.seat,
     )
     for one in fields(Subject):
         setattr(subject, one.name, getattr(fresh, one.name))

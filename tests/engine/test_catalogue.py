@@ -12,6 +12,7 @@ from whatsapp_operator.engine.catalogue import Catalogue
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.ports import REST, Key
 from whatsapp_operator.engine.subject import begin_anew
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.resources import instance, server
 
@@ -189,6 +190,18 @@ async def test_invalid_spec_is_known_and_looked_at(house: House) -> None:
 
     assert house.context.subjects[SHOP].instance is None
     assert await house.queued() == [Item(WAI, SHOP)]
+
+
+def test_what_was_seen_on_a_server_does_not_count_on_the_next_one_of_its_name(house: House) -> None:
+    house.saw(evs())
+    house.saw(wai())
+    one = house.context.subjects[SHOP]
+    one.record, one.restored = records.Record(paired=True, observations=7), True
+
+    house.saw(evs(version=2, uid="another"))
+
+    assert house.acting("shop") == "shop"
+    assert (one.record, one.restored) == (records.Record(), False)
 
 
 async def test_instance_whose_spec_is_understood_no_longer_stays_with_whoever_has_its_server(house: House) -> None:

@@ -13,7 +13,7 @@ from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.queue import Urgency
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.engine.subject import Subject, begin_anew
 from whatsapp_operator.resources import instance, server
 
 Body = Mapping[str, Any]
@@ -62,6 +62,9 @@ class Catalogue:
         if known is None:
             self._context.servers[key] = one
             self._elect_all(one)
+            for subject in one.subjects.values():
+                # What was seen was seen on the server that had this name before, if there was one.
+                begin_anew(subject)
         if changed:
             self._context.look_at_server(one, urgency=Urgency.USER)
             self._context.look_at_all(one)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from support import servers, simulated
 from support.servers import Cluster
-from support.world import START
+from support.world import START, a_row
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import ports
@@ -46,6 +48,19 @@ class Evolution:
         if self.error:
             raise RuntimeError
         return evidence.Accepted()
+
+
+class Lists:
+    """An observer that has this list."""
+
+    def __init__(self, listed: evidence.DatabaseList | evidence.Unknown) -> None:
+        self.listed = listed
+
+    def hurry(self) -> None:
+        """Nothing is read."""
+
+    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        return self.listed
 
 
 def stage() -> tuple[contexts.Context, Server, drafts.Draft, Evolution, Steps]:
@@ -111,7 +126,8 @@ async def test_error_in_a_strategy_leaves_no_evidence_from_before_it() -> None:
 async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_on_2_3_6(
     silenced: evidence.Unknown | None, is_deaf: bool
 ) -> None:
-    _, one, draft, evolution, steps = stage()
+    context, one, draft, evolution, steps = stage()
+    context.observers[one.key] = Lists(evidence.DatabaseList({}))
     one.observed.version = "2.3.6"
     webhooks: list[evidence.Unknown | None] = [None, silenced]
     client: Any = evolution
@@ -128,3 +144,73 @@ async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_o
 
     assert draft.recovery.in_flight is not None
     assert (draft.recovery.deaf_since is not None) is is_deaf
+
+
+ASSESSED = a_row("open", owner=True)
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        evidence.Unknown(evidence.Ignorance.TIMEOUT),
+        evidence.DatabaseList({}),
+        evidence.DatabaseList({"i0": replace(ASSESSED, id="of-somebody-else")}),
+        evidence.DatabaseList({"i0": replace(ASSESSED, state=evidence.ConnectionState.CLOSE, code=403)}),
+    ],
+    ids=["unread", "gone", "another incarnation", "restricted since"],
+)
+@pytest.mark.parametrize("step", [Step.RELOGIN, Step.RECREATE])
+async def test_step_that_loses_a_session_is_not_taken_when_the_row_is_another_by_now(
+    step: Step, listed: evidence.DatabaseList | evidence.Unknown
+) -> None:
+    context, one, draft, _, steps = stage()
+    draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
+    context.observers[one.key] = Lists(listed)
+
+    await steps.take(one, draft, Plan(step=step, step_class=StepClass.SESSION_LOSS))
+
+    assert draft.recovery.in_flight is None
+    assert one.in_flight == set()
+
+
+async def test_list_is_compared_with_what_the_assessment_rests_on_and_not_with_itself() -> None:
+    """The observer folds a list before whoever asked for it goes on."""
+    context, one, draft, _, steps = stage()
+    draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
+    theirs = replace(ASSESSED, id="of-somebody-else")
+
+    class Folds(Lists):
+        async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+            draft.subject.record = records.saw_database(draft.subject.record, theirs, at=START)
+            return self.listed
+
+    context.observers[one.key] = Folds(evidence.DatabaseList({"i0": theirs}))
+
+    await steps.take(one, draft, Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS))
+
+    assert draft.recovery.in_flight is None
+
+
+async def test_one_worker_at_a_time_waits_for_the_list_of_a_server() -> None:
+    context, one, draft, _, steps = stage()
+    draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
+    asked, answered = 0, asyncio.Event()
+
+    class Slow(Lists):
+        async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+            nonlocal asked
+            asked += 1
+            await answered.wait()
+            return self.listed
+
+    context.observers[one.key] = Slow(evidence.DatabaseList({}))
+    recreate = Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS)
+    waiting = asyncio.create_task(steps.take(one, draft, recreate))
+    await asyncio.sleep(0)
+
+    await steps.take(one, draft, recreate)
+
+    assert asked == 1
+    answered.set()
+    await waiting
+    assert draft.recovery.in_flight is None

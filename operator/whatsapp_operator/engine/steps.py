@@ -16,6 +16,7 @@ from whatsapp_operator.engine import (
     configuration,
     existence,
     keepsake,
+    ports,
     requests,
     server_restart,
     tokens,
@@ -53,6 +54,7 @@ class Steps:
         self, context: Context, writer: StatusWriter, found: existence.Existence, announcer: Announcer
     ) -> None:
         self._context, self._writer, self._existence, self._announcer = context, writer, found, announcer
+        self._listing: set[ports.Key] = set()
 
     def judge(self, server: Server, draft: Draft) -> None:
         """Pass the verdict on the step in flight, if it can be passed."""
@@ -97,7 +99,11 @@ class Steps:
             ports.KubernetesError: it could not be entered or announced, so it was not taken.
         """
         step, step_class = planned.step, planned.step_class
-        if step is None or step_class is None or not await self._is_still_so(server, draft):
+        if step is None or step_class is None:
+            return
+        if step in _TAKES_CONFIGURATION and not await self._row_is_still_so(server, draft):
+            return
+        if not await self._is_still_so(server, draft):
             return
         work = await self._prepare(server, draft, step)
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
@@ -178,6 +184,23 @@ class Steps:
             draft.recovery = draft.recovery.replace(deaf_since=draft.now)
         draft.plan = planner.NOTHING
         await write_ahead(self._writer, draft)
+
+    async def _row_is_still_so(self, server: Server, draft: Draft) -> bool:
+        """What takes a session away looks at the row as well: the last list may be a minute old.
+
+        Since then WhatsApp may have ended the pairing, or somebody else created an instance of this name.
+        """
+        if server.key in self._listing:
+            return False  # one worker waits for a server's list, which may take a minute; the others have work to do
+        before = draft.subject.record.row  # of the assessment: the list is folded as soon as it is there
+        self._listing.add(server.key)
+        try:
+            listed = await self._context.list_rows(server)
+        finally:
+            self._listing.discard(server.key)
+        if not isinstance(listed, evidence.DatabaseList):
+            return False
+        return records.same_facts(before, listed.rows.get(draft.instance.remote_name))
 
     async def _is_still_so(self, server: Server, draft: Draft) -> bool:
         """Between the assessment and now the instance may have healed, or gone."""

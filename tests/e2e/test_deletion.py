@@ -3,6 +3,7 @@
 The finalizer stays until both witnesses say that the instance is gone, or until nothing can be done any more.
 """
 
+import httpx
 import pytest
 
 from e2e import kube, stage
@@ -71,6 +72,25 @@ def test_delete_that_the_server_lost_is_sent_again_until_both_witnesses_agree(st
     assert not staged.lives("user-1")
     assert staged.mutating_calls("user-1").count("delete") >= 2
     assert "create" not in staged.mutating_calls("user-1")
+
+
+def test_instance_that_somebody_creates_under_the_freed_name_is_left_alone(staged: stage.Stage) -> None:
+    staged.paired_instances("going")
+    staged.simulator.break_("going", "S11")
+    staged.delete("going")
+    kube.wait_until(lambda: "delete" in staged.mutating_calls("going"), message="DELETE was never sent")
+
+    theirs = {"instanceName": "going", "integration": "WHATSAPP-BAILEYS", "token": "theirs"}
+    with httpx.Client(base_url=staged.simulator.url, headers={"apikey": stage.API_KEY}, trust_env=False) as person:
+        assert person.delete("/instance/delete/going").status_code == 200
+        staged.simulator.wait_for("going", lambda one: one["memory"] is None and one["id"] is None, timeout=5)
+        created = person.post("/instance/create", json=theirs)
+
+    assert created.status_code == 201
+    identity = created.json()["instance"]["instanceId"]
+    staged.wait_gone("going")
+    staged.quiet_for(5)
+    assert staged.simulator.instance("going")["id"] == identity
 
 
 def test_deletion_waits_for_a_database_that_is_down(staged: stage.Stage) -> None:

@@ -119,6 +119,26 @@ def test_namespace_whose_server_is_gone_ends_too_and_the_orphan_is_told(
     assert house.mutating_calls("user-1") == []
 
 
+def test_server_that_is_away_in_another_namespace_is_waited_for(
+    cluster: kube.Cluster, house: stage.Stage, kubectl: kube.Kubectl
+) -> None:
+    at_home = stage.Stage(str(kubectl.namespace), kubectl, house.simulator, house.operator)
+    at_home.server(allowedNamespaces=[house.namespace])
+    house.paired_instance("user-1", serverRef={"name": "main", "namespace": at_home.namespace})
+    house.simulator.down()
+    house.told("user-1", "Ready", "ServerUnreachable")
+
+    cluster.kubectl("delete", "namespace", house.namespace, "--wait=false")
+
+    house.quiet_for(12)  # longer than the span after which what is gone for good is let go
+    assert house.kubectl.exists("wai", "user-1")
+    house.simulator.up()
+    kube.wait_until(
+        lambda: not cluster.kubectl.exists("namespace", house.namespace), timeout=90, message="the namespace stayed"
+    )
+    assert not house.lives("user-1")
+
+
 def test_key_is_rotated_without_a_restart(staged: stage.Stage) -> None:
     staged.paired_instance("user-1")
 

@@ -56,14 +56,37 @@ class Deletions:
         return await self._delete_if_ours(server, draft)
 
     async def _delete_if_ours(self, server: Server, draft: Draft) -> float | None:
-        """What the list says now decides whose it is: the one before may be a minute old."""
-        if draft.subject.deletion is None:
-            listed = await self._context.list_rows(server)
-            if not isinstance(listed, evidence.DatabaseList):
-                return _POLL_SECONDS
-            if not await self._is_ours(draft, listed.rows.get(draft.instance.remote_name)):
-                return await self._release(draft, Reason.RETAINED)
-        return await self._delete(server, draft)
+        """What the list says now decides whose it is, before each DELETE: the one before may be a minute old.
+
+        Whoever waits for the name may have it, with an instance of their own, the moment that ours is gone.
+        """
+        deletion, name = draft.subject.deletion, draft.instance.remote_name
+        if deletion is not None and self._context.clock.monotonic() < deletion.next_at:
+            known = server.observed.rows or {}
+            if _is_newer(server, deletion) and _is_anothers(known.get(name), deletion):
+                return await self._deleted(server, draft)
+            return await self._delete(server, draft, deletion)
+        listed = await self._context.list_rows(server)
+        if not isinstance(listed, evidence.DatabaseList):
+            return _POLL_SECONDS
+        row = listed.rows.get(name)
+        if deletion is not None and _is_anothers(row, deletion):
+            return await self._deleted(server, draft)
+        if (deletion is None or deletion.instance_id is None) and not await self._is_ours(draft, row):
+            return await self._release(draft, Reason.RETAINED)
+        deletion = deletion or self._begin(server, draft)
+        deletion.instance_id = row.id if row is not None else deletion.instance_id
+        return await self._delete(server, draft, deletion)
+
+    def _begin(self, server: Server, draft: Draft) -> Deletion:
+        draft.subject.deletion = Deletion(since=draft.now, instance_id=draft.instance_id)
+        self._announcer.audit_intent(server, draft, Step.DELETE, reason=Reason.DELETING)
+        self._announcer.announce(draft, Reason.DELETING)
+        return draft.subject.deletion
+
+    async def _deleted(self, server: Server, draft: Draft) -> float | None:
+        self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
+        return await self._release(draft, Reason.DELETED)
 
     @staticmethod
     def _makes_no_call(server: Server | None, draft: Draft) -> bool:
@@ -74,7 +97,11 @@ class Deletions:
         return acting is not None and acting is not draft.subject
 
     async def _is_ours(self, draft: Draft, row: evidence.Row | None) -> bool:
-        """Known from status, or by the token in the Secret; anything else was never ours to delete."""
+        """Known from status, or by the token in the Secret; anything else was never ours to delete.
+
+        A token that a user made, and no word in the status of who created the instance, is an adoption that a crash
+        kept from being written down: it stays, unless the spec says otherwise.
+        """
         one = draft.subject
         if row is None:
             return draft.instance_id is not None or one.create_unanswered
@@ -84,26 +111,24 @@ class Deletions:
             token = one.token or await tokens.find(self._context, draft)
         except tokens.TokenMissing:
             return False
-        return token is not None and token.value == row.token
+        if token is None or token.value != row.token:
+            return False
+        is_adopted = draft.adopted is None and not token.generated
+        return not is_adopted or draft.instance.spec.deletion_policy is DeletionPolicy.DELETE
 
-    async def _delete(self, server: Server, draft: Draft) -> float | None:
+    async def _delete(self, server: Server, draft: Draft, deletion: Deletion) -> float | None:
         one, now = draft.subject, self._context.clock.monotonic()
         work = await self._existence.work(server, draft, creates=False, spare_open=False)
         draft.verdict = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
-        if one.deletion is None:
-            one.deletion = Deletion(since=draft.now)
-            self._announcer.audit_intent(server, draft, Step.DELETE, reason=Reason.DELETING)
-            self._announcer.announce(draft, Reason.DELETING)
-        if now < one.deletion.next_at and _is_still_shown(one):
+        if now < deletion.next_at and _is_still_shown(one):
             gone = strategies.Done.PENDING
-        elif now < one.deletion.next_at:
+        elif now < deletion.next_at:
             gone = strategies.Done.DONE if await strategies.is_gone(work) else strategies.Done.PENDING
         else:
-            gone = await self._send(one.deletion, work)
+            gone = await self._send(deletion, work)
         if gone is strategies.Done.DONE:
-            self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
-            return await self._release(draft, Reason.DELETED)
-        if one.deletion.sent >= _REFUSED_AFTER:
+            return await self._deleted(server, draft)
+        if deletion.sent >= _REFUSED_AFTER:
             draft.synced = Reason.DELETION_REFUSED
         return _POLL_SECONDS
 
@@ -134,8 +159,8 @@ class Deletions:
     async def _maybe_orphan(self, server: Server | None, draft: Draft) -> float | None:
         """Let go of an instance whose namespace is going and whose server or key is gone for good."""
         one = draft.subject
-        usable = server is not None and server.client is not None and server.fresh(draft.now)
-        if usable or not await self._context.kubernetes.namespace_is_terminating(one.key.namespace):
+        is_going = self._context.kubernetes.namespace_is_terminating
+        if not await is_going(one.key.namespace) or not await self._is_gone_for_good(server, draft):
             one.blocked_since = None
             return _POLL_SECONDS
         one.blocked_since = one.blocked_since or draft.now
@@ -143,6 +168,14 @@ class Deletions:
             return _POLL_SECONDS
         self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
         return await self._release(draft, Reason.ORPHANED)
+
+    async def _is_gone_for_good(self, server: Server | None, draft: Draft) -> bool:
+        """Whether server or key went; a server that cannot be read may have gone with its namespace, and only so."""
+        if server is None or server.client is None:
+            return True
+        return not server.fresh(draft.now) and await self._context.kubernetes.namespace_is_terminating(
+            server.key.namespace
+        )
 
     async def _release(self, draft: Draft, reason: Reason) -> float | None:
         """Let the resource go; there is no next look."""
@@ -174,10 +207,27 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     work = await found.work(server, draft, creates=False, spare_open=True)
     if await strategies.is_gone(work):
         one.deletion = None
+        return
+    listed = await context.list_rows(server)
+    if not isinstance(listed, evidence.DatabaseList):
+        return
+    if _is_anothers(listed.rows.get(draft.instance.remote_name), deletion):
+        one.deletion = None
     elif context.clock.monotonic() >= deletion.next_at:
         deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
         deletion.sent += 1
         await strategies.delete(work)
+
+
+def _is_newer(server: Server, deletion: Deletion) -> bool:
+    """Whether the last list was made since the deletion began."""
+    listed_at = server.observed.rows_at
+    return listed_at is not None and listed_at > deletion.since
+
+
+def _is_anothers(row: evidence.Row | None, deletion: Deletion) -> bool:
+    """Whether the name stands for another incarnation now: the one that was to go is gone."""
+    return row is not None and deletion.instance_id is not None and row.id != deletion.instance_id
 
 
 def _is_to_be_spared(one: Subject, deletion: Deletion) -> bool:

@@ -70,6 +70,22 @@ def test_server_takes_instances_of_the_namespaces_that_it_allows(house: stage.St
     assert not house.lives("user-1")
 
 
+def test_stranger_does_not_keep_a_name_from_the_servers_own(house: stage.Stage, kubectl: kube.Kubectl) -> None:
+    at_home = stage.Stage(str(kubectl.namespace), kubectl, house.simulator, house.operator)
+    at_home.server()
+    house.instance("squatter", serverRef={"name": "main", "namespace": at_home.namespace}, instanceName="payments")
+    house.told("squatter", "Ready", "ServerNotAllowed")
+
+    at_home.instance("payments")
+
+    at_home.wait_for_reason("payments", "AwaitingScan")
+    house.delete("squatter")
+    house.wait_gone("squatter")
+    assert house.lives("payments")
+    at_home.delete("payments")
+    at_home.wait_gone("payments")
+
+
 def test_stranger_does_not_hold_a_server(house: stage.Stage, kubectl: kube.Kubectl) -> None:
     at_home = stage.Stage(str(kubectl.namespace), kubectl, house.simulator, house.operator)
     at_home.server()

@@ -36,10 +36,17 @@ def wai(name: str = "shop", *, version: int = 1, uid: str = "", age: int = 0, ge
     return {"metadata": metadata, "spec": {"serverRef": {"name": "main"}} | spec}
 
 
-def evs(*, version: int = 1, uid: str = "uid-of-main") -> Body:
+def evs(*, version: int = 1, uid: str = "uid-of-main", **spec: Any) -> Body:
     metadata = {"name": "main", "namespace": "messaging", "uid": uid, "resourceVersion": str(version)}
-    spec = {"url": "http://evolution-api:8080", "apiKeySecretRef": {"name": "evolution-api"}}
-    return {"metadata": metadata, "spec": spec}
+    least = {"url": "http://evolution-api:8080", "apiKeySecretRef": {"name": "evolution-api"}}
+    return {"metadata": metadata | {"generation": version}, "spec": least | spec}
+
+
+def stranger(name: str = "theirs", **facts: Any) -> Body:
+    """A WhatsAppInstance of another namespace, which refers to the same server."""
+    one = wai(name, serverRef={"name": "main", "namespace": "messaging"}, **facts)
+    one["metadata"]["namespace"] = "elsewhere"
+    return one
 
 
 @dataclass
@@ -300,6 +307,29 @@ def test_equally_old_resources_are_told_apart_by_name(house: House) -> None:
         house.saw(wai(name, instanceName="same"))
 
     assert house.acting("same") == "a"
+
+
+def test_resource_of_a_namespace_that_is_not_admitted_keeps_its_name_from_nobody(house: House) -> None:
+    house.saw(evs())
+    house.saw(stranger(age=9, instanceName="same"))
+    assert house.acting("same") is None
+
+    house.saw(wai("ours", age=1, instanceName="same"))
+
+    assert house.acting("same") == "ours"
+
+
+def test_who_acts_follows_from_whom_the_server_admits_now(house: House) -> None:
+    house.saw(evs(allowedNamespaces=["elsewhere"]))
+    house.saw(stranger(age=9, instanceName="same"))
+    house.saw(wai("ours", age=1, instanceName="same"))
+    assert house.acting("same") == "theirs"
+
+    house.saw(evs(version=2))
+    assert house.acting("same") == "ours"
+
+    house.saw(evs(version=3, allowedNamespaces=["*"]))
+    assert house.acting("same") == "theirs"
 
 
 async def test_resource_that_is_displaced_by_an_older_one_is_looked_at(house: House) -> None:

@@ -59,6 +59,8 @@ class Catalogue:
     def _take_server(self, key: ports.Key, body: Body, known: Server | None, *, changed: bool) -> None:
         one = known or Server(key=key, body=body, known_since=self._context.clock.monotonic())
         one.update(body)
+        if known is not None and changed:
+            self._elect_all(one)
         if known is None:
             self._context.servers[key] = one
             self._elect_all(one)
@@ -95,7 +97,7 @@ class Catalogue:
         return True
 
     def _seat(self, one: Subject) -> None:
-        """Of several resources for one instance, the oldest acts."""
+        """Of several resources for one instance, the oldest acts of those whose namespace the server admits."""
         if one.instance is None:
             return
         place = (ports.Key(*one.instance.server_key), one.instance.remote_name)
@@ -116,7 +118,9 @@ class Catalogue:
         if one is None:
             return
         candidates = [found for key in self._seats.get(place, ()) if (found := self._context.subjects.get(key))]
-        acting = min(candidates, key=_age, default=None)
+        # Who is not admitted must not keep a name from those who are.
+        admitted = [found for found in candidates if one.admits(found.key.namespace)]
+        acting = min(admitted, key=_age, default=None)
         before = one.subjects.get(name)
         if acting is before:
             return

@@ -233,6 +233,16 @@ def test_invalid_spec_keeps_what_was_known_and_names_the_problem() -> None:
     assert shown[ConditionType.READY].status is ConditionStatus.FALSE
 
 
+def test_deletion_that_waits_for_the_spec_says_how_to_let_go() -> None:
+    metadata = ObjectMeta(name="shop", namespace="messaging", generation=4, deletion_timestamp=START)
+
+    status = present_invalid(WhatsAppInstanceStatus(), metadata, "spec.settings: must be an object", now=START)
+
+    for condition in status.conditions:
+        assert condition.message.startswith("spec.settings: must be an object. ")
+        assert "remove the finalizer whatsapp-operator.dev/instance" in condition.message
+
+
 @functools.cache
 def situations() -> list[World]:
     return [healthy(), stuck(), scan_awaited(), world.given().gone().watch(minutes=2)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from whatsapp_operator.engine.sentences import paused, refusal, sentence
+from whatsapp_operator.engine.sentences import NOT_DELETED_EITHER, paused, refusal, sentence
 from whatsapp_operator.evolution.evidence import ENDED_CODES, ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
@@ -272,13 +272,14 @@ def present_invalid(
     before: WhatsAppInstanceStatus, metadata: ObjectMeta, problem: str, *, now: datetime
 ) -> WhatsAppInstanceStatus:
     """The status of a resource whose spec is not understood: everything known stays, and the problem is named."""
+    text = f"{problem}. {NOT_DELETED_EITHER}" if metadata.deletion_timestamp is not None else problem
 
     def condition(kind: ConditionType, status: ConditionStatus) -> Condition:
         return Condition(
             type=kind,
             status=status,
             reason=Reason.INVALID_SPEC,
-            message=problem,
+            message=text,
             observed_generation=metadata.generation,
         )
 

@@ -162,6 +162,11 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 
+NOT_DELETED_EITHER = (
+    "What becomes of the instance stands in the spec, so its deletion waits: correct the spec, or remove the finalizer "
+    f"{names.FINALIZER}, which leaves the instance on the server."
+)
+
 PAUSES: Mapping[PausedBy, str] = {
     PausedBy.EVERYTHING: "the pause of everything. Delete the ConfigMap "
     f"{names.PAUSE_CONFIG} in the operator's namespace to go on.",

@@ -1,5 +1,7 @@
 """Steps that lose a pairing: each gate before them, what they put back, and that a storm stops them all."""
 
+import json
+
 import httpx
 
 from e2e import kube, stage
@@ -81,6 +83,31 @@ def test_recreated_instance_gets_its_settings_webhook_and_token_back_also_those_
         lambda: "keepsake" not in staged.status("linked") and not staged.kubectl.exists("secret", "linked-keepsake"),
         message="what was kept was not dropped",
     )
+
+
+def test_keepsake_that_somebody_changed_is_not_put_back_and_waits_for_a_word(staged: stage.Stage) -> None:
+    staged.unpaired_instance("fresh", pairing={"mode": "Always"})
+    proxy = {"host": "proxy.example.com", "port": "3128", "protocol": "http", "username": "shop", "password": "canary"}
+    call(staged, "POST", "proxy/set/fresh", json={"enabled": True, **proxy})
+    staged.simulator.fault("status", route="create", status=500)
+    staged.simulator.break_("fresh", "S1")
+    kube.wait_until(lambda: "create" in staged.mutating_calls("fresh"), timeout=90, message="it was not recreated")
+    staged.operator.kill()
+    forged = json.dumps({"settings": None, "proxy": proxy | {"host": "eve.example.com"}})
+    staged.kubectl("patch", "secret", "fresh-keepsake", "-p", json.dumps({"stringData": {"configuration": forged}}))
+    staged.simulator.clear_faults()
+    staged.simulator.reset_calls()
+
+    staged.operator.start()
+
+    told = staged.told("fresh", "Synced", "KeepsakeChanged", timeout=90)
+    staged.quiet_for(QUIET)
+    assert staged.mutating_calls("fresh") == []
+    assert "kubectl delete secret fresh-keepsake" in told
+    staged.kubectl("delete", "secret", "fresh-keepsake")
+    staged.wait_for_reason("fresh", "AwaitingScan", timeout=90)
+    assert call(staged, "GET", "proxy/find/fresh") is None
+    kube.wait_until(lambda: "keepsake" not in staged.status("fresh"), message="it was kept for ever")
 
 
 def test_window_of_session_losses_is_kept_and_the_second_waits(staged: stage.Stage) -> None:

@@ -193,9 +193,6 @@ class Existence:
         client = server.client
         if client is None:
             raise ports.Unavailable
-        one, record = draft.subject, draft.subject.record
-        held_nowhere = record.memory is not None and record.memory.state is None
-        without_row = record.database is not None and record.database.row is None
         return strategies.Work(
             server=client,
             name=draft.instance.remote_name,
@@ -205,9 +202,9 @@ class Existence:
             monotonic=self._context.clock.monotonic,
             timeout=min(draft.policy.recovery.step_timeout_seconds, _LONGEST_WAIT),
             connect_after_create=draft.pairing_wanted,
-            flapping=one.symptom is Symptom.FLAPPING,
+            flapping=draft.subject.symptom is Symptom.FLAPPING,
             spare_open=spare_open,
-            broken_record=held_nowhere or without_row,
+            broken_record=draft.subject.record.broken,
         )
 
 

@@ -22,6 +22,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.rules import ABSENT_TIMES
+from whatsapp_operator.recovery import sampling
 from whatsapp_operator.resources import instance
 
 _HURRY_SECONDS = 1.0
@@ -213,7 +214,7 @@ class Observer:
 
     def _tells_news(self, states: States) -> bool:
         """Whether something opened, closed or went, which only means something beside what the database says."""
-        return any(_is_news(one.record.memory, states.get(name)) for name, one in self._server.subjects.items())
+        return any(records.is_news(one.record.memory, states.get(name)) for name, one in self._server.subjects.items())
 
     async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
         server, at = self._server, self._context.clock.now()
@@ -340,15 +341,10 @@ class Observer:
 
     def _fold_one(self, name: str, one: Subject, states: States, rows: Mapping[str, evidence.Row] | None) -> None:
         at, state, before = self._context.clock.now(), states.get(name), one.record.memory
-        if rows is not None:
-            one.record = records.saw_database(one.record, rows.get(name), at=at)
+        row = rows.get(name) if rows is not None else None
+        one.record = records.saw_both(one.record, state=state, row=row, listed=rows is not None, at=at)
         if state is not None:
-            one.record = records.saw_memory(one.record, evidence.InMemory(state), at=at)
             self._note_opening(name, one, before)
-        elif rows is not None and name in rows:
-            one.record = records.saw_memory(one.record, evidence.NotInMemory(), at=at)
-        elif rows is not None:
-            one.record = records.lost_from_memory(one.record)
 
     def _note_opening(self, name: str, one: Subject, before: records.Memory | None) -> None:
         memory, row = one.record.memory, one.record.row
@@ -372,12 +368,6 @@ class Observer:
             self.hurry()
 
 
-def _is_news(before: records.Memory | None, state: ConnectionState | None) -> bool:
-    if before is None or before.state is state:
-        return False
-    return state is None or ConnectionState.OPEN in (before.state, state)
-
-
 def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Subject]]:
     """As many as leave room for other calls: where a whole fleet is missing, each gets its turn."""
 
@@ -388,23 +378,16 @@ def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Su
     return sorted(absent, key=proved_at)[:_PROOFS_AT_ONCE]
 
 
-def sample_gaps(random: float, *, span: float, samples: int) -> float:
-    """Seconds to the next read of a sample: uneven, so that a regular loop cannot hide between the reads."""
-    return span / samples * (0.5 + random)
-
-
 async def sample(context: Context, server: Server, *, name: str) -> records.Sample | None:
     """Read memory many times in a short time; None when any read proved nothing."""
-    spans = context.spans
-    states: set[ConnectionState | None] = set()
-    reads, until = 0, context.clock.monotonic() + spans.stable
-    while reads < spans.stable_samples or context.clock.monotonic() < until:
-        reading = await server.client.read_memory(name) if server.client is not None else None
-        if not isinstance(reading, evidence.InMemory):
-            return None
-        states.add(reading.state)
-        reads += 1
-        if len(states) > 1:
-            break
-        await context.sleep(sample_gaps(context.random.random(), span=spans.stable, samples=spans.stable_samples))
-    return records.Sample(taken_at=context.clock.now(), states=frozenset(states))
+    client = server.client
+    if client is None:
+        return None
+    return await sampling.sample(
+        lambda: client.read_memory(name),
+        spans=context.spans,
+        now=context.clock.now,
+        monotonic=context.clock.monotonic,
+        sleep=context.sleep,
+        random=context.random.random,
+    )

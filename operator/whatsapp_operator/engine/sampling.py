@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from whatsapp_operator.engine import observer, ports
+from whatsapp_operator.engine import observer, ports, seeing
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
-from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health.assessment import seconds
-from whatsapp_operator.resources.instance import Integration
+from whatsapp_operator.health import stability
 from whatsapp_operator.resources.reasons import Reason
 
 _LONGER_EACH_TIME = 4.0
-_CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.REPLACED, Reason.RESTRICTED})
 
 
 class Sampler:
@@ -36,7 +33,7 @@ class Sampler:
         one = draft.subject
         if one.stepped_at > one.sampled_at or self._is_well(draft):
             one.samples = 0
-        if one.sampling or not server.warm or not self._is_called_for(draft) or not self._is_due(one):
+        if one.sampling or not server.warm or not self._is_called_for(server, draft) or not self._is_due(one):
             return
         if self._running[server.key] >= self._context.limits.samples_per_server:
             return
@@ -57,28 +54,10 @@ class Sampler:
         pause = min(spans.stable * _LONGER_EACH_TIME ** min(one.samples, 16), spans.flapping)
         return self._context.clock.monotonic() >= one.sampled_at + pause
 
-    def _is_called_for(self, draft: Draft) -> bool:
-        record, verdict = draft.subject.record, draft.verdict
-        if draft.instance.spec.integration is not Integration.BAILEYS or draft.recovery.in_flight is not None:
+    def _is_called_for(self, server: Server, draft: Draft) -> bool:
+        if draft.recovery.in_flight is not None:
             return False
-        if record.memory is None or verdict.reason in _CONCLUSIVE or not self._is_old(draft):
-            return False
-        match record.memory.state:
-            case ConnectionState.CLOSE:
-                return record.paired is not False or draft.pairing_wanted
-            case ConnectionState.CONNECTING:
-                return record.paired is not False and verdict.reason is not Reason.CREDENTIALS_LOST
-            case _:
-                return False
-
-    def _is_old(self, draft: Draft) -> bool:
-        """There is no sample, or what it showed is no longer how things are."""
-        sample, memory = draft.subject.record.sample, draft.subject.record.memory
-        if sample is None or memory is None:
-            return True
-        if sample.constant is not None:
-            return sample.constant is not memory.state
-        return draft.now - sample.taken_at > seconds(self._context.spans.flapping)
+        return stability.is_called_for(seeing.seen(self._context, server, draft), draft.verdict)
 
     async def _take(self, server: Server, draft: Draft) -> None:
         one, began = draft.subject, self._context.clock.monotonic()

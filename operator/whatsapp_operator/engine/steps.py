@@ -28,8 +28,7 @@ from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion
-from whatsapp_operator.evolution import evidence
-from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.evolution.evidence import ConnectionState, DatabaseList
 from whatsapp_operator.health import record as records
 from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, planner, strategies, verification
@@ -198,7 +197,7 @@ class Steps:
             listed = await self._context.list_rows(server)
         finally:
             self._listing.discard(server.key)
-        if not isinstance(listed, evidence.DatabaseList):
+        if not isinstance(listed, DatabaseList):
             return False
         return records.same_facts(before, listed.rows.get(draft.instance.remote_name))
 
@@ -206,16 +205,8 @@ class Steps:
         """Between the assessment and now the instance may have healed, or gone."""
         if server.client is None:
             return False
-        reading, record = await server.client.read_memory(draft.instance.remote_name), draft.subject.record
-        match reading:
-            case evidence.InMemory(state=state):
-                return record.memory is not None and record.memory.state is state
-            case evidence.NotInMemory():
-                return record.memory is not None and record.memory.state is None
-            case evidence.Absent():
-                return record.absence is not None
-            case _:
-                return False
+        reading = await server.client.read_memory(draft.instance.remote_name)
+        return records.agrees(draft.subject.record, reading)
 
     def _settle(self, server: Server, draft: Draft, planned: planner.Plan, done: strategies.Done) -> None:
         one, step = draft.subject, planned.step

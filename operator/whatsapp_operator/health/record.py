@@ -165,6 +165,12 @@ class Record:
         return self.paired is not False or self.known_data > 0
 
     @property
+    def broken(self) -> bool:
+        """Whether one witness has it and the other does not: a ghost, or an instance without a row."""
+        held_nowhere = self.memory is not None and self.memory.state is None
+        return held_nowhere or (self.database is not None and self.database.row is None)
+
+    @property
     def new_code(self) -> int | None:
         """The code with which the last pairing ended, if one ended and none has begun since."""
         row = self.row
@@ -172,6 +178,39 @@ class Record:
             return None
         is_new = self.baseline is None or row.disconnection_at > self.baseline
         return row.code if is_new else None
+
+
+def saw_both(
+    record: Record, *, state: ConnectionState | None, row: evidence.Row | None, listed: bool, at: datetime
+) -> Record:
+    """Fold one look at the whole server: `state` None where memory lacks it, `listed` where the database was read."""
+    if listed:
+        record = saw_database(record, row, at=at)
+    if state is not None:
+        return saw_memory(record, evidence.InMemory(state), at=at)
+    if not listed:
+        return record
+    return saw_memory(record, evidence.NotInMemory(), at=at) if row is not None else lost_from_memory(record)
+
+
+def is_news(before: Memory | None, state: ConnectionState | None) -> bool:
+    """Whether it opened, closed or went, which only means something beside what the database says."""
+    if before is None or before.state is state:
+        return False
+    return state is None or ConnectionState.OPEN in (before.state, state)
+
+
+def agrees(record: Record, reading: evidence.MemoryReading) -> bool:
+    """Whether an instance is still as it was assessed, by a reading taken right before a step."""
+    match reading:
+        case evidence.InMemory(state=state):
+            return record.memory is not None and record.memory.state is state
+        case evidence.NotInMemory():
+            return record.memory is not None and record.memory.state is None
+        case evidence.Absent():
+            return record.absence is not None
+        case _:
+            return False
 
 
 def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime) -> Record:

@@ -51,6 +51,17 @@ async def test_a_dead_socket_is_restarted_once_and_the_next_probe_tells_that_it_
     assert (await stage.run(stage.manager.check_instance_health("one"))).should_cleanup
 
 
+async def test_a_restart_that_leaves_the_old_code_has_recovered_nothing(stage: Stage) -> None:
+    await stage.bench.create_showing_code()
+    await stage.bench.break_("one", "S4")
+    await stage.run(stage.manager.check_instance_health("one"))
+    stage.bench.pass_time(121)
+
+    assert await recover(stage) == (False, ["restart", "restart"])
+    found = await stage.run(stage.manager.check_instance_health("one"))
+    assert not found.healthy
+
+
 async def test_an_instance_beyond_restart_is_restarted_as_often_as_allowed_and_never_deleted(stage: Stage) -> None:
     await stage.bench.create_open()
     await stage.bench.break_("one", "S4")

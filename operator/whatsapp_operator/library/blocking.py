@@ -24,9 +24,14 @@ class _LoopThread:
         self._thread: Final = threading.Thread(target=self._loop.run_forever, name="instance-manager", daemon=True)
         self._thread.start()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the thread has ended."""
+        return self._loop.is_closed()
+
     def run(self, work: Coroutine[object, object, _T]) -> _T:
         """Wait for `work`; where the wait is interrupted, so is the work."""
-        if self._loop.is_closed():
+        if self.is_closed:
             work.close()
             raise RuntimeError("the manager is closed")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -38,8 +43,6 @@ class _LoopThread:
 
     def close(self) -> None:
         """End the thread."""
-        if self._loop.is_closed():
-            return
         self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
@@ -93,8 +96,9 @@ class InstanceManager:
 
     def close(self) -> None:
         """Close the connections, the store and the thread; the manager is not used after that."""
-        self._thread.run(self._manager.close())
-        self._thread.close()
+        if not self._thread.is_closed:
+            self._thread.run(self._manager.close())
+            self._thread.close()
 
     def check_instance_health(self, name: str) -> HealthCheck:
         """See `AsyncInstanceManager.check_instance_health`."""

@@ -43,11 +43,11 @@ class Case:
 
     # What is seen.
 
-    async def observe(self) -> None:
-        """Look until what is seen means something, and for the stuck timeout at most."""
+    async def observe(self, *, span: float | None = None) -> None:
+        """Look until what is seen means something, and for `span` seconds at most, the stuck timeout if None."""
         settings, around = self._means.settings, self._means.around
-        polls = SETTLING_POLLS + _CONFIRMING_POLLS
-        until = around.monotonic() + settings.stuck_timeout_seconds + polls * settings.poll_seconds
+        polls = (SETTLING_POLLS + _CONFIRMING_POLLS) * settings.poll_seconds
+        until = around.monotonic() + (span or settings.stuck_timeout_seconds) + polls
         await self.look()
         while not self.sight.is_conclusive and around.monotonic() < until:
             await self._learn_more(until=until)
@@ -84,8 +84,13 @@ class Case:
 
     @property
     def is_well(self) -> bool:
-        """Whether it works, or waits for nothing but a scan."""
-        return self.sight.is_well
+        """Whether it works, or waits for nothing but a scan.
+
+        In an incident a QR code has to be seen to come: what a step left may be the dead one of before.
+        """
+        if self.sight.verdict.reason is Reason.AWAITING_SCAN:
+            return self.recovery.incident is None or self.sight.a_code_was_issued
+        return incident.is_well(self.sight.verdict)
 
     @property
     def is_unknown(self) -> bool:

@@ -19,7 +19,7 @@ from whatsapp_operator.health.assessment import Neighbours, Seen, Verdict, secon
 from whatsapp_operator.library.settings import Settings, Surroundings
 from whatsapp_operator.library.store import InstanceRecord
 from whatsapp_operator.library.witnesses import Look, Witnesses
-from whatsapp_operator.recovery import incident, sampling
+from whatsapp_operator.recovery import sampling
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 
@@ -33,8 +33,8 @@ class Known:
     """What the process remembers of an instance between two calls, beside the record in the store."""
 
     record: records.Record
-    first_listed_at: datetime | None
-    """When the database was first read: before that nothing was seen to move."""
+    watched_since: datetime | None
+    """When the database was first read, or the last step was over: what moved since then was seen to move."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Observation:
     def __init__(self, name: str, means: Means, *, kept: InstanceRecord, known: Known | None) -> None:
         self._name, self._means, self._kept = name, means, kept
         self.record = _restored(kept, known)
-        self.first_listed_at = known.first_listed_at if known is not None and kept.checked_at is not None else None
+        self.watched_since = known.watched_since if known is not None and kept.checked_at is not None else None
         self.instance_id = kept.instance_id
         self.unknown: evidence.Ignorance | None = None
         """Why the last look proved nothing; None when it did."""
@@ -99,7 +99,7 @@ class Observation:
         if found.listed:
             self._check_what_is_remembered(found.row)
             self._rows_due = self._means.around.monotonic() + self._means.settings.database_poll_seconds
-            self.first_listed_at = self.first_listed_at or found.at
+            self.watched_since = self.watched_since or found.at
         self.record = records.saw_both(self.record, state=found.state, row=found.row, listed=found.listed, at=found.at)
         if isinstance(found.reading, evidence.Absent):
             self.record = records.saw_absence(self.record, at=found.at)
@@ -109,7 +109,7 @@ class Observation:
     def _note_incarnation(self, instance_id: str) -> None:
         """Created anew by somebody: what was known is of another instance."""
         if self.instance_id not in (None, instance_id):
-            self.record, self.first_listed_at, self.opinion = records.Record(), None, None
+            self.record, self.watched_since, self.opinion = records.Record(), None, None
         self.instance_id = instance_id
 
     def _check_what_is_remembered(self, row: evidence.Row | None) -> None:
@@ -173,6 +173,7 @@ class Observation:
     def begin_anew(self) -> None:
         """A step was carried out, or ended in an error: what was seen before it counts for nothing."""
         self.record, self._rows_due = records.after_step(self.record), float("-inf")
+        self.watched_since = self._means.around.now()
 
     # What is concluded.
 
@@ -214,11 +215,6 @@ class Observation:
         return Reason.WARMING_UP if loading and self.verdict.reason is Reason.SETTLING else self.verdict.reason
 
     @property
-    def is_well(self) -> bool:
-        """Whether it works, or waits for nothing but a scan."""
-        return incident.is_well(self.verdict)
-
-    @property
     def is_absent(self) -> bool:
         """Whether it is proved that there is no such instance."""
         return self.verdict.state is HealthState.NOT_FOUND and self.believed.confirmed
@@ -236,12 +232,13 @@ class Observation:
         if self.verdict.reason is Reason.HEALTHY:
             return self.believed.pending is None and not self.is_probe_due and self.record.probe.dead == 0
         if self.verdict.reason is Reason.AWAITING_SCAN:
-            return self.believed.pending is None and self._a_code_was_issued()
+            return self.believed.pending is None and self.a_code_was_issued
         return self.believed.confirmed and self.verdict.reason is not Reason.SETTLING
 
-    def _a_code_was_issued(self) -> bool:
-        """A dead socket goes on showing its last QR code; that a new one came is seen by `updatedAt` moving."""
-        database, first = self.record.database, self.first_listed_at
+    @property
+    def a_code_was_issued(self) -> bool:
+        """Whether a new QR code was seen to come, by `updatedAt` moving; a dead socket goes on showing its last one."""
+        database, first = self.record.database, self.watched_since
         return database is not None and first is not None and database.moved_at > first
 
     def lasts_since(self) -> datetime:
@@ -255,7 +252,7 @@ class Observation:
     @property
     def known(self) -> Known:
         """What the process remembers until the next call."""
-        return Known(record=self.record, first_listed_at=self.first_listed_at)
+        return Known(record=self.record, watched_since=self.watched_since)
 
 
 def _restored(kept: InstanceRecord, known: Known | None) -> records.Record:

@@ -73,6 +73,7 @@ class Recovery:
             return
         self._attempts += 1
         attempt = {"instance": case.name, "attempt": self._attempts, "step": step.lower()}
+        reason = case.sight.verdict.reason
         case.announce(step)
         await self._keeper.keep_announced(case)
         _log.info("trying to recover the instance", **attempt)
@@ -81,10 +82,15 @@ class Recovery:
         finally:
             case.stepped()
         await self._conclude()
-        await case.observe()
+        await case.observe(span=self._until_it_shows(reason))
         await self._keeper.keep(case)
         told = "the instance has recovered" if case.is_well else "the instance has not recovered"
         _log.info(told, **attempt, state=case.check().state)
+
+    def _until_it_shows(self, reason: Reason) -> float:
+        """Seconds after which a step that did not help is known not to have: codes come rarely, so this takes long."""
+        settings = self._means.settings
+        return settings.spans.frozen if reason is Reason.NO_QR_CODE else settings.stuck_timeout_seconds
 
     async def _conclude(self) -> None:
         flying = self._case.recovery.in_flight

@@ -62,6 +62,35 @@ async def test_a_protected_instance_is_deleted_when_its_loss_is_allowed(stage_on
     assert await stage.store.get("one") is None
 
 
+async def test_another_instance_is_asked_whether_whatsapp_can_be_reached(stage_on: Stages) -> None:
+    stage = await stage_on("2.3.6")
+    await stage.bench.create_open("other")
+    await a_zombie(stage)
+
+    assert await clean(stage, allow_session_loss=True)
+
+    assert await stage.bench.state("other") == "open"
+    journal = stage.bench.simulator.listener.journal
+    assert journal.select(instance="other", route="fetchBusinessProfile")
+
+
+async def test_no_pairing_is_given_up_in_an_outage_of_whatsapp(stage_on: Stages) -> None:
+    stage = await stage_on("2.3.6", max_attempts=1)
+    for name in ("one", "other"):
+        await stage.bench.create_open(name)
+        await stage.run(stage.manager.check_instance_health(name))
+    await stage.bench.control("POST", "/whatsapp", {"reach": "silent"})
+    before = stage.mark()
+
+    with structlog.testing.capture_logs() as lines:
+        result = await stage.run(stage.manager.ensure_healthy_instance("one", allow_session_loss=True))
+
+    assert (result.healthy, result.cleaned) == (False, False)
+    assert stage.changes(since=before) == ["restart"]
+    held = next(line for line in lines if line["event"] == "cleanup is held back")
+    assert held["reasons"] == ["NotVouchedFor"]
+
+
 async def test_an_instance_without_pairing_or_data_needs_no_keyword(stage: Stage) -> None:
     await a_dead_code(stage)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from whatsapp_operator.engine import ports
 from whatsapp_operator.evolution import versions
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
@@ -99,7 +100,12 @@ class Case:
 
     async def is_still_so(self) -> bool:
         """Between the assessment and now it may have healed, or gone."""
-        return records.agrees(self.sight.record, await self._means.witnesses.client.read_memory(self.name))
+        return records.agrees(self.sight.record, await self.client.read_memory(self.name))
+
+    @property
+    def client(self) -> ports.Evolution:
+        """The calls to its server."""
+        return self._means.witnesses.client
 
     # What follows.
 
@@ -150,7 +156,7 @@ class Case:
         """What a strategy works on, and with."""
         around, memory = self._means.around, self.sight.record.memory
         return strategies.Work(
-            server=self._means.witnesses.client,
+            server=self.client,
             name=self.name,
             list_rows=self._means.witnesses.list_rows,
             sleep=around.sleep,

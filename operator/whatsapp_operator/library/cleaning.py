@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.library import errors
+from whatsapp_operator.library import errors, vouching
 from whatsapp_operator.library.case import Case
 from whatsapp_operator.library.keeping import Keeper
 from whatsapp_operator.library.results import word
@@ -26,12 +26,14 @@ async def clean_up(case: Case, keeper: Keeper, *, allow_session_loss: bool) -> N
         errors.CleanupUnfinished: it is not proved gone.
     """
     refuse(case, allow_session_loss=allow_session_loss)
+    if case.sight.record.protected and not await _is_vouched_for(case):
+        raise _refused(case, Reason.NOT_VOUCHED_FOR)
     if not await case.is_still_so():
         raise _refused(case, Reason.AWAITING_OBSERVATION)
     case.announce(Step.DELETE)
     await keeper.keep_announced(case)
     _log.warning("cleaning the instance up", instance=case.name, protected=case.sight.record.protected)
-    webhook = await case.work.server.find_webhook(case.name)
+    webhook = await case.client.find_webhook(case.name)
     try:
         done = await strategies.delete(case.work)
     finally:
@@ -45,10 +47,17 @@ async def clean_up(case: Case, keeper: Keeper, *, allow_session_loss: bool) -> N
     _log.info("cleanup is complete", instance=case.name)
 
 
+async def _is_vouched_for(case: Case) -> bool:
+    listed = await case.work.list_rows()
+    if not isinstance(listed, evidence.DatabaseList):
+        return False
+    return not await vouching.may_be_an_outage(case.client, listed, case.name)
+
+
 async def _give_back(case: Case, webhook: evidence.Webhook | evidence.Unknown | None, done: strategies.Done) -> None:
     """One that was spared goes on working: its webhook, which a safe delete switches off first, is on again."""
     if done is strategies.Done.REFUSED and isinstance(webhook, evidence.Webhook) and webhook.enabled:
-        await case.work.server.set_webhook(case.name, webhook)
+        await case.client.set_webhook(case.name, webhook)
 
 
 def refuse(case: Case, *, allow_session_loss: bool) -> None:

@@ -14,7 +14,14 @@ import structlog
 
 from simulator import conftest as simulators
 from simulator.conftest import KEY, Bench, Start
-from whatsapp_operator.library import AsyncInstanceManager, MemoryRecordStore, RecordStore, Settings, Surroundings
+from whatsapp_operator.library import (
+    AsyncInstanceManager,
+    InstanceRecord,
+    MemoryRecordStore,
+    RecordStore,
+    Settings,
+    Surroundings,
+)
 
 T = TypeVar("T")
 Facts = dict[str, Any]
@@ -87,6 +94,20 @@ async def stage_on(start: Start) -> AsyncIterator[Stages]:
 async def stage(stage_on: Stages) -> Stage:
     """A stage on a simulated 2.3.7, with default settings."""
     return await stage_on()
+
+
+class Meanwhile(MemoryRecordStore):
+    """Something happens on the server right after a record was put for the first time that is as wanted."""
+
+    def __init__(self, wanted: Callable[[InstanceRecord], bool], happens: Callable[[], Awaitable[object]]) -> None:
+        super().__init__()
+        self._wanted, self._happens = wanted, happens
+
+    async def put(self, record: InstanceRecord) -> None:
+        await super().put(record)
+        if self._wanted(record):
+            self._wanted = lambda _: False
+            await self._happens()
 
 
 def told(lines: list[structlog.typing.EventDict]) -> list[str]:

@@ -160,6 +160,41 @@ async def test_another_database_behind_the_same_address_proves_nothing(stage: St
     assert (found.state, found.reason) == ("unknown", Reason.OTHER_IDENTITY)
 
 
+async def test_another_database_is_found_out_by_the_next_process(stage_on: Stages) -> None:
+    first = await stage_on()
+    await first.bench.create_open()
+    await check(first)
+    await first.bench.control("POST", "/client-name", {"clientName": "another"})
+
+    second = await stage_on(bench=first.bench, store=first.store)
+
+    assert (await check(second)).reason is Reason.OTHER_IDENTITY
+
+
+async def test_what_was_written_meanwhile_ends_what_lasted(stage: Stage) -> None:
+    await stage.bench.create_open()
+    await stage.bench.break_("one", "S17")
+    await check(stage)
+    await stage.bench.request("POST", "/instance/restart/one")
+    stage.bench.pass_time(600)
+    assert await stage.bench.state() == "open"
+    await stage.bench.break_("one", "S17")
+
+    assert (await check(stage)).seconds < 40
+
+
+async def test_a_server_that_answers_slowly_does_not_stretch_a_check(stage: Stage) -> None:
+    await stage.bench.create_open()
+    await stage.bench.break_("one", "S17")
+    await stage.bench.control("POST", "/faults", {"kind": "latency", "seconds": 5, "route": "connectionState"})
+    began = stage.bench.simulator.clock.now()
+
+    found = await check(stage)
+
+    assert (found.state, found.reason) == ("degraded", Reason.SETTLING)
+    assert stage.bench.simulator.clock.now() - began < 90
+
+
 async def test_a_ghost_is_believed_only_when_the_server_has_had_time_to_load_it(stage: Stage) -> None:
     await stage.bench.create_open()
     await check(stage)

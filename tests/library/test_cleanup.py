@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import structlog
 
-from library.conftest import Stage, Stages, told
+from library.conftest import Meanwhile, Stage, Stages, told
+from simulator.conftest import Start
 from whatsapp_operator.library import CleanupRefused, CleanupUnfinished, Reason, ServerUnknown, SessionLossNotAllowed
 
 
@@ -214,6 +215,34 @@ async def test_one_that_opens_in_the_last_moment_is_spared_and_keeps_its_webhook
     assert "delete" not in stage.changes()
     kept = (await stage.bench.request("GET", "/webhook/find/one")).json()
     assert (kept["enabled"], kept["events"]) == (True, ["MESSAGES_UPSERT"])
+
+
+async def test_one_that_has_healed_since_it_was_looked_at_is_left_alone(stage_on: Stages, start: Start) -> None:
+    bench = await start("2.3.6")
+    heals = Meanwhile(lambda record: record.state == "stuck", lambda: bench.control("POST", "/instances/one/pair", {}))
+    stage = await stage_on(bench=bench, store=heals)
+    await a_zombie(stage)
+    before = stage.mark()
+
+    with pytest.raises(CleanupRefused) as refused:
+        await clean(stage, allow_session_loss=True)
+
+    assert refused.value.reasons == (Reason.AWAITING_OBSERVATION,)
+    assert stage.changes(since=before) == []
+
+
+async def test_nothing_is_deleted_on_a_server_whose_version_is_not_known(stage_on: Stages, start: Start) -> None:
+    bench = await start("2.3.6", "--no-metrics")
+    stage = await stage_on(bench=bench)
+    await bench.control("POST", "/faults", {"kind": "status", "status": 500, "path": "/"})
+    await a_zombie(stage)
+    before = stage.mark()
+
+    with pytest.raises(CleanupRefused) as refused:
+        await clean(stage, allow_session_loss=True)
+
+    assert refused.value.reasons == (Reason.UNSUPPORTED_VERSION,)
+    assert stage.changes(since=before) == []
 
 
 async def test_ensure_keeps_a_protected_instance_without_the_keyword(stage_on: Stages) -> None:

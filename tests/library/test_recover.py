@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 
-from library.conftest import Stage, Stages, told
+from library.conftest import Meanwhile, Stage, Stages, told
 from simulator.conftest import Start
 from whatsapp_operator.library import SQLiteRecordStore
 
@@ -51,15 +51,49 @@ async def test_a_dead_socket_is_restarted_once_and_the_next_probe_tells_that_it_
     assert (await stage.run(stage.manager.check_instance_health("one"))).should_cleanup
 
 
-async def test_a_restart_that_leaves_the_old_code_has_recovered_nothing(stage: Stage) -> None:
+async def test_a_restart_that_leaves_the_old_code_has_recovered_nothing(stage_on: Stages) -> None:
+    stage = await stage_on(stuck_timeout_seconds=60)
     await stage.bench.create_showing_code()
+    await stage.run(stage.manager.check_instance_health("one"))  # sees that a new code comes
     await stage.bench.break_("one", "S4")
-    await stage.run(stage.manager.check_instance_health("one"))
     stage.bench.pass_time(121)
 
     assert await recover(stage) == (False, ["restart", "restart"])
-    found = await stage.run(stage.manager.check_instance_health("one"))
-    assert not found.healthy
+
+    another = await stage_on(bench=stage.bench, store=stage.store)
+    assert not (await another.run(another.manager.check_instance_health("one"))).healthy
+
+
+async def test_one_that_has_healed_since_it_was_looked_at_is_not_restarted(stage_on: Stages, start: Start) -> None:
+    bench = await start()
+    heals = Meanwhile(lambda record: record.state == "stuck", lambda: bench.control("POST", "/instances/one/pair", {}))
+    stage = await stage_on(bench=bench, store=heals)
+    await bench.create_open()
+    await bench.break_("one", "S17")
+
+    assert await recover(stage) == (True, [])
+
+
+async def test_a_step_after_which_nothing_can_be_read_is_given_up_in_the_end(stage_on: Stages, start: Start) -> None:
+    bench = await start()
+    goes = Meanwhile(
+        lambda record: record.recovery.in_flight is not None, lambda: bench.control("POST", "/server/down", {})
+    )
+    stage = await stage_on(bench=bench, store=goes)
+    await bench.create_open()
+    await bench.break_("one", "S17")
+
+    assert await recover(stage) == (False, [])
+    kept = await stage.store.get("one")
+    assert kept is not None
+    assert kept.attempts == 1
+
+
+async def test_a_step_that_is_never_answered_is_taken_as_often_as_allowed(stage: Stage) -> None:
+    await stage.bench.create("one")
+    await stage.bench.control("POST", "/faults", {"kind": "status", "status": 500, "route": "connect"})
+
+    assert await recover(stage) == (False, ["connect"] * 3)
 
 
 async def test_an_instance_beyond_restart_is_restarted_as_often_as_allowed_and_never_deleted(stage: Stage) -> None:
@@ -121,7 +155,10 @@ async def test_nothing_is_called_for_one_that_waits_for_a_scan(stage: Stage) -> 
 
 
 async def test_nothing_is_called_for_one_that_does_not_exist(stage: Stage) -> None:
-    assert await recover(stage, "nobody") == (False, [])
+    with structlog.testing.capture_logs() as lines:
+        assert await recover(stage, "nobody") == (False, [])
+
+    assert told(lines) == ["checking the instance", "the instance does not exist"]
     assert await stage.bench.state("nobody") == "absent"
 
 

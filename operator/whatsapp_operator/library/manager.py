@@ -182,7 +182,7 @@ def _ensured(case: Case, *, recovered: bool, cleaned: bool) -> EnsureResult:
     check = case.check()
     return EnsureResult(
         name=case.name,
-        healthy=check.healthy and not cleaned,
+        healthy=check.healthy,
         cleaned=cleaned,
         recovered=recovered,
         state=word(HealthState.NOT_FOUND) if cleaned else check.state,

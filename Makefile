@@ -54,4 +54,4 @@ lock: ## Resolves pyproject.toml into locks/; UPGRADE=1 takes the newest
 clean: ## Removes what the targets above have made in this folder
 	@rm -rf .venv .venv-kind .cache .demo .pytest-kind .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf .import_linter_cache dist build
-	@find operator tools tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find operator tools tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

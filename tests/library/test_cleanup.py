@@ -63,6 +63,20 @@ async def test_a_protected_instance_is_deleted_when_its_loss_is_allowed(stage_on
     assert await stage.store.get("one") is None
 
 
+@pytest.mark.parametrize("state", ["S1", "S2"])
+async def test_what_only_one_witness_has_is_deleted_for_both(stage: Stage, state: str) -> None:
+    await stage.bench.create_open()
+    await stage.run(stage.manager.check_instance_health("one"))
+    await stage.bench.break_("one", state)
+    await stage.run(stage.manager.check_instance_health("one"))
+    stage.bench.pass_time(301)
+
+    assert await clean(stage, allow_session_loss=True)
+
+    assert await stage.bench.state() == "absent"
+    assert await stage.bench.row() is None
+
+
 async def test_another_instance_is_asked_whether_whatsapp_can_be_reached(stage_on: Stages) -> None:
     stage = await stage_on("2.3.6")
     await stage.bench.create_open("other")

@@ -7,6 +7,7 @@ import inspect
 import subprocess
 import sys
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +80,14 @@ def test_every_store_has_the_same_calls(store: type) -> None:
 def test_data_has_these_fields(kind: type) -> None:
     assert dataclasses.is_dataclass(kind)
     assert tuple(one.name for one in dataclasses.fields(kind)) == FIELDS[kind]
+
+
+def test_every_name_setting_and_call_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
+    settings = {one.name for one in dataclasses.fields(library.Settings)}
+    results = {one.name for kind in (library.HealthCheck, library.EnsureResult) for one in dataclasses.fields(kind)}
+
+    assert not {name for name in NAMES | settings | results | (CALLS.keys() - {"__init__"}) if name not in text}
 
 
 def test_states_are_lower_case_words() -> None:

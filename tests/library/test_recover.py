@@ -89,6 +89,25 @@ async def test_a_step_after_which_nothing_can_be_read_is_given_up_in_the_end(sta
     assert kept.attempts == 1
 
 
+async def test_one_that_goes_during_a_step_is_not_created_anew(stage_on: Stages, start: Start) -> None:
+    bench = await start()
+
+    async def goes() -> None:
+        bench.world.database.delete("one")
+        bench.world.memory.pop("one").destroy()
+        bench.world.memory_changed()
+
+    stage = await stage_on(bench=bench, store=Meanwhile(lambda record: record.recovery.in_flight is not None, goes))
+    await bench.create_open()
+    await bench.break_("one", "S17")
+
+    with structlog.testing.capture_logs() as lines:
+        assert await recover(stage) == (False, ["restart"])
+
+    assert [line["step"] for line in lines if "step" in line] == ["restart", "restart"]
+    assert await stage.store.get("one") is None
+
+
 async def test_a_step_that_is_never_answered_is_taken_as_often_as_allowed(stage: Stage) -> None:
     await stage.bench.create("one")
     await stage.bench.control("POST", "/faults", {"kind": "status", "status": 500, "route": "connect"})

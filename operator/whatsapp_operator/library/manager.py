@@ -112,7 +112,7 @@ class AsyncInstanceManager:
         up to the stuck timeout. Raises only what the store raises.
         """
         async with self._case(name) as case:
-            return await self._recover(case)
+            return await Recovery(case, self._means, self._keeper).run()
 
     async def cleanup_corrupted_instance(self, name: str, *, allow_session_loss: bool = False) -> bool:
         """Delete an instance that is broken beyond gentle steps, and reset its record; True when it is proved gone.
@@ -142,7 +142,7 @@ class AsyncInstanceManager:
         """
         async with self._case(name) as case:
             was_well = case.is_well
-            recovered = await self._recover(case) and not was_well
+            recovered = await Recovery(case, self._means, self._keeper).run() and not was_well
             cleaned = await self._cleans_up(case, allow_session_loss=allow_session_loss)
             result = _ensured(case, recovered=recovered, cleaned=cleaned)
         facts = {"instance": name, "healthy": result.healthy, "cleaned": cleaned, "recovered": recovered}
@@ -159,11 +159,6 @@ class AsyncInstanceManager:
             _tell(case)
             await self._keeper.keep(case)
             yield case
-
-    async def _recover(self, case: Case) -> bool:
-        if case.is_well or case.sight.is_absent or case.is_unknown:
-            return case.is_well
-        return await Recovery(case, self._means, self._keeper).run()
 
     async def _cleans_up(self, case: Case, *, allow_session_loss: bool) -> bool:
         if not case.should_cleanup:

@@ -12,9 +12,12 @@ from whatsapp_operator.library.keeping import Keeper
 from whatsapp_operator.library.observation import Means
 from whatsapp_operator.recovery import planner, strategies
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
+from whatsapp_operator.resources.steps import Step, StepInFlight, StepResult
 
 _log = structlog.get_logger(__name__)
+
+_GENTLE = (Step.RECONNECT, Step.RESTART)
+"""What can lose nothing, and makes nothing that was not there."""
 
 
 class Recovery:
@@ -28,15 +31,16 @@ class Recovery:
         """Take gentle steps until the instance is well, none is left, or one is held back; whether it is well."""
         patience = self._patience()
         while not self._case.is_well and self._attempts < self._means.settings.max_attempts:
-            planned, now = planner.plan(self._case.situation()), self._means.around.now()
-            if planned.step is None or planned.step_class is not StepClass.SOFT:
+            planned = planner.plan(self._case.situation())
+            if planned.step not in _GENTLE:
                 break
-            if planned.due(now):
-                await self._try(planned.step)
-                patience = self._patience()
-            elif self._may_be_waited_for(planned) and self._means.around.monotonic() < patience:
+            if planned.due(self._means.around.now()):
+                patience = self._patience() if await self._try(planned.step) else patience
+            elif self._may_be_waited_for(planned):
                 await self._wait(planned)
             else:
+                patience = float("-inf")
+            if self._means.around.monotonic() >= patience:
                 self._tell_refusal(planned)
                 break
         return self._case.is_well
@@ -64,13 +68,13 @@ class Recovery:
             await around.sleep(self._means.settings.poll_seconds)
         await self._case.look()
 
-    async def _try(self, step: Step) -> None:
-        """Announce a step, look once more, carry it out, and see what became of it."""
+    async def _try(self, step: Step) -> bool:
+        """Look once more, announce a step, carry it out, and see what became of it; whether it was taken."""
         case = self._case
         if not await case.is_still_so():
             await self._means.around.sleep(self._means.settings.poll_seconds)
             await case.look()
-            return
+            return False
         self._attempts += 1
         attempt = {"instance": case.name, "attempt": self._attempts, "step": step.lower()}
         reason = case.sight.verdict.reason
@@ -86,6 +90,7 @@ class Recovery:
         await self._keeper.keep(case)
         told = "the instance has recovered" if case.is_well else "the instance has not recovered"
         _log.info(told, **attempt, state=case.check().state)
+        return True
 
     def _until_it_shows(self, reason: Reason) -> float:
         """Seconds after which a step that did not help is known not to have: codes come rarely, so this takes long."""

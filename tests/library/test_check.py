@@ -179,6 +179,8 @@ async def test_what_was_written_meanwhile_ends_what_lasted(stage: Stage) -> None
     stage.bench.pass_time(600)
     assert await stage.bench.state() == "open"
     await stage.bench.break_("one", "S17")
+    stage.bench.pass_time(1)
+    assert await stage.bench.state() == "connecting"
 
     assert (await check(stage)).seconds < 40
 

@@ -197,6 +197,28 @@ async def test_a_server_that_answers_slowly_does_not_stretch_a_check(stage: Stag
     assert stage.bench.simulator.clock.now() - began < 90
 
 
+async def test_a_scan_during_a_check_is_seen_by_both_witnesses_at_once(stage_on: Stages, start: Start) -> None:
+    bench = await start("2.3.7", "--auto-scan", "10")
+    stage = await stage_on(bench=bench, database_poll_seconds=1000)
+    await bench.create_showing_code()
+    began = bench.simulator.clock.now()
+
+    assert (await check(stage)).state == "healthy"
+    assert bench.simulator.clock.now() - began < 20
+
+
+async def test_lists_take_a_tenth_of_a_slow_servers_time_at_most(stage: Stage) -> None:
+    await stage.bench.create_open()
+    await stage.bench.control("POST", "/faults", {"kind": "latency", "seconds": 5, "route": "fetchInstances"})
+    await check(stage)
+
+    assert (await check(stage)).healthy
+
+    journal = stage.bench.simulator.listener.journal
+    first, second = (entry.time for entry in journal.select(route="fetchInstances"))
+    assert second - first >= 50
+
+
 async def test_a_ghost_is_believed_only_when_the_server_has_had_time_to_load_it(stage: Stage) -> None:
     await stage.bench.create_open()
     await check(stage)

@@ -115,6 +115,22 @@ async def test_a_step_that_is_never_answered_is_taken_as_often_as_allowed(stage:
     assert await recover(stage) == (False, ["connect"] * 3)
 
 
+async def test_a_restart_that_revived_a_dead_socket_is_known_by_a_probe(stage_on: Stages, start: Start) -> None:
+    bench = await start()
+    revives = Meanwhile(
+        lambda record: record.recovery.in_flight is not None,
+        lambda: bench.control("POST", "/instances/one/pair", {}),
+    )
+    stage = await stage_on(bench=bench, store=revives, probe=True)
+    await bench.create_open()
+    await bench.break_("one", "S3")
+
+    assert await recover(stage) == (True, ["restart"])
+    kept = await stage.store.get("one")
+    assert kept is not None
+    assert [one.result for one in kept.recovery.history] == ["Succeeded"]
+
+
 async def test_an_instance_beyond_restart_is_restarted_as_often_as_allowed_and_never_deleted(stage: Stage) -> None:
     await stage.bench.create_open()
     await stage.bench.break_("one", "S4")

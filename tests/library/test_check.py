@@ -139,6 +139,16 @@ async def test_a_server_that_does_not_answer_proves_nothing(stage: Stage, troubl
     assert await stage.store.get("one") == kept
 
 
+async def test_a_server_that_stays_away_is_called_less_and_the_reason_stays_the_same(stage: Stage) -> None:
+    await stage.bench.create_open()
+    await stage.bench.control("POST", "/faults", {"kind": "status", "status": 503})
+
+    found = [await check(stage) for _ in range(8)]
+
+    assert {one.reason for one in found} == {Reason.SERVER_ERROR}
+    assert len(stage.bench.simulator.listener.journal.select(route="fetchInstances")) < len(found)
+
+
 async def test_a_wrong_key_is_said_to_be_one(start: Start) -> None:
     bench = await start()
     await bench.create_open()

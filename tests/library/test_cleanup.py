@@ -106,6 +106,24 @@ async def test_no_pairing_is_given_up_in_an_outage_of_whatsapp(stage_on: Stages)
     assert held["reasons"] == ["NotVouchedFor"]
 
 
+async def test_one_that_goes_another_way_cannot_vouch(stage_on: Stages) -> None:
+    stage = await stage_on("2.3.6", max_attempts=1)
+    for name in ("one", "other"):
+        await stage.bench.create_open(name)
+    proxy = {"proxyHost": "squid", "proxyPort": "3128", "proxyProtocol": "http"}
+    proxy |= {"proxyUsername": "u", "proxyPassword": "p"}
+    await stage.bench.create("behind", **proxy)
+    await stage.bench.control("POST", "/instances/behind/pair", {})
+    await stage.bench.control("POST", "/whatsapp", {"reach": "silent", "proxy": ""})
+    before = stage.mark()
+
+    result = await stage.run(stage.manager.ensure_healthy_instance("one", allow_session_loss=True))
+
+    assert await stage.bench.state("behind") == "open"
+    assert not result.cleaned
+    assert stage.changes(since=before) == ["restart"]
+
+
 async def test_an_instance_without_pairing_or_data_needs_no_keyword(stage: Stage) -> None:
     await a_dead_code(stage)
 

@@ -58,7 +58,7 @@ def count(one: Server, step_class: StepClass = LOSS) -> int:
 async def take_if_allowed(context: contexts.Context, one: Server, key: ports.Key) -> bool:
     """As `Steps.take` does: ask, and reserve without a wait in between."""
     guard = treasury.guard(context, one, key=key, now=START)
-    if guards.budget_holds(guard, LOSS, now=START) or guards.others_are_under_way(guard):
+    if guards.budget_holds(guard, LOSS, now=START) or guards.others_are_under_way(guard, LOSS):
         return False
     await treasury.spend(context, one, LOSS, key=key)
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ import pytest
 from support import world
 from support.world import EARLIER, START, World, given
 from whatsapp_operator.health import rules
-from whatsapp_operator.health.assessment import HEALTHY, Verdict
+from whatsapp_operator.health.assessment import Seen, Verdict
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 from whatsapp_operator.resources.steps import Step
@@ -537,24 +536,37 @@ def test_symptom_is_told_by_the_instances_own_evidence(given_this: Given, sympto
     assert rules.symptom(one.neighbour(mostly_flapping=True, mostly_without_code=True).seen) is symptom
 
 
-def test_rule_of_a_plugin_is_tried_before_settles_and_after_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda *, group: [Plugin(group)])
-    plugged = rules.plugged_in()
+def flags_everything(_: Seen) -> Verdict:
+    return Verdict(HealthState.STUCK, Reason("Flagged"))
+
+
+def test_rule_of_a_plugin_is_asked_where_ours_find_an_instance_healthy_or_find_nothing() -> None:
     settling = given().memory("close").database("close").paired().look()
     healthy = given().memory("open").database("open").paired().look()
 
-    assert rules.assess(settling.seen, rules=(*rules.RULES, *plugged)) == Plugin.VERDICT
-    assert rules.assess(healthy.seen, rules=(*rules.RULES, *plugged)) == HEALTHY
+    for one in (settling, healthy):
+        assert rules.assess(one.seen, plugged=flags_everything) == flags_everything(one.seen)
+        assert rules.assess(one.seen, plugged=lambda _: None) == rules.assess(one.seen)
 
 
-class Plugin:
-    """An entry point of a rule that always matches."""
+PROBLEMS = [
+    pytest.param(given_this, id=name)
+    for name, given_this, _, reason in (*UNHEALED, *(row[:4] for row in HEALED))
+    if reason not in (Reason.HEALTHY, Reason.SETTLING)
+]
 
-    VERDICT = Verdict(HealthState.STUCK, Reason.DEAD_SOCKET)
-    name = "always"
 
-    def __init__(self, group: str) -> None:
-        assert group == rules.ENTRY_POINTS
+@pytest.mark.parametrize("given_this", PROBLEMS)
+def test_rule_of_a_plugin_hides_nothing_that_ours_find(given_this: Given) -> None:
+    one = given_this()
+    one.policy = world.disabled()
+    one.watch(hours=1)
 
-    def load(self) -> rules.Rule:
-        return lambda _: self.VERDICT
+    assert rules.assess(one.seen).reason is not Reason.SETTLING
+    assert rules.assess(one.seen, plugged=flags_everything) == rules.assess(one.seen)
+
+
+def test_rule_of_a_plugin_is_not_asked_about_what_a_witness_does_not_have() -> None:
+    loading = given().memory(None).database("open").paired().neighbour(warm=False).look()
+
+    assert rules.assess(loading.seen, plugged=flags_everything).reason is Reason.SETTLING

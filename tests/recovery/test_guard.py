@@ -71,7 +71,7 @@ def test_budget_of_none_names_no_end() -> None:
 
 @pytest.mark.parametrize(("in_flight", "held"), [(0, False), (1, False), (2, True), (3, True)])
 def test_so_many_steps_may_be_under_way_at_once(in_flight: int, held: bool) -> None:
-    found = guards.others_are_under_way(Guard(budget=Budget(max_in_flight=2), in_flight=in_flight))
+    found = guards.others_are_under_way(Guard(budget=Budget(max_in_flight=2), in_flight=in_flight), StepClass.SOFT)
 
     assert found == (Hold(Reason.TOO_MANY_IN_FLIGHT) if held else None)
 

@@ -127,9 +127,3 @@ def test_rung_is_tried_as_often_as_the_table_says(reason: Reason, terrain: Terra
 
 def test_rung_that_spares_one_is_tried_once_at_least() -> None:
     assert Rung(RESTART, spare=1).tries(1) == 1
-
-
-def test_ladder_of_a_plugin_is_not_replaced_by_the_one_for_old_servers() -> None:
-    plugins = {Reason.CREDENTIALS: (Rung(RESTART),)}
-
-    assert ladder.rungs(Reason.CREDENTIALS, OLD_FIXED, ladders=plugins) == plugins[Reason.CREDENTIALS]

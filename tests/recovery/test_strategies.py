@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -50,6 +50,7 @@ class Scripted:
     webhook_set: evidence.Outcome = ACCEPTED
     calls: list[str] = field(default_factory=list)
     written: list[evidence.Webhook] = field(default_factory=list)
+    configured: list[Mapping[str, object]] = field(default_factory=list)
     _given: dict[str, int] = field(default_factory=dict)
 
     def _next(self, call: str, answers: Sequence[T], *, phase: str = "", name: str = "shop") -> T:
@@ -90,6 +91,13 @@ class Scripted:
     async def set_webhook(self, name: str, webhook: evidence.Webhook) -> evidence.Outcome:
         self.written.append(webhook)
         return self._next("set", [self.webhook_set], name=name)
+
+    async def find_settings(self, name: str) -> Mapping[str, object] | evidence.Unknown | None:
+        return self._next("find settings", [{}], name=name)
+
+    async def set_settings(self, name: str, settings: Mapping[str, object]) -> evidence.Outcome:
+        self.configured.append(settings)
+        return self._next("set settings", [evidence.Accepted()], name=name)
 
     @property
     def changes(self) -> list[str]:

@@ -209,7 +209,7 @@ def test_metadata_of_an_instance_whose_spec_is_bad_can_be_read() -> None:
     "status",
     [
         {"observedGeneration": 3, "healthState": "Enlightened"},
-        {"observedGeneration": 3, "reason": "FromTheFuture"},
+        {"observedGeneration": 3, "reason": "no word"},
         {"observedGeneration": "many"},
         {"observedGeneration": 3, "recovery": {"attempts": -1}},
         "fine",

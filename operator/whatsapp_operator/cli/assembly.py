@@ -11,6 +11,7 @@ from whatsapp_operator.cluster import api, leases, runtime
 from whatsapp_operator.engine import context, controller, leadership, ports
 from whatsapp_operator.engine import queue as queues
 from whatsapp_operator.evolution import client, urls
+from whatsapp_operator.plugins import plugged as plugins
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class Parts:
     clock: runtime.SystemClock
     random: runtime.SystemRandom
     tasks: runtime.OwnedTasks
+    plugged: plugins.Plugged
+    """What the installed plugins add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def build(parts: Parts) -> Engine:
         spans=parts.options.spans,
         limits=_limits(parts.options),
         queue=queue,
+        plugged=parts.plugged,
     )
     return Engine(controller.Controller(surroundings, claims, namespace=parts.namespace), queue)
 

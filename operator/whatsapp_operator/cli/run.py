@@ -17,6 +17,8 @@ import structlog
 from whatsapp_operator.cli import assembly, memory, telling
 from whatsapp_operator.cli import options as cli_options
 from whatsapp_operator.cluster import api, events, leases, login, preflight, runtime, transport, watch
+from whatsapp_operator.plugins import loading
+from whatsapp_operator.plugins import plugged as plugins
 from whatsapp_operator.telemetry import audit, health, logs, metrics
 
 _PREFLIGHT, _STORE, _WATCH = "preflight", "store", "watch"
@@ -99,6 +101,10 @@ class _Operator:
         await health.heartbeat(self._state, self._told, sleep=runtime.sleep, monotonic=self._clock.monotonic)
 
     async def _operate(self) -> None:
+        loaded = loading.load()
+        if loaded.problems:
+            await self._refuse_plugins(loaded.problems)
+        self._tell_plugins(loaded.plugged)
         source = login.find(self._options.kubeconfig)
         self._lease_namespace = self._options.lease_namespace or login.own_namespace(
             source, watched=self._options.namespace
@@ -110,14 +116,29 @@ class _Operator:
         await access.open()
         self._calls = calls = transport.Transport(access.configuration, renew_login=access.renew, observer=self._told)
         await self._preflight(calls)
-        self._engine = engine = assembly.build(await self._parts(access, calls))
+        self._engine = engine = assembly.build(await self._parts(access, calls, loaded.plugged))
         self._state.check(_STORE, lambda: None if engine.controller.sweep_is_recent() else "not listed lately")
         engine.controller.start()
         self._tasks.spawn("measure-queue", self._measure(engine))
         self._watch = watch.Watch(sink=engine.controller, access=access, namespaces=self._options.namespace)
         await self._keep_watching(self._watch, calls)
 
-    async def _parts(self, access: login.Login, calls: transport.Transport) -> assembly.Parts:
+    async def _refuse_plugins(self, problems: Sequence[str]) -> None:
+        """Wait without end: a rollout to an operator with a broken plugin stops here, and the one of before goes on."""
+        for problem in problems:
+            _log.error("a plugin cannot be used, so that nothing is begun", problem=problem)
+        self._state.expect(_PREFLIGHT, " ".join(problems))
+        await asyncio.Event().wait()
+
+    @staticmethod
+    def _tell_plugins(plugged: plugins.Plugged) -> None:
+        for state in plugged.states:
+            _log.info("a plugin adds a health state", plugin=str(state.origin), reason=str(state.verdict.reason))
+        for one in plugged.strategies:
+            step, least = str(one.offer.step), str(one.offer.least)
+            _log.info("a plugin adds a recovery strategy", plugin=str(one.origin), step=step, step_class=least)
+
+    async def _parts(self, access: login.Login, calls: transport.Transport, plugged: plugins.Plugged) -> assembly.Parts:
         recorder = events.Recorder(calls, clock=self._clock, random=self._random, instance=socket.gethostname())
         return assembly.Parts(
             options=self._options,
@@ -130,6 +151,7 @@ class _Operator:
             clock=self._clock,
             random=self._random,
             tasks=self._tasks,
+            plugged=plugged,
         )
 
     def _leases(self, calls: transport.Transport) -> leases.LeaseApi:

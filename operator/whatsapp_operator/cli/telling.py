@@ -19,6 +19,7 @@ class Telling:
 
     def __init__(self, told: metrics.Metrics, trail: audit.AuditTrail) -> None:
         self._metrics, self._trail = told, trail
+        self._failing_plugins: set[tuple[str, type[BaseException]]] = set()
 
     def check_took(self, witness: str, seconds: float, /) -> None:
         """One bulk read of `memory` or `database`."""
@@ -88,6 +89,19 @@ class Telling:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""
         self._metrics.problem_met()
         _log.error(message, **fields)
+
+    def plugin_failed(self, part: str, word: str, origin: str, error: BaseException, /) -> None:
+        """A rule or strategy of a plugin failed; told once for each kind of failure: rules are asked all the time."""
+        self._metrics.plugin_failed(part=part, word=word)
+        if (origin, type(error)) not in self._failing_plugins:
+            self._failing_plugins.add((origin, type(error)))
+            _log.error(
+                "a plugin failed and is passed over: correct it, or uninstall it",
+                plugin=origin,
+                part=part,
+                word=word,
+                exc_info=error,
+            )
 
     def crashed(self, message: str, error: Exception, /, **fields: str | float) -> None:
         """A bug, with its traceback."""

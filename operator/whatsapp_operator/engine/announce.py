@@ -44,7 +44,7 @@ class Announcer:
 
     def announce(self, draft: Draft, reason: Reason, *, detail: str = "") -> None:
         """An Event on an instance."""
-        text = sentences.sentence(reason, draft.instance)
+        text = sentences.sentence(reason, draft.instance, said=draft.said)
         self._emit(instance.KIND, draft.instance.metadata, reason, f"{detail} {text}".strip())
 
     def announce_server(self, one: Server, reason: Reason, *, text: str) -> None:
@@ -94,9 +94,12 @@ class Announcer:
             )
         )
 
-    def audit_refused(self, one: Server, draft: Draft, step: Step, *, against: tuple[Reason, ...]) -> None:
+    def audit_refused(
+        self, one: Server, draft: Draft, step: Step, *, step_class: StepClass | None, against: tuple[Reason, ...]
+    ) -> None:
         """The record of a step that is called for and not taken."""
-        self._audit(reporting.Phase.REFUSED, one.key, draft, step, reason=draft.verdict.reason, blocked_by=against)
+        phase, reason = reporting.Phase.REFUSED, draft.verdict.reason
+        self._audit(phase, one.key, draft, step, reason=reason, blocked_by=against, step_class=step_class)
 
     def audit_orphaned(self, server: ports.Key, draft: Draft) -> None:
         """The record of an instance that may be left behind."""

@@ -21,7 +21,6 @@ from whatsapp_operator.resources import instance
 from whatsapp_operator.resources.instance import Integration
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import PairingStatus
-from whatsapp_operator.resources.steps import Step
 
 _AFTER_RESTART = timedelta(seconds=5)
 _FIRST_LOOK_SECONDS = 2.0
@@ -71,10 +70,10 @@ class Codes:
     @staticmethod
     def _restarted_lately(draft: Draft) -> bool:
         flying, history = draft.recovery.in_flight, draft.recovery.history
-        if flying is not None and flying.step is Step.RESTART and draft.now - flying.since < _AFTER_RESTART:
+        if flying is not None and flying.step.may_restart and draft.now - flying.since < _AFTER_RESTART:
             return True
         last = history[-1] if history else None
-        return last is not None and last.step is Step.RESTART and draft.now - last.start_time < _AFTER_RESTART
+        return last is not None and last.step.may_restart and draft.now - last.start_time < _AFTER_RESTART
 
     async def _read(self, server: Server, draft: Draft) -> None:
         one, client, name = draft.subject, server.client, draft.instance.remote_name

@@ -11,6 +11,7 @@ from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health.spans import Spans
+from whatsapp_operator.plugins.plugged import NOTHING, Plugged
 from whatsapp_operator.resources import instance, server
 from whatsapp_operator.resources.pause import Pause
 
@@ -81,6 +82,8 @@ class Context:
     observers: dict[ports.Key, Watching] = field(default_factory=dict)
     pause: Pause | None = None
     """The pause of everything, while there is one."""
+    plugged: Plugged = NOTHING
+    """What the installed plugins add."""
     may_step: bool = False
     """The store is synced; until then nothing is created, healed or deleted."""
 

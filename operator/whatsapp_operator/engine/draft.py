@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from whatsapp_operator.engine.presentation import View
@@ -47,6 +48,8 @@ class Draft:
     plan: Plan = NOTHING
     exhausted: bool = False
     code_offered: bool = False
+    said: Mapping[Reason, str] = field(default_factory=dict)
+    """What the reasons of plugins mean."""
 
     @property
     def paused(self) -> bool:
@@ -94,6 +97,7 @@ class Draft:
             configured_generation=self.configured_generation,
             handled=None if self.handled == LastHandled() else self.handled,
             probed=self.policy.health.probe.mode is ProbeMode.ENABLED,
+            said=self.said,
         )
 
 

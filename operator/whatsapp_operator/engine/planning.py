@@ -105,6 +105,7 @@ class Planning:
             pairing_wanted=draft.pairing_wanted,
             restart_requested=requests.asked(draft, names.Request.RESTART),
             guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
+            offers=self._context.plugged.offers,
             vouched=vouching.vouched(
                 server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
             ),
@@ -121,7 +122,9 @@ class Planning:
         one.told_against = frozenset(against)
         if planned.step is None or told.issuperset(against):
             return
-        self._announcer.audit_refused(server, draft, planned.step, against=tuple(against))
+        self._announcer.audit_refused(
+            server, draft, planned.step, step_class=planned.step_class, against=tuple(against)
+        )
         for reason in against:
             if reason in _FOR_A_HUMAN and reason not in told:
                 self._announcer.announce(draft, reason, detail=f"{planned.step} is not taken.")

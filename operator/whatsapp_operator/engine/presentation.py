@@ -6,7 +6,8 @@ status, and a status that did not change is not written.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from whatsapp_operator.engine.sentences import NOT_DELETED_EITHER, paused, refusal, sentence
@@ -80,6 +81,8 @@ class View:
     keepsake_digest: str | None = None
     probed: bool = False
     """A probe is taken now and then while the instance is open."""
+    said: Mapping[Reason, str] = field(default_factory=dict)
+    """What the reasons of plugins mean."""
 
     @property
     def unknown(self) -> bool:
@@ -155,7 +158,7 @@ def _condition(view: View, kind: ConditionType, status: ConditionStatus, reason:
         type=kind,
         status=status,
         reason=reason,
-        message=sentence(reason, view.instance),
+        message=sentence(reason, view.instance, said=view.said),
         observed_generation=view.instance.metadata.generation,
     )
 
@@ -242,7 +245,9 @@ def _remediation(view: View) -> Condition:
     condition = _condition(view, ConditionType.REMEDIATION_ALLOWED, _FALSE, against[0])
     if against[0] is Reason.PAUSED and view.pause is not None:
         return condition.replace(message=paused(view.pause, server=view.instance.server_key))
-    return condition.replace(message=refusal(against[0], view.instance, why_not_well=view.verdict.reason))
+    return condition.replace(
+        message=refusal(against[0], view.instance, why_not_well=view.verdict.reason, said=view.said)
+    )
 
 
 def _paused(view: View) -> Condition | None:

@@ -21,7 +21,6 @@ from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.resources.instance import Integration
 from whatsapp_operator.resources.overrides import ProbeMode
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import Step
 
 _BUSY_SECONDS = 2.0
 
@@ -62,7 +61,7 @@ class Prober:
         if not phone or not ready or draft.paused or server.flying is not None or draft.subject.deletion is not None:
             return None
         about_it = record.probe.dead_before or (flying is not None and flying.reason is Reason.DEAD_SOCKET)
-        if flying is not None and not (flying.step is Step.RESTART and about_it):
+        if flying is not None and not (flying.step.may_restart and about_it):
             return None
         is_open = record.memory is not None and record.memory.state is ConnectionState.OPEN
         row = record.row

@@ -14,6 +14,7 @@ from whatsapp_operator.engine import (
     deletion,
     existence,
     finalizers,
+    plugged,
     ports,
     requests,
     seeing,
@@ -58,7 +59,7 @@ class Reconciler:
         self._deletions = deletion.Deletions(context, self._existence, self._announcer)
         self._codes = Codes(context)
         self._sampler, self._prober = Sampler(context), Prober(context)
-        self._rules = (*rules.RULES, *rules.plugged_in())
+        self._plugged = plugged.Rules(context)
 
     async def look(self, one: Subject) -> float | None:
         """One look at an instance; the seconds to the next one, or None, also where it is another replica's.
@@ -78,6 +79,7 @@ class Reconciler:
             return await self._show_invalid(one, now=now)
         server = self._context.server_of(one)
         draft = begin(one, one.instance, server, pause=self._context.pause, now=now)
+        draft.said = self._context.plugged.sentences
         if one.instance.metadata.deletion_timestamp is not None:
             return await self._end(server, draft)
         wrong = self._cannot_be_used(server, draft)
@@ -172,7 +174,7 @@ class Reconciler:
     def _assess(self, server: Server, draft: Draft) -> None:
         one, seen = draft.subject, seeing.seen(self._context, server, draft)
         server.note_symptom(one, rules.symptom(seen))
-        verdict = rules.assess(seen, rules=self._rules)
+        verdict = rules.assess(seen, plugged=lambda given: self._plugged.verdict(draft, given))
         one.opinion = opinions.consider(one.opinion, verdict, reads=one.record.reads, at=draft.now)
         draft.verdict, draft.since = one.opinion.verdict, one.opinion.since
         server.note_standing(one, standing.of(one.record, draft.verdict))

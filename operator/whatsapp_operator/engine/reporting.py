@@ -88,5 +88,8 @@ class Telemetry(Protocol):
     def problem(self, message: str, /, **fields: str | float) -> None:
         """Something went wrong that is not a resource's fault; a constant message, with fields."""
 
+    def plugin_failed(self, part: str, word: str, origin: str, error: BaseException, /) -> None:
+        """A `rule` or `strategy` of a plugin failed; `word` is its reason or step, `origin` its entry point."""
+
     def crashed(self, message: str, error: Exception, /, **fields: str | float) -> None:
         """A bug, with its traceback; the text of the error may hold anything and is not logged."""

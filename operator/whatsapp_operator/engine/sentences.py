@@ -184,15 +184,23 @@ _OTHERS_SESSION = (
 )
 
 
-def sentence(reason: Reason, one: WhatsAppInstance) -> str:
-    """The sentence of a reason, for one instance."""
-    return _filled(SENTENCES.get(reason, str(reason)), one)
+NOTHING_SAID: Mapping[Reason, str] = {}
 
 
-def refusal(reason: Reason, one: WhatsAppInstance, *, why_not_well: Reason) -> str:
+def sentence(reason: Reason, one: WhatsAppInstance, *, said: Mapping[Reason, str] = NOTHING_SAID) -> str:
+    """The sentence of a reason, for one instance; `said` has those of plugins.
+
+    Of a word that nobody here knows any more nothing is left but the word.
+    """
+    return _filled(SENTENCES.get(reason) or said.get(reason, str(reason)), one)
+
+
+def refusal(
+    reason: Reason, one: WhatsAppInstance, *, why_not_well: Reason, said: Mapping[Reason, str] = NOTHING_SAID
+) -> str:
     """The sentence of a reason that holds a step back; it may be what is wrong with another instance."""
     others = reason is Reason.SESSION_MISSING and why_not_well is not reason
-    return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one)
+    return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one, said=said)
 
 
 def paused(pause: PauseInForce, *, server: tuple[str, str]) -> str:

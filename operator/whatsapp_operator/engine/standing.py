@@ -75,25 +75,14 @@ class Sessionless:
 
     def after(self, rows: Mapping[str, Row], states: Mapping[str, ConnectionState]) -> Sessionless:
         """With one more list, and the memory that was read after it."""
-        names = frozenset(name for name, row in rows.items() if _lacks_its_session(states.get(name), row))
+        names = frozenset(name for name, row in rows.items() if records.lacks_its_session(states.get(name), row))
         return Sessionless(names, names & self.names)
-
-
-def _lacks_its_session(memory: ConnectionState | None, row: Row) -> bool:
-    works = memory is ConnectionState.OPEN and row.integration == records.BAILEYS
-    return works and row.state is ConnectionState.CLOSE and row.has_owner
-
-
-def _may_lack_its_session(record: records.Record) -> bool:
-    """S19 takes two lists to be concluded; what a restart would cost is spared from the first one on."""
-    memory, row = record.memory, record.row
-    return memory is not None and row is not None and _lacks_its_session(memory.state, row)
 
 
 def of(record: records.Record, verdict: Verdict) -> Standing:
     """How an instance stands by what was concluded of it; one that waits for a human is not bad."""
     if record.paired is False:
         return Standing.APART
-    if verdict.reason is Reason.SESSION_MISSING or _may_lack_its_session(record):
+    if verdict.reason is Reason.SESSION_MISSING or records.may_lack_its_session(record):
         return Standing.WITHOUT_SESSION
     return Standing.BAD if incident.is_bad(verdict) and verdict.reason not in _WAITS_FOR_A_HUMAN else Standing.WELL

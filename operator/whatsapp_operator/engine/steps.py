@@ -9,6 +9,7 @@ interrupted: its verdict is `Interrupted`, it was counted, and what comes next r
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from whatsapp_operator.engine import (
@@ -16,6 +17,7 @@ from whatsapp_operator.engine import (
     configuration,
     existence,
     keepsake,
+    plugged,
     ports,
     requests,
     server_restart,
@@ -31,7 +33,7 @@ from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution.evidence import ConnectionState, DatabaseList
 from whatsapp_operator.health import record as records
 from whatsapp_operator.recovery import guard as guards
-from whatsapp_operator.recovery import incident, planner, strategies, verification
+from whatsapp_operator.recovery import incident, ladder, planner, strategies, verification
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepClass, StepResult
@@ -46,6 +48,27 @@ _CREATING = (Step.CREATE, Step.RECREATE)
 _TAKES_CONFIGURATION = (Step.RELOGIN, Step.RECREATE)
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How far a step came, and what it does besides."""
+
+    done: strategies.Done
+    creates: bool
+    """It leaves another incarnation behind."""
+    configures: bool
+    """It leaves a webhook or settings that are not the spec's."""
+
+
+def _beforehand(step: Step, step_class: StepClass) -> Effect:
+    """What has to be reckoned with before anything is done; of a plugin's step the worst that its class has."""
+    costly = step.foreign and step_class in ladder.DESTRUCTIVE
+    return Effect(
+        done=strategies.Done.UNCERTAIN,
+        creates=step in _CREATING or costly,
+        configures=step in _TAKES_CONFIGURATION or costly,
+    )
+
+
 class Steps:
     """Takes steps, one at a time for each instance."""
 
@@ -54,6 +77,7 @@ class Steps:
     ) -> None:
         self._context, self._writer, self._existence, self._announcer = context, writer, found, announcer
         self._listing: set[ports.Key] = set()
+        self._plugged = plugged.Strategies(context)
 
     def judge(self, server: Server, draft: Draft) -> None:
         """Pass the verdict on the step in flight, if it can be passed."""
@@ -104,24 +128,35 @@ class Steps:
             return
         if not await self._is_still_so(server, draft):
             return
-        work = await self._prepare(server, draft, step)
+        before = _beforehand(step, step_class)
+        work = await self._prepare(server, draft, before)
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
         await self._announce(server, draft, planned)
-        done = strategies.Done.UNCERTAIN
+        effect = before
         try:
-            done = await strategies.STRATEGIES[step](work)
+            effect = await self._carry_out(server, draft, work, step=step, step_class=step_class)
         finally:
             # Also after an error: what was seen before it must not count any more.
-            self._settle(server, draft, planned, done)
+            self._settle(server, draft, planned, effect)
 
-    async def _prepare(self, server: Server, draft: Draft, step: Step) -> strategies.Work | None:
+    async def _carry_out(
+        self, server: Server, draft: Draft, work: strategies.Work, *, step: Step, step_class: StepClass
+    ) -> Effect:
+        ours = strategies.STRATEGIES.get(step)
+        if ours is not None:
+            return replace(_beforehand(step, step_class), done=await ours(work))
+        one = self._context.plugged.by_step[step]
+        made = await self._plugged.run(one, server, draft, work, step_class=step_class)
+        return Effect(done=made.anew, creates=made.recreated, configures=made.configured)
+
+    async def _prepare(self, server: Server, draft: Draft, wanted: Effect) -> strategies.Work | None:
         """All that the step needs, had before it is announced; None when something is missing, which is shown."""
         try:
-            if step in _TAKES_CONFIGURATION:
+            if wanted.configures:
                 await keepsake.keep(self._context, server, draft)
             return await self._existence.work(
-                server, draft, creates=step in _CREATING, spare_open=not _is_open(draft.subject.record)
+                server, draft, creates=wanted.creates, spare_open=not _is_open(draft.subject.record)
             )
         except tokens.TokenMissing:
             draft.synced = Reason.SECRET_NOT_OURS
@@ -140,7 +175,7 @@ class Steps:
         guard = treasury.guard(self._context, server, key=draft.subject.key, now=now)
         if server_restart.pause_of(self._context, server, now=now) is not None or not server.fresh(now):
             return True
-        if guard.restarting or not server.warm or guards.others_are_under_way(guard) is not None:
+        if guard.restarting or not server.warm or guards.others_are_under_way(guard, step_class) is not None:
             return True
         if asked:
             return False
@@ -208,21 +243,21 @@ class Steps:
         reading = await server.client.read_memory(draft.instance.remote_name)
         return records.agrees(draft.subject.record, reading)
 
-    def _settle(self, server: Server, draft: Draft, planned: planner.Plan, done: strategies.Done) -> None:
-        one, step = draft.subject, planned.step
+    def _settle(self, server: Server, draft: Draft, planned: planner.Plan, effect: Effect) -> None:
+        one, step, done = draft.subject, planned.step, effect.done
         one.record, one.stepped_at = records.after_step(one.record), self._context.clock.monotonic()
         one.codes.retire()
-        if step in _CREATING:
+        if effect.creates:
             one.create_asked_at = self._context.clock.now()
             one.create_unanswered = done is strategies.Done.UNCERTAIN
-        if step in _CREATING and done is strategies.Done.DONE:
+        if effect.creates and done is strategies.Done.DONE:
             existence.born(draft, None)
-        if step in _TAKES_CONFIGURATION:
+        if effect.configures:
             # Its webhook is off, whether or not the rest was done.
             draft.configured_generation = None
         if step is Step.RELOGIN and done is strategies.Done.REFUSED:
             draft.recovery = draft.recovery.replace(deaf_since=None)
-        if done is strategies.Done.PENDING:
+        if done is strategies.Done.PENDING and effect.creates:
             self._await_deletion(draft, planned)
         self._context.hurry(server)
 

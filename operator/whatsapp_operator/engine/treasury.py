@@ -49,13 +49,20 @@ def guard(context: Context, server: Server, *, key: ports.Key | None, now: datet
         ledger=weather(context, server, now=now),
         in_flight=len(server.in_flight - {key}),
         surveyed=server.surveyed,
-        restarting=server.flying is not None,
+        restarting=server.flying is not None or _is_interrupted(context, server, but=key),
         restartable=server.resource is not None and server.resource.spec.workload_ref is not None,
         restart_holds=restart_holds(server, now=now),
         restarted_at=server.restarted_at,
         relogin_deafens=traits.relogin_deafens,
         refuses_zombies=traits.refuses_zombies,
     )
+
+
+def _is_interrupted(context: Context, server: Server, *, but: ports.Key | None) -> bool:
+    """Whether a plugin's step is under way that costs all instances; ours are the server's, and not one instance's."""
+    recoveries = (context.subjects[key].status.recovery for key in server.in_flight - {but} if key in context.subjects)
+    flying = (recovery.in_flight for recovery in recoveries if recovery is not None)
+    return any(one is not None and one.step_class is StepClass.SERVER_RESTART for one in flying)
 
 
 def weather(context: Context, server: Server, *, now: datetime) -> ledgers.Ledger:

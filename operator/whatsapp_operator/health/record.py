@@ -213,6 +213,18 @@ def agrees(record: Record, reading: evidence.MemoryReading) -> bool:
             return False
 
 
+def may_lack_its_session(record: Record) -> bool:
+    """S19 takes two lists to be concluded; what a restart would cost is spared from the first one on."""
+    memory, row = record.memory, record.row
+    return memory is not None and row is not None and lacks_its_session(memory.state, row)
+
+
+def lacks_its_session(memory: ConnectionState | None, row: evidence.Row) -> bool:
+    """Whether it works in memory while the database holds no session that a restart could take up."""
+    works = memory is ConnectionState.OPEN and row.integration == BAILEYS
+    return works and row.state is ConnectionState.CLOSE and row.has_owner
+
+
 def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime) -> Record:
     """Fold one read of memory. `Unknown` and `Absent` leave the last value standing; see `saw_absence`."""
     match reading:

@@ -1,15 +1,13 @@
 """The health rules: small functions, tried in order, the first that matches wins.
 
 A rule looks at what was seen and says what it amounts to, or None when it does not apply. Its name is the sentence
-that it stands for. Rules that come through the entry point group `whatsapp_operator.health_rules` are tried before
-`settles`, the last one, which matches everything.
+that it stands for. Those of plugins are asked where ours find nothing wrong, so that none of them hides what is.
 """
 
 from __future__ import annotations
 
 import enum
-import importlib.metadata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import RESTRICTED_CODES, ConnectionState
@@ -18,8 +16,6 @@ from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 
 Rule = Callable[[Seen], Verdict | None]
-
-ENTRY_POINTS = "whatsapp_operator.health_rules"
 
 _OPEN, _CONNECTING, _CLOSE = ConnectionState.OPEN, ConnectionState.CONNECTING, ConnectionState.CLOSE
 
@@ -250,19 +246,16 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def plugged_in() -> tuple[Rule, ...]:
-    """The rules of installed plugins, by name."""
-    found = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    return tuple(point.load() for point in sorted(found, key=lambda point: point.name))
+def assess(seen: Seen, *, plugged: Rule | None = None) -> Verdict:
+    """What the evidence amounts to: the first rule that matches, else `settles`.
 
-
-def assess(seen: Seen, *, rules: Sequence[Rule] = RULES) -> Verdict:
-    """What the evidence amounts to: the first rule that matches, else `settles`."""
-    for rule in rules:
-        verdict = rule(seen)
-        if verdict is not None:
-            return verdict
-    return settles(seen)
+    `plugged`, the rule that stands for those of plugins, is asked where ours say that the instance is healthy, or say
+    nothing, and both witnesses have it.
+    """
+    found = next((verdict for rule in RULES if (verdict := rule(seen)) is not None), None)
+    if plugged is not None and found in (None, HEALTHY) and seen.memory is not None and seen.row is not None:
+        found = plugged(seen) or found
+    return found or settles(seen)
 
 
 def flaps_alone_since(seen: Seen) -> datetime | None:

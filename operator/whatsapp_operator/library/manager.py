@@ -12,7 +12,6 @@ from typing import Final, Self
 import structlog
 
 from whatsapp_operator.evolution import client, urls
-from whatsapp_operator.health import rules
 from whatsapp_operator.library import cleaning, errors
 from whatsapp_operator.library.case import Case
 from whatsapp_operator.library.keeping import Keeper
@@ -74,7 +73,6 @@ class AsyncInstanceManager:
             witnesses=Witnesses(self._client, settings=settings, around=around, client_name=client_name),
             settings=settings,
             around=around,
-            rules=(*rules.RULES, *rules.plugged_in()),
         )
         self._keeper: Final = Keeper(store or MemoryRecordStore())
         self._locks: Final[dict[str, asyncio.Lock]] = {}

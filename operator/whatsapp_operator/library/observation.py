@@ -6,7 +6,6 @@ The rules are the operator's: readings are folded by `health.record`, judged by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -44,7 +43,6 @@ class Means:
     witnesses: Witnesses
     settings: Settings
     around: Surroundings
-    rules: Sequence[rules.Rule]
 
 
 class Observation:
@@ -76,7 +74,7 @@ class Observation:
             self.unknown = found.why
         else:
             self._fold(found)
-        verdict = rules.assess(self.seen, rules=self._means.rules)
+        verdict = rules.assess(self.seen)
         now = self._means.around.now()
         self.opinion = opinions.consider(self.opinion, verdict, reads=self.record.reads, at=now)
 

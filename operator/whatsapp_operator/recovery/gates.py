@@ -47,6 +47,8 @@ class Situation:
     """Another instance of the server has just proved that WhatsApp can be reached from there."""
     approved: bool = False
     """A person has approved the step that is left."""
+    offers: ladder.Offers = field(default_factory=dict)
+    """The steps of plugins."""
 
     @property
     def reason(self) -> Reason:
@@ -72,7 +74,7 @@ class Situation:
 
     def class_of(self, step: Step) -> StepClass:
         """What a step would cost here."""
-        return ladder.class_of(step, protected=self.record.protected)
+        return ladder.class_of(step, protected=self.record.protected, offers=self.offers)
 
     def asked_for(self, step: Step) -> bool:
         """Whether a user has asked for this very step."""
@@ -81,6 +83,10 @@ class Situation:
     def loses(self, step: Step) -> bool:
         """Whether a step would lose a pairing or data."""
         return self.class_of(step) is StepClass.SESSION_LOSS
+
+    def interrupts_all(self, step: Step) -> bool:
+        """Whether a step costs every instance of the server some seconds."""
+        return self.class_of(step) is StepClass.SERVER_RESTART
 
 
 Gate = Callable[[Situation, Step], Hold | None]
@@ -126,7 +132,7 @@ def server_restarts(situation: Situation, step: Step) -> Hold | None:  # noqa: A
 
 def whatsapp_restricts_the_account(situation: Situation, step: Step) -> Hold | None:
     """To be paired again would not help an account that is refused, and trying may harm it."""
-    pairs_anew = step in (Step.RELOGIN, Step.RECREATE)
+    pairs_anew = step in (Step.RELOGIN, Step.RECREATE) or step.foreign
     if not pairs_anew or situation.record.new_code not in RESTRICTED_CODES:
         return None
     return Hold(Reason.RESTRICTED)
@@ -134,6 +140,9 @@ def whatsapp_restricts_the_account(situation: Situation, step: Step) -> Hold | N
 
 def works_only_until_a_restart(situation: Situation, step: Step) -> Hold | None:
     """S19: any restart ends a session that is stored nowhere; a person with the phone has to be at hand first."""
+    if step.foreign:
+        # What it is taken for need not wait for the second list that concludes S19.
+        return Hold(Reason.SESSION_MISSING) if records.may_lack_its_session(situation.record) else None
     restarts = step in (Step.RESTART, Step.RESTART_SERVER)
     return Hold(Reason.SESSION_MISSING) if restarts and situation.reason is Reason.SESSION_MISSING else None
 
@@ -164,7 +173,7 @@ def incident_is_young(situation: Situation, step: Step) -> Hold | None:
 
 def may_be_an_outage(situation: Situation, step: Step) -> Hold | None:
     """Nobody proves that WhatsApp can be reached: it may be away, and all of this heal when it is back."""
-    looks_like_it = step is Step.RESTART_SERVER and situation.reason in ladder.LIKE_AN_OUTAGE
+    looks_like_it = situation.interrupts_all(step) and situation.reason in ladder.LIKE_AN_OUTAGE
     if not looks_like_it and not situation.loses(step):
         return None
     if situation.vouched or (situation.approved and situation.loses(step)):
@@ -176,7 +185,7 @@ def needs_a_restart_of_the_server(situation: Situation, step: Step) -> Hold | No
     """Only a restart of the server heals without a loss, and no workload is named that may be restarted."""
     if situation.guard.restartable:
         return None
-    if step is Step.RESTART_SERVER:
+    if situation.interrupts_all(step):
         return Hold(Reason.NEEDS_SERVER_RESTART)
     heals = any(rung.step is Step.RESTART_SERVER for rung in ladder.LADDERS.get(situation.reason, ()))
     if not heals or not situation.loses(step) or situation.approved:
@@ -215,9 +224,7 @@ def budget_is_spent(situation: Situation, step: Step) -> Hold | None:
 
 def too_many_are_under_way(situation: Situation, step: Step) -> Hold | None:
     """So many steps may be under way at once; a restart of the server waits for all of them."""
-    if step is Step.RESTART_SERVER:
-        return Hold(Reason.TOO_MANY_IN_FLIGHT) if situation.guard.in_flight else None
-    return guards.others_are_under_way(situation.guard)
+    return guards.others_are_under_way(situation.guard, situation.class_of(step))
 
 
 def is_outside_of_maintenance(situation: Situation, step: Step) -> Hold | None:
@@ -272,4 +279,12 @@ GATES: tuple[Gate, ...] = (
 def against(situation: Situation, step: Step) -> tuple[Hold, ...]:
     """Everything that is against a step now."""
     holds = [hold for gate in GATES if (hold := gate(situation, step)) is not None]
-    return (*holds, *situation.guard.restart_holds) if step is Step.RESTART_SERVER else tuple(holds)
+    return (*holds, *_of_the_server(situation, step))
+
+
+def _of_the_server(situation: Situation, step: Step) -> tuple[Hold, ...]:
+    """What is against an interruption of all its instances; only our own restart is shared by those that wait."""
+    if not situation.interrupts_all(step):
+        return ()
+    shared = step is Step.RESTART_SERVER
+    return tuple(one for one in situation.guard.restart_holds if shared or one.reason is not Reason.FEW_INSTANCES)

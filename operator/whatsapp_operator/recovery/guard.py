@@ -73,9 +73,10 @@ def budget_holds(guard: Guard, step_class: StepClass, *, now: datetime) -> Hold 
     return Hold(Reason.BUDGET_EXHAUSTED, until if until < _EVER else None)
 
 
-def others_are_under_way(guard: Guard) -> Hold | None:
-    """So many steps may be under way at once."""
-    return Hold(Reason.TOO_MANY_IN_FLIGHT) if guard.in_flight >= guard.budget.max_in_flight else None
+def others_are_under_way(guard: Guard, step_class: StepClass) -> Hold | None:
+    """So many steps may be under way at once; what interrupts all instances waits for all of them."""
+    most = 1 if step_class is StepClass.SERVER_RESTART else guard.budget.max_in_flight
+    return Hold(Reason.TOO_MANY_IN_FLIGHT) if guard.in_flight >= most else None
 
 
 def maintenance_holds(guard: Guard, step_class: StepClass, *, now: datetime) -> Hold | None:

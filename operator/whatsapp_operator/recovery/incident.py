@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.status import HISTORY_LENGTH, HealthState, RecoveryStatus
-from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepRecord, StepResult
+from whatsapp_operator.resources.status import HISTORY_LENGTH, MOST_PLUGIN_STEPS, HealthState, RecoveryStatus
+from whatsapp_operator.resources.steps import Step, StepClass, StepCount, StepInFlight, StepRecord, StepResult
 
 _NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EXPIRED, Reason.SETTLING})
 _WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
@@ -41,9 +41,29 @@ def announced(
 ) -> RecoveryStatus:
     """Count a step and put it in flight; written before the step is taken."""
     in_flight = StepInFlight(step=step, step_class=step_class, reason=reason, since=now)
+    if step.foreign:
+        recovery = recovery.replace(plugin_steps=_one_more(recovery.plugin_steps or (), step))
     counted = _COUNTERS.get(step)
     counts = {counted: getattr(recovery, counted) + 1} if counted else {}
     return recovery.replace(in_flight=in_flight, planned=None, blocked_by=(), **counts)
+
+
+def _one_more(counts: tuple[StepCount, ...], step: Step) -> tuple[StepCount, ...]:
+    """The count that changes goes last, so that the oldest goes first where there are too many."""
+    times = sum(one.times for one in counts if one.step is step) + 1
+    others = (one for one in counts if one.step is not step)
+    return (*others, StepCount(step=step, times=times))[-MOST_PLUGIN_STEPS:]
+
+
+def times_taken(recovery: RecoveryStatus, step: Step) -> int:
+    """How often a plugin's step was announced in this incident."""
+    return sum(one.times for one in recovery.plugin_steps or () if one.step is step)
+
+
+def steps_taken(recovery: RecoveryStatus) -> int:
+    """How many steps were announced in this incident, but for restarts of the server."""
+    ours = recovery.attempts + recovery.reconnects + recovery.relogins + recovery.recreates
+    return ours + sum(one.times for one in recovery.plugin_steps or ())
 
 
 _COUNTERS = {

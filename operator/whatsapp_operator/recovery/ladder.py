@@ -1,7 +1,8 @@
 """Which steps heal what, gentlest first: the design's table, one row per reason.
 
 A step is tried as often as its rung says; then the next rung's. The last rung that there is is tried again and again,
-ever more rarely. Reasons without a row are not healed by any step: they wait, or a human is needed.
+ever more rarely. Reasons without a row are not healed by any step: they wait, or a human is needed. Steps of plugins
+are offered among ours, after those that cost no more.
 """
 
 from __future__ import annotations
@@ -37,7 +38,23 @@ class Terrain:
     refuses_zombies: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A step of a plugin."""
+
+    step: Step
+    least: StepClass
+    """What it costs at the least; see `class_of`."""
+    reasons: frozenset[Reason]
+    """What it is offered for."""
+    times: int = 1
+    """How often it is tried before the next rung."""
+
+
 Ladders = Mapping[Reason, tuple[Rung, ...]]
+Offers = Mapping[Step, Offer]
+
+NO_OFFERS: Offers = {}
 
 _RECONNECT_ONCE = Rung(Step.RECONNECT, 1)
 _RESTART = Rung(Step.RESTART)
@@ -76,28 +93,54 @@ FOR_PAIRING = frozenset({Reason.LOGGED_OUT, Reason.QR_EXPIRED, Reason.NOT_STARTE
 LIKE_AN_OUTAGE = frozenset({Reason.CONNECTING, Reason.CLOSED_SOCKET})
 """Reasons that an instance also shows when WhatsApp, or the way to it, is away."""
 
+MAY_BE_OFFERED_FOR = frozenset(LADDERS) - {Reason.NOT_FOUND}
+"""Our reasons for which plugins may offer a step; for the others none may be taken, or only a `create` helps."""
+
+DESTRUCTIVE = frozenset({StepClass.RECREATE, StepClass.SESSION_LOSS})
+"""Classes whose steps log out or delete: what they cost is a question of what there is to be lost."""
+
 _ZOMBIES = frozenset({Reason.DEAD_SOCKET, Reason.CONNECTING})
-_DESTRUCTIVE = frozenset({Step.RELOGIN, Step.RECREATE})
+_CLASSES = {
+    Step.CREATE: StepClass.SOFT,
+    Step.RECONNECT: StepClass.SOFT,
+    Step.RESTART: StepClass.SOFT,
+    Step.RESTART_SERVER: StepClass.SERVER_RESTART,
+    Step.RELOGIN: StepClass.RECREATE,
+    Step.RECREATE: StepClass.RECREATE,
+    Step.DELETE: StepClass.RECREATE,
+}
+_GENTLEST_FIRST = (StepClass.SOFT, StepClass.SERVER_RESTART, StepClass.RECREATE, StepClass.SESSION_LOSS)
 
 
-def rungs(reason: Reason, terrain: Terrain, *, ladders: Ladders = LADDERS) -> tuple[Rung, ...]:
+def rungs(reason: Reason, terrain: Terrain, *, offers: Offers = NO_OFFERS) -> tuple[Rung, ...]:
     """The rungs that there are for a reason, on this terrain."""
-    if terrain.relogin_deafens and reason in _WHERE_RELOGIN_DEAFENS and _is_ours(reason, ladders):
-        without_quarter = reason is Reason.NO_QR_CODE or not terrain.restartable
-        found = _WHERE_RELOGIN_DEAFENS[reason] if without_quarter else ladders[reason]
+    without_quarter = reason is Reason.NO_QR_CODE or not terrain.restartable
+    if terrain.relogin_deafens and without_quarter and reason in _WHERE_RELOGIN_DEAFENS:
+        found = _WHERE_RELOGIN_DEAFENS[reason]
     else:
-        found = ladders.get(reason, ())
-    possible = tuple(rung for rung in found if not _is_refused(reason, rung, terrain))
-    return tuple(rung for rung in possible if not _is_left_out(rung, possible, terrain))
+        found = LADDERS.get(reason, ())
+    possible = tuple(rung for rung in found if not _is_refused(reason, _CLASSES[rung.step], terrain))
+    ours = tuple(rung for rung in possible if not _is_left_out(rung, possible, terrain))
+    return _gentlest_first(ours, _offered(reason, terrain, offers), offers)
 
 
-def _is_ours(reason: Reason, ladders: Ladders) -> bool:
-    return ladders.get(reason) is LADDERS[reason]
+def _offered(reason: Reason, terrain: Terrain, offers: Offers) -> tuple[Rung, ...]:
+    found = (one for one in offers.values() if reason in one.reasons)
+    return tuple(Rung(one.step, one.times) for one in found if not _is_refused(reason, one.least, terrain))
 
 
-def _is_refused(reason: Reason, rung: Rung, terrain: Terrain) -> bool:
+def _gentlest_first(ours: tuple[Rung, ...], offered: tuple[Rung, ...], offers: Offers) -> tuple[Rung, ...]:
+    """Where they cost the same ours come first. Ours stay in their order, which is gentlest first."""
+
+    def cost(rung: Rung) -> int:
+        return _GENTLEST_FIRST.index(class_of(rung.step, protected=False, offers=offers))
+
+    return tuple(sorted((*ours, *offered), key=cost))
+
+
+def _is_refused(reason: Reason, least: StepClass, terrain: Terrain) -> bool:
     """Evolution API 2.3.7 neither logs out nor deletes a paired instance whose socket is dead."""
-    return rung.step in _DESTRUCTIVE and reason in _ZOMBIES and terrain.refuses_zombies and terrain.protected
+    return least in DESTRUCTIVE and reason in _ZOMBIES and terrain.refuses_zombies and terrain.protected
 
 
 def _is_left_out(rung: Rung, possible: tuple[Rung, ...], terrain: Terrain) -> bool:
@@ -107,12 +150,13 @@ def _is_left_out(rung: Rung, possible: tuple[Rung, ...], terrain: Terrain) -> bo
     return not terrain.protected or not terrain.restartable
 
 
-def class_of(step: Step, *, protected: bool) -> StepClass:
-    """What a step costs on this instance; it cannot be taken under another class's gates."""
-    match step:
-        case Step.RESTART_SERVER:
-            return StepClass.SERVER_RESTART
-        case Step.RELOGIN | Step.RECREATE | Step.DELETE:
-            return StepClass.SESSION_LOSS if protected else StepClass.RECREATE
-        case _:
-            return StepClass.SOFT
+def class_of(step: Step, *, protected: bool, offers: Offers = NO_OFFERS) -> StepClass:
+    """What a step costs on this instance; it cannot be taken under another class's gates.
+
+    A plugin's step of class Recreate costs the pairing where there is one, as ours do.
+
+    Raises:
+        KeyError: it is the step of a plugin that is not installed; only a record of it tells what it cost.
+    """
+    least = offers[step].least if step in offers else _CLASSES[step]
+    return StepClass.SESSION_LOSS if protected and least is StepClass.RECREATE else least

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from whatsapp_operator.health.assessment import seconds
-from whatsapp_operator.recovery import gates, ladder
+from whatsapp_operator.recovery import gates, incident, ladder
 from whatsapp_operator.recovery.gates import Situation
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus
@@ -35,7 +35,6 @@ _SERVERS_OWN = frozenset(
         Reason.MAINTENANCE_WINDOW,
     }
 )
-_COSTLY = (Step.RELOGIN, Step.RECREATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +71,9 @@ class Plan:
 NOTHING = Plan()
 
 
-def plan(situation: Situation, *, ladders: ladder.Ladders = ladder.LADDERS) -> Plan:
+def plan(situation: Situation) -> Plan:
     """The next step for this situation, with all that keeps it from being taken."""
-    step = next_step(situation, ladders)
+    step = next_step(situation)
     if step is None:
         return NOTHING
     holds, not_before = gates.against(situation, step), _not_before(situation, step)
@@ -88,7 +87,7 @@ def plan(situation: Situation, *, ladders: ladder.Ladders = ladder.LADDERS) -> P
     )
 
 
-def next_step(situation: Situation, ladders: ladder.Ladders = ladder.LADDERS) -> Step | None:
+def next_step(situation: Situation) -> Step | None:
     """The step that is called for, whatever is against it."""
     if situation.opinion.verdict.state is HealthState.UNKNOWN:
         return None
@@ -100,7 +99,7 @@ def next_step(situation: Situation, ladders: ladder.Ladders = ladder.LADDERS) ->
         return None
     if situation.reason in ladder.ONCE and situation.server_restarted:
         return None
-    rungs = ladder.rungs(situation.reason, _terrain(situation), ladders=ladders)
+    rungs = ladder.rungs(situation.reason, _terrain(situation), offers=situation.offers)
     return next((rung.step for rung in rungs if not _used_up(situation, rung, last=rung is rungs[-1])), None)
 
 
@@ -128,6 +127,8 @@ def _taken(situation: Situation, step: Step) -> int:
             return history.recreates
         case Step.RESTART_SERVER:
             return int(situation.server_restarted)
+        case _ if step.foreign:
+            return incident.times_taken(history, step)
         case _:
             return history.attempts
 
@@ -149,15 +150,15 @@ def _not_before(situation: Situation, step: Step) -> datetime | None:
 
 def _restarted_at(history: RecoveryStatus) -> datetime | None:
     last = history.history[-1] if history.history else None
-    return last.start_time if last is not None and last.step is Step.RESTART else None
+    return last.start_time if last is not None and last.step.may_restart else None
 
 
 def _wait(situation: Situation, step: Step) -> timedelta:
     history, spans = situation.history, situation.spans
-    losses = _taken(situation, step) if step in _COSTLY else 0
+    losses = _taken(situation, step) if situation.class_of(step) in ladder.DESTRUCTIVE else 0
     if losses:
         return seconds(min(spans.recreate_wait * 2.0 ** min(losses - 1, 16), spans.recreate_wait_max))
-    taken = history.attempts + history.reconnects + history.relogins + history.recreates
+    taken = incident.steps_taken(history)
     delay = situation.policy.retry_delay_seconds * 2.0 ** min(max(taken - 1, 0), 32)
     return min(seconds(delay * (1 + _JITTER * _chance(history))), _HOUR)
 

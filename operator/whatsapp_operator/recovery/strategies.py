@@ -55,6 +55,12 @@ class Server(Protocol):
     async def set_webhook(self, name: str, webhook: evidence.Webhook) -> evidence.Outcome:
         """`webhook/set`."""
 
+    async def find_settings(self, name: str) -> Mapping[str, object] | evidence.Unknown | None:
+        """`settings/find`."""
+
+    async def set_settings(self, name: str, settings: Mapping[str, object]) -> evidence.Outcome:
+        """`settings/set`, a full replace."""
+
 
 class Done(enum.Enum):
     """How far a strategy came."""

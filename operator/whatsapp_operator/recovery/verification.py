@@ -47,8 +47,8 @@ def judge(flying: StepInFlight, seen: Aftermath, *, timeout: timedelta) -> StepR
     """The verdict on the step in flight, or None while it is too early."""
     if not seen.observable:
         return None
-    by_probe = flying.step is Step.RESTART and flying.reason is Reason.DEAD_SOCKET
-    proof = _answers_again if by_probe else _PROOFS[flying.step]
+    by_probe = flying.step.may_restart and flying.reason is Reason.DEAD_SOCKET
+    proof = _answers_again if by_probe else _PROOFS.get(flying.step, _is_well_to_both)
     if seen.reads >= _READS and proof(seen):
         return StepResult.SUCCEEDED
     began = _probed_from(seen) if by_probe else seen.carried_out_at
@@ -77,6 +77,12 @@ def _a_code_was_issued(seen: Aftermath) -> bool:
     """A dead socket goes on showing the code of before, which only the passing of time tells from a new one."""
     database = seen.record.database
     return database is not None and database.moved_at >= seen.carried_out_at
+
+
+def _is_well_to_both(seen: Aftermath) -> bool:
+    """A plugin's step chooses no proof of its own: both witnesses, each read since, have to find the instance well."""
+    database = seen.record.database
+    return database is not None and database.seen_at >= seen.carried_out_at and _offers_a_code_or_works(seen)
 
 
 def _offers_a_code_or_works(seen: Aftermath) -> bool:

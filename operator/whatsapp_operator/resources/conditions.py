@@ -14,6 +14,7 @@ from typing import Annotated
 import pydantic
 from pydantic import Field
 
+from whatsapp_operator.resources import words
 from whatsapp_operator.resources.model import Model, Timestamp
 from whatsapp_operator.resources.reasons import Reason
 
@@ -47,10 +48,8 @@ class ConditionType(enum.StrEnum):
     STALLED = "Stalled"
 
 
-_WORD = {"type": "string", "minLength": 1, "maxLength": 316, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"}
-
-StatusReason = Annotated[Reason, pydantic.WithJsonSchema(_WORD)]
-"""A reason in a status. The schema takes any word: an older schema must not refuse a newer operator's status."""
+StatusReason = Annotated[Reason, pydantic.WithJsonSchema(words.SCHEMA)]
+"""A reason in a status: one of ours, or any other word."""
 
 
 class Condition(Model):
@@ -60,7 +59,9 @@ class Condition(Model):
         json_schema_extra={"required": ["type", "status", "reason", "message", "lastTransitionTime"]}
     )
 
-    type: Annotated[ConditionType, pydantic.WithJsonSchema(_WORD)] = Field(description="What the condition is about.")
+    type: Annotated[ConditionType, pydantic.WithJsonSchema(words.SCHEMA)] = Field(
+        description="What the condition is about."
+    )
     status: ConditionStatus = Field(description="Whether it holds; Unknown where nothing proves either.")
     reason: StatusReason = Field(description="Why, as one word that scripts can match on.")
     message: str = Field(max_length=32_768, description="Why, as a sentence that says what to do next.")

@@ -1,14 +1,15 @@
 """The one vocabulary for why: reasons of conditions, of Events, and labels of metrics.
 
-A reason is part of the API: scripts and alerts match on it. Its words never change; new ones are added.
+A reason is part of the API: scripts and alerts match on it. Its words never change; new ones are added, here and by
+plugins.
 """
 
 from __future__ import annotations
 
-import enum
+from whatsapp_operator.resources import words
 
 
-class Reason(enum.StrEnum):
+class Reason(words.Vocabulary):
     """Why something is as it is, in CamelCase."""
 
     # Health: first the states that are well, then the design's table from existence to function.

@@ -17,6 +17,7 @@ from whatsapp_operator.resources.conditions import Condition, StatusReason
 from whatsapp_operator.resources.model import Model, PreciseTimestamp, Timestamp
 
 HISTORY_LENGTH = 10
+MOST_PLUGIN_STEPS = 32
 
 
 class HealthState(enum.StrEnum):
@@ -94,6 +95,12 @@ class RecoveryStatus(Model):
     reconnects: int = Field(default=0, ge=0, description="Reconnects in this incident.")
     relogins: int = Field(default=0, ge=0, description="Relogins in this incident.")
     recreates: int = Field(default=0, ge=0, description="Recreations in this incident.")
+    plugin_steps: tuple[steps.StepCount, ...] | None = Field(
+        default=None,
+        max_length=MOST_PLUGIN_STEPS,
+        description="Steps of plugins in this incident, each with how often it was taken.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["step"]},
+    )
     last_resort_since: Timestamp | None = Field(
         default=None,
         description="Since when no gentle step is left in this incident; lastResortDelaySeconds count from here.",

@@ -84,6 +84,12 @@ class Metrics:
         )
         self._loop_lag = self._histogram("loop_lag_seconds", "How late the event loop ran.", buckets=_LAG_BUCKETS)
         self._problems = self._counter("problems_total", "Failures that no resource is to blame for.")
+        self._plugin_failures = self._counter(
+            "plugin_failures_total",
+            "Failures of rules and strategies of plugins, by their reason or step.",
+            "part",
+            "word",
+        )
 
     def _build_leadership(self) -> None:
         self._claims = self._gauge("claims", "EvolutionServers that this replica works on.")
@@ -196,6 +202,10 @@ class Metrics:
     def claim_lost(self, *, why: str) -> None:
         """A server was lost: the replica lapsed, or another has taken or somebody deleted its claim."""
         self._claims_lost.labels(why).inc()
+
+    def plugin_failed(self, *, part: str, word: str) -> None:
+        """A `rule` or `strategy` of a plugin failed; `word` is its reason or step."""
+        self._plugin_failures.labels(part, word).inc()
 
     def problem_met(self) -> None:
         """Something went wrong that is not a resource's fault."""

@@ -1,0 +1,200 @@
+"""What a strategy of a plugin may do: calls on the one instance that its step is for, as the step's class allows.
+
+The strategy holds no client and no key, and names no instance. What it may not do is refused before anything is sent;
+a call that changes something is made once in a step, so that one step of the budget is one restart; and when the step
+has ended, nothing is sent any more. This keeps mistakes in; it is no sandbox against code that means harm, which runs
+in the operator's process like any other.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.plugins import errors
+from whatsapp_operator.plugins.view import Evidence, without_secrets
+from whatsapp_operator.recovery import strategies
+from whatsapp_operator.recovery.strategies import Done, Work
+from whatsapp_operator.resources.instance import InstanceSettings
+from whatsapp_operator.resources.steps import StepClass
+
+SETTINGS = frozenset(field.alias or name for name, field in InstanceSettings.model_fields.items())
+"""The settings that may be changed, in the server's words."""
+
+
+class Call(enum.Enum):
+    """What can be asked for."""
+
+    READ_STATE = "read_state"
+    FIND_SETTINGS = "find_settings"
+    CHANGE_SETTINGS = "change_settings"
+    FIND_WEBHOOK = "find_webhook"
+    SET_WEBHOOK = "set_webhook"
+    RESTART = "restart"
+    RELOGIN = "relogin"
+    RECREATE = "recreate"
+
+
+_READING = frozenset({Call.READ_STATE, Call.FIND_SETTINGS, Call.FIND_WEBHOOK})
+_GENTLE = _READING | {Call.CHANGE_SETTINGS, Call.SET_WEBHOOK, Call.RESTART}
+_ANEW = frozenset({Call.RELOGIN, Call.RECREATE})
+_CONFIGURING = _ANEW | {Call.CHANGE_SETTINGS, Call.SET_WEBHOOK}
+
+ALLOWED: Mapping[StepClass, frozenset[Call]] = {
+    StepClass.SOFT: _GENTLE,
+    StepClass.SERVER_RESTART: _GENTLE,
+    StepClass.RECREATE: _GENTLE | _ANEW,
+    StepClass.SESSION_LOSS: _GENTLE | _ANEW,
+}
+"""The calls that a class has. `connect`, `logout`, `delete` and `create` are in none: where they are safe depends on
+what came before, so they come only within a Relogin or Recreate."""
+
+Hands = Mapping[Call, Callable[..., Awaitable[Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a strategy has done."""
+
+    calls: frozenset[Call] = frozenset()
+    """The calls that may have changed something."""
+    anew: Done = Done.UNCERTAIN
+    """How far its Relogin or Recreate came, if it made one."""
+
+    @property
+    def recreated(self) -> bool:
+        """Whether it may have deleted the instance and created another."""
+        return Call.RECREATE in self.calls
+
+    @property
+    def configured(self) -> bool:
+        """Whether settings or webhook may be others than they were."""
+        return not self.calls.isdisjoint(_CONFIGURING)
+
+
+class Instance:
+    """The instance that a step is for. Reads prove a value or nothing; answers to changes prove nothing at all.
+
+    `evidence` is what the step rests on, None where a witness does not have the instance; `reason` is what it is taken
+    for, and `step_class` what it costs here.
+    """
+
+    __slots__ = ("__anew", "__hands", "__made", "__over", "__sleep", "evidence", "reason", "step_class")
+
+    def __init__(
+        self,
+        hands: Hands,
+        *,
+        step_class: StepClass,
+        reason: str,
+        seen: Evidence | None,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self.evidence, self.reason, self.step_class = seen, reason, step_class
+        self.__hands = {call: hand for call, hand in hands.items() if call in ALLOWED[step_class]}
+        self.__sleep, self.__made, self.__over, self.__anew = sleep, set[Call](), False, Done.UNCERTAIN
+
+    async def read_state(self) -> evidence.MemoryReading:
+        """What the running server says now: `InMemory`, `NotInMemory`, `Absent` or `Unknown`."""
+        return await self.__call(Call.READ_STATE)  # type: ignore[no-any-return]  # as `hands_of` has it
+
+    async def find_settings(self) -> Mapping[str, object] | evidence.Unknown | None:
+        """The settings in the server's words; None where the server has none."""
+        return await self.__call(Call.FIND_SETTINGS)  # type: ignore[no-any-return]  # as `hands_of` has it
+
+    async def change_settings(self, changes: Mapping[str, object]) -> evidence.Outcome:
+        """Change some of `SETTINGS`, and leave the others as they are. Once in a step.
+
+        Raises:
+            ValueError: one of them is none of `SETTINGS`.
+        """
+        if not SETTINGS.issuperset(changes):
+            raise ValueError(f"settings that can be changed are {', '.join(sorted(SETTINGS))}")
+        return await self.__call(Call.CHANGE_SETTINGS, dict(changes))  # type: ignore[no-any-return]  # as `hands_of`
+
+    async def find_webhook(self) -> evidence.Webhook | evidence.Unknown | None:
+        """The webhook; None where there is none."""
+        return await self.__call(Call.FIND_WEBHOOK)  # type: ignore[no-any-return]  # as `hands_of` has it
+
+    async def set_webhook(self, webhook: evidence.Webhook) -> evidence.Outcome:
+        """Replace the webhook. Once in a step."""
+        return await self.__call(Call.SET_WEBHOOK, webhook)  # type: ignore[no-any-return]  # as `hands_of` has it
+
+    async def restart(self) -> evidence.Outcome:
+        """Open its socket anew, which keeps the pairing. Once in a step; without effect on `close`."""
+        return await self.__call(Call.RESTART)  # type: ignore[no-any-return]  # as `hands_of` has it
+
+    async def relogin(self) -> Done:
+        """Log it out and show a new QR code, as the operator's own Relogin does: the pairing is lost.
+
+        Only in steps of class Recreate or SessionLoss; not on Evolution API 2.3.6 and before. Once in a step.
+        """
+        self.__anew = await self.__call(Call.RELOGIN)
+        return self.__anew
+
+    async def recreate(self) -> Done:
+        """Delete it safely and create it anew, as the operator's own Recreate does: pairing and data are lost.
+
+        Only in steps of class Recreate or SessionLoss. Once in a step.
+        """
+        self.__anew = await self.__call(Call.RECREATE)
+        return self.__anew
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. The step's time, `recovery.stepTimeoutSeconds`, goes on."""
+        await self.__sleep(seconds)
+
+    async def __call(self, call: Call, *arguments: object) -> Any:
+        hand = self.__may(call)
+        if call not in _READING:
+            # Before it is sent: one that got no answer may have had its effect.
+            self.__made.add(call)
+        return await hand(*arguments)
+
+    def __may(self, call: Call) -> Callable[..., Awaitable[Any]]:
+        if self.__over:
+            raise errors.StepIsOver(f"{call.value}: the step is over; finish within recovery.stepTimeoutSeconds")
+        if call not in self.__hands:
+            allowed = ", ".join(sorted(one.value for one in self.__hands))
+            raise errors.CallNotAllowed(f"{call.value}: a step of class {self.step_class} has only {allowed} here")
+        if not self.__made.isdisjoint(_ANEW if call in _ANEW else {call}):
+            raise errors.CallRepeated(f"{call.value}: not twice in a step; a further one is another step")
+        return self.__hands[call]
+
+    def close(self) -> Made:
+        """End it: nothing is sent any more. Returns what was done."""
+        self.__over = True
+        return Made(frozenset(self.__made), self.__anew)
+
+
+def hands_of(work: Work, *, relogin_deafens: bool) -> Hands:
+    """What does the calls, on the instance of a piece of work and on no other."""
+    server, name = work.server, work.name
+
+    async def find_settings() -> Mapping[str, object] | evidence.Unknown | None:
+        found = await server.find_settings(name)
+        return without_secrets(found) if isinstance(found, Mapping) else found
+
+    async def change_settings(changes: Mapping[str, object]) -> evidence.Outcome:
+        found = await find_settings()
+        if not isinstance(found, Mapping):
+            return found or evidence.Refused(evidence.Refusal.NOTHING_DONE)
+        # What is left out is kept, and to send a wavoipToken again would close the socket.
+        kept = {key: value for key, value in found.items() if key in SETTINGS and value is not None}
+        return await server.set_settings(name, {**kept, **changes})
+
+    hands: dict[Call, Callable[..., Awaitable[Any]]] = {
+        Call.READ_STATE: lambda: server.read_memory(name),
+        Call.FIND_SETTINGS: find_settings,
+        Call.CHANGE_SETTINGS: change_settings,
+        Call.FIND_WEBHOOK: lambda: server.find_webhook(name),
+        Call.SET_WEBHOOK: lambda webhook: server.set_webhook(name, webhook),
+        Call.RESTART: lambda: server.restart(name),
+        Call.RECREATE: lambda: strategies.recreate(work),
+    }
+    if not relogin_deafens:
+        hands[Call.RELOGIN] = lambda: strategies.relogin(work)
+    return hands

@@ -8,7 +8,7 @@ UNIT_WORKERS ?= 2
 # More than there are cores: end-to-end tests mostly wait.
 E2E_WORKERS ?= 4
 BIN := .venv/bin
-SOURCES := $(wildcard operator tools tests benchmarks examples/library)
+SOURCES := $(wildcard operator tools tests benchmarks examples/library examples/plugin)
 
 help: ## Shows this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20

@@ -107,3 +107,21 @@ def test_call_to_a_server_is_counted(port: telling.Telling, told: metrics.Metric
     port.evolution_call(client.Call(method="GET", route="/metrics", outcome="Answered", seconds=0.1))
     labels = {"method": "GET", "route": "/metrics", "outcome": "Answered"}
     assert told.registry.get_sample_value("whatsapp_operator_evolution_calls_total", labels) == 1
+
+
+def test_failure_of_a_plugin_is_counted_each_time_and_logged_once_without_its_text(
+    port: telling.Telling, told: metrics.Metrics
+) -> None:
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            port.plugin_failed("rule", "TooLoud", "loud (group, package 1.0)", LookupError("4915112345678"))
+        port.plugin_failed("rule", "TooLoud", "loud (group, package 1.0)", TypeError())
+        port.plugin_failed("strategy", "Hush", "hush (group, package 1.0)", LookupError())
+    labels = {"part": "rule", "word": "TooLoud"}
+    assert told.registry.get_sample_value("whatsapp_operator_plugin_failures_total", labels) == 4
+    assert [(line["word"], type(line["exc_info"]).__name__) for line in lines] == [
+        ("TooLoud", "LookupError"),
+        ("TooLoud", "TypeError"),
+        ("Hush", "LookupError"),
+    ]
+    assert {line["plugin"] for line in lines} == {"loud (group, package 1.0)", "hush (group, package 1.0)"}

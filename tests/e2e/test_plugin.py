@@ -47,9 +47,14 @@ def settings_of(staged: stage.Stage, name: str) -> dict[str, Any]:
 
 
 def silence(staged: stage.Stage, *names: str) -> None:
-    """Some other client of the server switches the setting on."""
+    """What the example plugin finds."""
+    switch_on(staged, "alwaysOnline", *names)
+
+
+def switch_on(staged: stage.Stage, setting: str, *names: str) -> None:
+    """Some other client of the server switches a setting on; the journal begins now."""
     for name in names:
-        wanted = {switch: settings_of(staged, name)[switch] for switch in SWITCHES} | {"alwaysOnline": True}
+        wanted = {switch: settings_of(staged, name)[switch] for switch in SWITCHES} | {setting: True}
         url, key = f"{staged.simulator.url}/settings/set/{name}", {"apikey": stage.API_KEY}
         httpx.post(url, json=wanted, headers=key, trust_env=False).raise_for_status()
     staged.simulator.reset_calls()
@@ -198,3 +203,76 @@ def test_rule_of_a_plugin_that_raises_is_passed_over_and_told_once(plugins: Path
     (told,) = [line for line in staged.log_lines() if line.get("word") == "Stumbles" and line["level"] == "error"]
     assert told["plugin"] == "a-failing (whatsapp_operator.health_states, failing 1.0)"
     assert "4915112345678" not in staged.operator.log()
+
+
+def test_dry_run_and_pause_hold_the_step_of_a_plugin_back(extended: stage.Stage) -> None:
+    staged = extended
+    staged.paired_instances("dry", recovery={"mode": "DryRun"})
+    staged.paired_instances("paused")
+    staged.update("paused", pause={"reason": "a person is looking"})
+    staged.wait_for_condition("paused", "Paused", "True", "Paused")
+
+    silence(staged, "dry", "paused")
+
+    staged.wait_for_condition("dry", "RemediationAllowed", "False", "DryRun")
+    staged.wait_for_condition("paused", "RemediationAllowed", "False", "Paused")
+    staged.quiet_for(4)
+    for name in ("dry", "paused"):
+        assert (staged.reason(name), staged.mutating_calls(name)) == (STATE, [])
+        assert staged.status(name)["recovery"]["planned"]["step"] == STEP
+
+
+@pytest.mark.parametrize("hold", ["hold-before", "hold-after"])
+def test_crash_in_the_step_of_a_plugin_is_known_afterwards_and_leads_to_no_second_one(
+    extended: stage.Stage, hold: str
+) -> None:
+    staged = extended
+    staged.paired_instances("sales")
+    held = staged.simulator.fault(hold, route="restart", count=1)
+    silence(staged, "sales")
+    kube.wait_until(lambda: any(fault["id"] == held and fault["hits"] for fault in staged.simulator.faults()))
+    flying = staged.status("sales")["recovery"]["inFlight"]
+    assert (flying["step"], flying["class"], flying["reason"]) == (STEP, "Soft", STATE)
+
+    staged.operator.kill()
+    staged.simulator.release()
+    staged.operator.start()
+
+    staged.wait_for_steps("sales", (STEP, STATE, "Interrupted"))
+    staged.wait_ready("sales")
+    staged.quiet_for(4)
+    assert staged.mutating_calls("sales") == ["settingsSet", "restart"]
+    assert staged.steps("sales") == [(STEP, STATE, "Interrupted")]
+
+
+GREEDY = """
+async def wipe(instance):
+    await instance.recreate()
+
+STATE = State(
+    reason="Busy",
+    state=HealthState.STUCK,
+    sentence="It rejects calls.",
+    matches=lambda seen: seen.settings.get("rejectCall") is True,
+)
+STRATEGY = Strategy(step="Wipe", step_class=StepClass.SOFT, reasons=("Busy",), run=wipe)
+"""
+
+
+def test_gentle_step_of_a_plugin_that_would_delete_is_refused_before_anything_is_sent(
+    plugins: Path, extended: stage.Stage
+) -> None:
+    staged = extended
+    staged.operator.stop()
+    installed.place(plugins, "greedy", GREEDY, states={"busy": "STATE"}, strategies={"wipe": "STRATEGY"})
+    staged.operator.start()
+    staged.paired_instances("sales")
+    switch_on(staged, "rejectCall", "sales")
+
+    kube.wait_until(lambda: ("Wipe", "Busy", "Failed") in staged.steps("sales"), timeout=60)
+
+    assert staged.mutating_calls("sales") == []
+    assert sample(staged, "whatsapp_operator_plugin_failures_total", part="strategy", word="Wipe") >= 1
+    (told,) = [line for line in staged.log_lines() if line.get("word") == "Wipe" and line["level"] == "error"]
+    assert told["plugin"] == "wipe (whatsapp_operator.recovery_strategies, greedy 1.0)"
+    assert "CallNotAllowed" in told["exception"]

@@ -403,3 +403,33 @@ def test_each_answer_of_a_probe_shows_the_same() -> None:
     first = present(view_of(one), now=one.now)
 
     assert present(view_of(probed(one, alive_at=one.now)), now=one.now) == first
+
+
+LOUD = Reason("TooLoud")
+
+
+def said_of(view: View, kind: ConditionType) -> Condition:
+    (found,) = [one for one in present(view, now=START).conditions if one.type is kind]
+    return found
+
+
+def test_state_of_a_plugin_is_shown_with_its_sentence_filled_in() -> None:
+    well = world.given().memory("open").database("open").paired().watch(minutes=1)
+    loud = Verdict(HealthState.DEGRADED, LOUD)
+    view = view_of(well, verdict=loud, said={LOUD: "Turn {name} on {server} down, {{now}}."})
+
+    ready = said_of(view, ConditionType.READY)
+
+    assert (ready.status, ready.reason) == (ConditionStatus.FALSE, LOUD)
+    assert ready.message == "Turn shop on messaging/main down, {now}."
+    assert said_of(view, ConditionType.CONNECTED).status is ConditionStatus.TRUE
+
+
+def test_of_a_reason_that_nobody_knows_any_more_the_word_is_left() -> None:
+    assert sentence(LOUD, an_instance()) == "TooLoud"
+
+
+def test_plugin_cannot_speak_for_one_of_our_reasons() -> None:
+    assert sentence(Reason.GHOST, an_instance(), said={Reason.GHOST: "Nothing."}) == sentence(
+        Reason.GHOST, an_instance()
+    )

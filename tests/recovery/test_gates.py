@@ -411,6 +411,77 @@ def test_dry_run_plans_what_would_be_taken_and_says_only_that_it_is_dry(one: Sit
     assert not dry.due(START)
 
 
+PLUGGED = {
+    cost: ladder.Offer(Step(f"Plugged{cost}"), cost, frozenset({Reason.CONNECTING, Reason("Plugged")}))
+    for cost in StepClass
+}
+OFFERS = {one.step: one for one in PLUGGED.values()}
+OURS_OF = {
+    StepClass.SOFT: Step.CREATE,
+    StepClass.SERVER_RESTART: SERVER,
+    StepClass.RECREATE: RECREATE,
+    StepClass.SESSION_LOSS: RECREATE,
+}
+
+
+@pytest.mark.parametrize("cost", StepClass)
+@given(one=any_situation)
+def test_step_of_a_plugin_meets_every_gate_that_ours_of_its_class_meets(cost: StepClass, one: Situation) -> None:
+    plugged = set(reasons_against(PLUGGED[cost].step, replace(one, offers=OFFERS)))
+    ours = set(reasons_against(OURS_OF[cost], one))
+
+    # What only tells whether others wait for the same restart of the server is no gate for another step.
+    assert plugged >= ours - {Reason.FEW_INSTANCES, Reason.SESSION_MISSING}
+
+
+@given(any_situation)
+def test_no_loss_by_a_plugin_is_ever_due_where_one_is_forbidden(one: Situation) -> None:
+    planned = planner.plan(replace(one, offers=OFFERS))
+
+    if planned.due(START) and planned.step_class is StepClass.SESSION_LOSS:
+        assert not any(forbids(one) for forbids in FORBIDS_A_LOSS)
+
+
+MAY_LACK_ITS_SESSION = replace(
+    PAIRED,
+    memory=records.Memory(state=state("open"), since=START, seen_at=START),
+    database=records.Database(row=a_row("close", owner=True), since=START, seen_at=START, moved_at=START),
+)
+
+
+@pytest.mark.parametrize("cost", StepClass)
+@pytest.mark.parametrize(
+    ("facts", "against"),
+    [
+        ({"record": RESTRICTED}, Reason.RESTRICTED),
+        ({"record": MAY_LACK_ITS_SESSION}, Reason.SESSION_MISSING),
+        ({"guard": Guard(restartable=True, budget=SPENT)}, Reason.BUDGET_EXHAUSTED),
+        ({"guard": Guard(restartable=True, budget=Budget(maintenance=(SHUT,)))}, Reason.MAINTENANCE_WINDOW),
+        ({"guard": Guard(restartable=True, in_flight=2)}, Reason.TOO_MANY_IN_FLIGHT),
+        ({"guard": Guard(restartable=True, restarting=True)}, Reason.SERVER_RESTARTING),
+        ({"guard": Guard(restartable=True, ledger=Ledger(storm=Storm(since=START)), in_flight=1)}, Reason.STORM),
+        ({"restart_requested": True, "paused": True}, Reason.PAUSED),
+        ({"observations": 1}, Reason.AWAITING_OBSERVATION),
+    ],
+)
+def test_whatever_a_plugin_would_do_is_held_where_it_might_harm(
+    cost: StepClass, facts: dict[str, Any], against: Reason
+) -> None:
+    one = situation(Reason("Plugged"), **facts, offers=OFFERS)
+
+    assert against in reasons_against(PLUGGED[cost].step, one)
+    assert reasons_against(PLUGGED[cost].step, situation(Reason("Plugged"), offers=OFFERS)) == []
+
+
+def test_step_of_a_plugin_that_costs_all_instances_waits_for_each_and_for_leave_to_restart_the_server() -> None:
+    step = PLUGGED[StepClass.SERVER_RESTART].step
+    holds = (Hold(Reason.FEW_INSTANCES), Hold(Reason.SESSION_MISSING))
+
+    assert reasons_against(step, situation(offers=OFFERS, guard=Guard())) == [Reason.NEEDS_SERVER_RESTART]
+    busy = situation(offers=OFFERS, guard=Guard(restartable=True, in_flight=1, restart_holds=holds))
+    assert reasons_against(step, busy) == [Reason.TOO_MANY_IN_FLIGHT, Reason.SESSION_MISSING]
+
+
 def test_properties_above_meet_losses_and_restarts_that_are_due() -> None:
     """Without this they could hold for want of a case."""
     assert planner.plan(situation(Reason.ROW_MISSING)).due(START)

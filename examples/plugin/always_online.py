@@ -1,9 +1,10 @@
 """A plugin of whatsapp-operator: one health state, and one recovery strategy.
 
-An instance with the setting `alwaysOnline` shows its owner as online all the time. While a linked device is online
-WhatsApp sends the phone no notifications, so that whoever answers there misses messages
-(https://baileys.wiki, "Receive Notifications in WhatsApp App"). Where the resource's spec asks for the setting it is
-meant; where it does not, some other client of the server has switched it on.
+An instance with the setting `alwaysOnline` marks itself as online when it connects (Evolution API 2.3.7,
+whatsapp.baileys.service.ts: `markOnlineOnConnect`). While a linked device is online WhatsApp sends the phone no
+notifications, so that whoever answers there misses messages (README of Baileys, "Receive Notifications in Whatsapp
+App"). Where the resource's spec asks for the setting it is meant; where it does not, some other client of the server
+has switched it on.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import plugged, ports, seeing, treasury
 from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.codes import Codes
 from whatsapp_operator.engine.existence import Existence
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter
@@ -25,13 +27,14 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.plugins import Evidence, Instance
 from whatsapp_operator.plugins.plugged import Origin, Plugged, PluggedState, PluggedStrategy
+from whatsapp_operator.recovery import incident
 from whatsapp_operator.recovery.ladder import Offer
 from whatsapp_operator.recovery.planner import Plan
 from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
-from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
 
 LOUD, HUSH = Reason("TooLoud"), Step("Hush")
 MADE_LOUD = Verdict(HealthState.DEGRADED, LOUD)
@@ -51,15 +54,16 @@ class Told(servers.Told):
 
 
 class Evolution:
-    """A server that holds the instance open, and takes everything that it is asked."""
+    """A server that holds the instance, open at first, and takes everything that it is asked."""
 
     def __init__(self, journal: list[str]) -> None:
         self.journal = journal
         self.on_read: Callable[[], object] = lambda: None
+        self.state = evidence.ConnectionState.OPEN
 
     async def read_memory(self, _name: str) -> evidence.MemoryReading:
         self.on_read()
-        return evidence.InMemory(evidence.ConnectionState.OPEN)
+        return evidence.InMemory(self.state)
 
     async def find_settings(self, _name: str) -> Mapping[str, object]:
         return {"alwaysOnline": True}
@@ -147,7 +151,6 @@ async def test_what_was_seen_before_the_step_counts_for_nothing_after_it() -> No
     await house.take()
 
     assert house.draft.subject.record.memory is None
-    assert house.draft.configured_generation is None
 
 
 @pytest.mark.parametrize("comes", ["pause", "budget", "others", "cold", "claim", "status"])
@@ -265,6 +268,56 @@ async def test_costly_strategy_on_a_pairing_is_a_loss_in_ledger_status_and_audit
     assert [one.step_class for one in house.told.audits] == ["SessionLoss"]
     assert house.server.ledger is not None
     assert len(house.server.ledger.spent[StepClass.SESSION_LOSS]) == 1
+
+
+async def test_costly_strategy_that_deletes_keeps_what_is_put_back_and_the_deletion_is_waited_for() -> None:
+    house = stage(overreach, StepClass.RECREATE)
+
+    await house.take()
+
+    assert house.told.failures == []
+    assert [call for call in house.journal if call in LOSSES] == ["logout", "delete"]
+    assert house.draft.keepsake is not None
+    deletion = house.draft.subject.deletion
+    assert deletion is not None
+    assert not deletion.spares_protected
+    assert house.draft.subject.create_asked_at is not None
+
+
+async def configure(instance: Instance) -> None:
+    await instance.change_settings({"alwaysOnline": False})
+
+
+@pytest.mark.parametrize(("run", "verified"), [(restart, 3), (configure, None)])
+async def test_what_a_strategy_has_configured_is_verified_against_the_spec_afterwards(
+    run: Callable[[Instance], Awaitable[None]], verified: int | None
+) -> None:
+    house = stage(run)
+    house.draft.configured_generation = 3
+
+    await house.take()
+
+    assert house.draft.configured_generation == verified
+    assert house.draft.subject.create_asked_at is None
+
+
+@pytest.mark.parametrize("step", [Step.RESTART, HUSH])
+async def test_no_code_is_read_in_the_gap_that_a_step_may_leave(step: Step) -> None:
+    house = stage(restart)
+    draft, house.evolution.state = house.draft, evidence.ConnectionState.CONNECTING
+    connecting = evidence.InMemory(house.evolution.state)
+    draft.subject.record = records.saw_memory(records.Record(paired=False), connecting, at=START)
+    draft.window_opened_at = START
+    done = incident.announced(draft.recovery, step, step_class=StepClass.SOFT, reason=LOUD, now=START)
+    draft.recovery = incident.concluded(done, StepResult.FAILED, now=START)
+    codes = Codes(house.context)
+
+    await codes.keep(house.server, draft)
+    assert house.journal == []
+
+    draft.now = START + timedelta(seconds=6)
+    await codes.keep(house.server, draft)
+    assert house.journal == ["connect"]
 
 
 async def test_step_that_costs_all_instances_waits_for_each_and_lets_none_begin_meanwhile() -> None:

@@ -253,7 +253,7 @@ class Steps:
         if effect.creates and done is strategies.Done.DONE:
             existence.born(draft, None)
         if effect.configures:
-            # Its webhook is off, whether or not the rest was done.
+            # Its webhook is off, or its settings are others, whether or not the rest was done.
             draft.configured_generation = None
         if step is Step.RELOGIN and done is strategies.Done.REFUSED:
             draft.recovery = draft.recovery.replace(deaf_since=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +24,10 @@ NEW = evidence.NewInstance(name="shop", integration="WHATSAPP-BAILEYS", token="t
 CHANGING = ("restart", "connect", "logout", "delete", "create", "set_settings", "set_webhook")
 
 
+async def at_once() -> None:
+    """Nothing is waited for."""
+
+
 class Server:
     """An Evolution API that takes everything, and notes what it was asked on which instance."""
 
@@ -31,9 +35,11 @@ class Server:
         self.calls: list[tuple[str, str]] = []
         self.settings: list[Mapping[str, object]] = []
         self.there = True
+        self.until: Callable[[], Awaitable[object]] = at_once
 
     async def read_memory(self, name: str) -> evidence.MemoryReading:
         self.calls.append(("read_memory", name))
+        await self.until()
         return evidence.InMemory(ConnectionState.CLOSE) if self.there else evidence.Absent()
 
     async def find_settings(self, name: str) -> Mapping[str, object]:
@@ -204,6 +210,27 @@ async def test_nothing_is_sent_once_the_step_is_over() -> None:
     with pytest.raises(StepIsOver):
         await instance.read_state()
     assert server.calls == []
+
+
+async def test_what_a_strategy_leaves_running_ends_with_its_step() -> None:
+    server, asked, answered = Server(), asyncio.Event(), asyncio.Event()
+
+    async def is_answered() -> None:
+        asked.set()
+        await answered.wait()
+
+    server.until = is_answered
+    instance = opened(server, StepClass.SESSION_LOSS)
+    left_behind = asyncio.create_task(instance.recreate())
+    await asked.wait()
+
+    made = instance.close()
+    answered.set()
+    await asyncio.wait({left_behind})
+
+    assert left_behind.cancelled()
+    assert server.changes == []
+    assert (made.recreated, made.anew) == (True, Done.UNCERTAIN)
 
 
 async def test_settings_that_are_not_changed_are_sent_as_they_were_and_the_token_is_neither_shown_nor_sent() -> None:

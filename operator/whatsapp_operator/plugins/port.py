@@ -8,6 +8,7 @@ in the operator's process like any other.
 
 from __future__ import annotations
 
+import asyncio
 import enum
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Instance:
     for, and `step_class` what it costs here.
     """
 
-    __slots__ = ("__anew", "__hands", "__made", "__over", "__sleep", "evidence", "reason", "step_class")
+    __slots__ = ("__anew", "__hands", "__made", "__over", "__sleep", "__under_way", "evidence", "reason", "step_class")
 
     def __init__(
         self,
@@ -96,14 +97,17 @@ class Instance:
         self.evidence, self.reason, self.step_class = seen, reason, step_class
         self.__hands = {call: hand for call, hand in hands.items() if call in ALLOWED[step_class]}
         self.__sleep, self.__made, self.__over, self.__anew = sleep, set[Call](), False, Done.UNCERTAIN
+        self.__under_way: set[asyncio.Future[Any]] = set()
 
     async def read_state(self) -> evidence.MemoryReading:
         """What the running server says now: `InMemory`, `NotInMemory`, `Absent` or `Unknown`."""
-        return await self.__call(Call.READ_STATE)  # type: ignore[no-any-return]  # as `hands_of` has it
+        answer: evidence.MemoryReading = await self.__call(Call.READ_STATE)
+        return answer
 
     async def find_settings(self) -> Mapping[str, object] | evidence.Unknown | None:
         """The settings in the server's words; None where the server has none."""
-        return await self.__call(Call.FIND_SETTINGS)  # type: ignore[no-any-return]  # as `hands_of` has it
+        answer: Mapping[str, object] | evidence.Unknown | None = await self.__call(Call.FIND_SETTINGS)
+        return answer
 
     async def change_settings(self, changes: Mapping[str, object]) -> evidence.Outcome:
         """Change some of `SETTINGS`, and leave the others as they are. Once in a step.
@@ -113,19 +117,23 @@ class Instance:
         """
         if not SETTINGS.issuperset(changes):
             raise ValueError(f"settings that can be changed are {', '.join(sorted(SETTINGS))}")
-        return await self.__call(Call.CHANGE_SETTINGS, dict(changes))  # type: ignore[no-any-return]  # as `hands_of`
+        answer: evidence.Outcome = await self.__call(Call.CHANGE_SETTINGS, dict(changes))
+        return answer
 
     async def find_webhook(self) -> evidence.Webhook | evidence.Unknown | None:
         """The webhook; None where there is none."""
-        return await self.__call(Call.FIND_WEBHOOK)  # type: ignore[no-any-return]  # as `hands_of` has it
+        answer: evidence.Webhook | evidence.Unknown | None = await self.__call(Call.FIND_WEBHOOK)
+        return answer
 
     async def set_webhook(self, webhook: evidence.Webhook) -> evidence.Outcome:
         """Replace the webhook. Once in a step."""
-        return await self.__call(Call.SET_WEBHOOK, webhook)  # type: ignore[no-any-return]  # as `hands_of` has it
+        answer: evidence.Outcome = await self.__call(Call.SET_WEBHOOK, webhook)
+        return answer
 
     async def restart(self) -> evidence.Outcome:
         """Open its socket anew, which keeps the pairing. Once in a step; without effect on `close`."""
-        return await self.__call(Call.RESTART)  # type: ignore[no-any-return]  # as `hands_of` has it
+        answer: evidence.Outcome = await self.__call(Call.RESTART)
+        return answer
 
     async def relogin(self) -> Done:
         """Log it out and show a new QR code, as the operator's own Relogin does: the pairing is lost.
@@ -152,7 +160,10 @@ class Instance:
         if call not in _READING:
             # Before it is sent: one that got no answer may have had its effect.
             self.__made.add(call)
-        return await hand(*arguments)
+        under_way = asyncio.ensure_future(hand(*arguments))
+        self.__under_way.add(under_way)
+        under_way.add_done_callback(self.__under_way.discard)
+        return await under_way
 
     def __may(self, call: Call) -> Callable[..., Awaitable[Any]]:
         if self.__over:
@@ -165,8 +176,10 @@ class Instance:
         return self.__hands[call]
 
     def close(self) -> Made:
-        """End it: nothing is sent any more. Returns what was done."""
+        """End it, and what a strategy has left running: nothing is sent any more. Returns what was done."""
         self.__over = True
+        for call in self.__under_way:
+            call.cancel()
         return Made(frozenset(self.__made), self.__anew)
 
 

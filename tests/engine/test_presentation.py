@@ -17,7 +17,7 @@ from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, View, present, present_invalid
 from whatsapp_operator.engine.sentences import SENTENCES, sentence
 from whatsapp_operator.engine.subject import Subject, restore
-from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import planner
 from whatsapp_operator.resources import parsing
@@ -376,7 +376,7 @@ def functional(one: World, **facts: object) -> tuple[str, str]:
 
 
 def probed(one: World, **facts: object) -> World:
-    one.record = replace(one.record, probe=records.Probe(**facts))  # type: ignore[arg-type] # the fields' names are the words
+    one.record = replace(one.record, probe=witnesses.Probe(**facts))  # type: ignore[arg-type] # the fields' names are the words
     return one
 
 

@@ -21,6 +21,7 @@ from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Deletion, Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import RecoveryStatus
@@ -198,7 +199,7 @@ async def test_silence_is_asked_no_more_often_than_an_answer() -> None:
     await play.watch(3 * PERIOD)
 
     assert len(play.asked) == 3
-    assert play.record().probe == records.Probe(taken=True)
+    assert play.record().probe == witnesses.Probe(taken=True)
 
 
 async def test_answer_vouches_for_the_neighbours() -> None:
@@ -262,7 +263,7 @@ async def test_answer_to_a_probe_from_before_a_close_counts_for_nothing() -> Non
     await play.answered()
 
     assert play.asked
-    assert play.record().probe == records.Probe()
+    assert play.record().probe == witnesses.Probe()
 
 
 async def test_what_was_found_is_forgotten_when_probes_are_switched_off() -> None:
@@ -271,7 +272,7 @@ async def test_what_was_found_is_forgotten_when_probes_are_switched_off() -> Non
 
     play.consider("i0")
 
-    assert play.record().probe == records.Probe()
+    assert play.record().probe == witnesses.Probe()
 
 
 def stale(play: Fleet) -> None:

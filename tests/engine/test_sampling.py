@@ -11,7 +11,7 @@ from support.world import state
 from whatsapp_operator.engine import observer, ports
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.spans import Spans
 
 CLOSE, CONNECTING = evidence.InMemory(state("close")), evidence.InMemory(state("connecting"))
@@ -33,7 +33,7 @@ class SlowServer:
         return self.answers[min(len(self.reads), len(self.answers)) - 1]
 
 
-async def taken(server: SlowServer) -> records.Sample | None:
+async def taken(server: SlowServer) -> witnesses.Sample | None:
     context = surroundings.context(server.time)
     one = Server(key=ports.Key("messaging", "main"), body={}, client=cast("Any", server))
     return await observer.sample(context, one, name="shop")

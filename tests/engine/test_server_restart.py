@@ -23,6 +23,7 @@ from whatsapp_operator.engine.server_restart import ServerRestarts
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepClass, StepResult
@@ -204,7 +205,7 @@ async def test_evidence_from_before_the_restart_is_forgotten() -> None:
     subject = here.one.subjects["i0"]
     subject.record = records.saw_database(subject.record, a_row("open"), at=START)
     subject.record = replace(
-        subject.record, memory=records.Memory(state=state("connecting"), since=START, seen_at=START)
+        subject.record, memory=witnesses.Memory(state=state("connecting"), since=START, seen_at=START)
     )
 
     await here.look()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.world import START, World, given
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 from whatsapp_operator.resources.steps import Step
@@ -104,8 +105,8 @@ def test_gap_leaves_an_answer_as_it_was_and_no_more_than_a_suspicion_of_death() 
     alive, dead = probe(well(), ALIVE).record, probe(well(), DEAD, DEAD).record
 
     assert records.after_gap(alive).probe == alive.probe
-    assert records.after_gap(dead).probe == records.Probe(dead_before=True)
-    assert records.after_gap(probe(well(), DEAD).record).probe == records.Probe()
+    assert records.after_gap(dead).probe == witnesses.Probe(dead_before=True)
+    assert records.after_gap(probe(well(), DEAD).record).probe == witnesses.Probe()
 
 
 def test_what_nobody_probes_any_more_is_as_well_as_it_looks() -> None:

@@ -13,6 +13,7 @@ from support.world import EARLIER, START, World, a_row, state
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Neighbours
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepClass
@@ -79,7 +80,7 @@ def folded(record: records.Record, event: Event, *, at: datetime) -> records.Rec
         case "absent":
             return records.saw_absence(records.saw_database(record, None, at=at), at=at)
         case "sample":
-            return records.saw_sample(record, records.Sample(taken_at=at, states=event.sample))
+            return records.saw_sample(record, witnesses.Sample(taken_at=at, states=event.sample))
         case "gap":
             return records.after_gap(record)
         case "step":

@@ -10,6 +10,7 @@ import pytest
 from support.world import EARLIER, START, a_row, state
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 
 LATER = START + timedelta(minutes=10)
 
@@ -136,7 +137,7 @@ def test_404_in_memory_alone_changes_nothing() -> None:
 
 
 def test_step_makes_void_what_was_seen_and_keeps_what_is_latched() -> None:
-    sample = records.Sample(taken_at=LATER, states=frozenset({state("close")}))
+    sample = witnesses.Sample(taken_at=LATER, states=frozenset({state("close")}))
     before = records.saw_sample(opened(code=401, ended=True), sample)
     before = records.saw_absence(before, at=LATER)
 
@@ -164,8 +165,8 @@ def test_both_witnesses_read_at_once_are_one_observation() -> None:
 
 
 def test_sample_of_another_state_is_void_and_one_of_turns_stays() -> None:
-    close = records.Sample(taken_at=START, states=frozenset({state("close")}))
-    turns = records.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
+    close = witnesses.Sample(taken_at=START, states=frozenset({state("close")}))
+    turns = witnesses.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
     connecting = evidence.InMemory(state("connecting"))
 
     assert records.saw_memory(records.saw_sample(records.created(), close), connecting, at=LATER).sample is None
@@ -173,7 +174,7 @@ def test_sample_of_another_state_is_void_and_one_of_turns_stays() -> None:
 
 
 def test_sample_is_void_once_it_is_open() -> None:
-    turns = records.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
+    turns = witnesses.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
     record = records.saw_sample(records.created(), turns)
 
     assert records.saw_memory(record, evidence.InMemory(state("open")), at=LATER).sample is None

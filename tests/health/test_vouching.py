@@ -11,7 +11,7 @@ import pytest
 from support.world import START, World, given
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health import rules
+from whatsapp_operator.health import rules, witnesses
 from whatsapp_operator.health.assessment import Seen
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
@@ -91,7 +91,7 @@ def test_wait_for_the_last_resort_begins_anew_when_a_login_may_have_come_between
 
 def test_turns_of_before_do_not_count_once_it_rested() -> None:
     one = restarted(written(flapping(), hours=-1).watch(hours=5, every=20))
-    rested = records.Sample(taken_at=one.now, states=frozenset({ConnectionState.CLOSE}))
+    rested = witnesses.Sample(taken_at=one.now, states=frozenset({ConnectionState.CLOSE}))
 
     assert records.saw_sample(one.record, rested).turning is None
 

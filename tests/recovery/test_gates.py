@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from support.world import START, a_row, state
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.health.opinion import Opinion
 from whatsapp_operator.health.spans import Spans
@@ -33,7 +34,7 @@ LOSING = (RELOGIN, RECREATE)
 GENTLE = (Step.CREATE, RECONNECT, RESTART)
 DAY = timedelta(days=1)
 LONG_AGO = RecoveryStatus(incident="i", started_at=START - DAY, last_resort_since=START - DAY)
-CLOSED = records.Sample(taken_at=START, states=frozenset({state("close")}))
+CLOSED = witnesses.Sample(taken_at=START, states=frozenset({state("close")}))
 PAIRED = records.Record(paired=True, sample=CLOSED, observations=2)
 EMPTY = replace(PAIRED, paired=False)
 SHUT = MaintenanceWindow(schedule="* * * * *", duration_seconds=3600, kind=MaintenanceKind.DENY)
@@ -74,7 +75,7 @@ NEVER = RecoveryPolicy(session_loss=SessionLoss.NEVER)
 ASKS = RecoveryPolicy(session_loss=SessionLoss.REQUIRE_APPROVAL)
 RESTRICTED = replace(
     PAIRED,
-    database=records.Database(row=a_row("close", code=403, ended=START), since=START, seen_at=START, moved_at=START),
+    database=witnesses.Database(row=a_row("close", code=403, ended=START), since=START, seen_at=START, moved_at=START),
 )
 HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
     "warm-up": ({"warm": False}, Reason.WARMING_UP, ALL),
@@ -444,8 +445,8 @@ def test_no_loss_by_a_plugin_is_ever_due_where_one_is_forbidden(one: Situation) 
 
 MAY_LACK_ITS_SESSION = replace(
     PAIRED,
-    memory=records.Memory(state=state("open"), since=START, seen_at=START),
-    database=records.Database(row=a_row("close", owner=True), since=START, seen_at=START, moved_at=START),
+    memory=witnesses.Memory(state=state("open"), since=START, seen_at=START),
+    database=witnesses.Database(row=a_row("close", owner=True), since=START, seen_at=START, moved_at=START),
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from support import world
 from support.world import START, World, given
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.health.opinion import Opinion
 from whatsapp_operator.health.spans import Spans
@@ -41,7 +42,7 @@ def situation(
     **facts: object,
 ) -> gates.Situation:
     """A confirmed verdict on an unprotected instance whose close is stable, but for what is said."""
-    stable = records.Sample(taken_at=START, states=frozenset({world.state("close")}))
+    stable = witnesses.Sample(taken_at=START, states=frozenset({world.state("close")}))
     facts = {
         "record": records.Record(paired=False, sample=stable, observations=2),
         "policy": RecoveryPolicy(),
@@ -196,7 +197,7 @@ def test_gentle_step_is_allowed_for_a_protected_instance() -> None:
 @pytest.mark.parametrize("constant", [None, "connecting", "open"])
 def test_reconnect_waits_for_a_close_that_is_known_to_be_stable(constant: str | None) -> None:
     states = frozenset({world.state(constant)}) if constant else frozenset({world.state("close"), None})
-    sample = records.Sample(taken_at=START, states=states)
+    sample = witnesses.Sample(taken_at=START, states=states)
 
     planned = planner.plan(
         situation(Reason.NOT_STARTED, record=records.Record(paired=False, sample=sample, observations=2))

@@ -10,6 +10,7 @@ import pytest
 from support.world import START, a_row, state
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import HEALTHY, Verdict
 from whatsapp_operator.recovery import verification
 from whatsapp_operator.resources.reasons import Reason
@@ -138,7 +139,7 @@ def test_code_of_before_a_restart_does_not_prove_that_it_worked() -> None:
     assert verification.judge(flying, aftermath, timeout=TIMEOUT) is StepResult.FAILED
 
 
-def restarted_zombie(*, probe: records.Probe, after: float, open_after: float = 0) -> StepResult | None:
+def restarted_zombie(*, probe: witnesses.Probe, after: float, open_after: float = 0) -> StepResult | None:
     """A Restart because of a dead socket, which both witnesses call open again some seconds after it."""
     record = records.saw_database(records.created(), a_row("open"), at=START)
     for second in (0, 1):
@@ -156,13 +157,15 @@ def restarted_zombie(*, probe: records.Probe, after: float, open_after: float = 
 
 
 def test_restart_of_a_dead_socket_succeeds_only_with_an_answer_of_after_it() -> None:
-    assert restarted_zombie(probe=records.Probe(alive_at=START + timedelta(seconds=2)), after=5) is StepResult.SUCCEEDED
-    assert restarted_zombie(probe=records.Probe(dead=2, dead_before=True), after=5) is None
-    assert restarted_zombie(probe=records.Probe(dead=2, dead_before=True), after=30) is StepResult.FAILED
+    assert (
+        restarted_zombie(probe=witnesses.Probe(alive_at=START + timedelta(seconds=2)), after=5) is StepResult.SUCCEEDED
+    )
+    assert restarted_zombie(probe=witnesses.Probe(dead=2, dead_before=True), after=5) is None
+    assert restarted_zombie(probe=witnesses.Probe(dead=2, dead_before=True), after=30) is StepResult.FAILED
 
 
 def test_restart_of_a_dead_socket_is_given_its_time_from_when_it_could_be_probed() -> None:
-    nothing = records.Probe(dead_before=True)
+    nothing = witnesses.Probe(dead_before=True)
 
     assert restarted_zombie(probe=nothing, after=35, open_after=10) is None
     assert restarted_zombie(probe=nothing, after=40, open_after=10) is StepResult.FAILED

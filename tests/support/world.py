@@ -20,7 +20,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Row
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health import rules
+from whatsapp_operator.health import rules, witnesses
 from whatsapp_operator.health.assessment import Neighbours, Seen
 from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.recovery import gates, incident, planner, verification
@@ -241,7 +241,7 @@ class World:
             return
         self._sampled_from = self._sampled_from or self.now
         if self.now - self._sampled_from >= timedelta(seconds=self.spans.stable):
-            taken = records.Sample(taken_at=self.now, states=frozenset(self.states))
+            taken = witnesses.Sample(taken_at=self.now, states=frozenset(self.states))
             self.record, self._sampled_from = records.saw_sample(self.record, taken), None
 
     def _is_sampled(self, shown: ConnectionState | None) -> bool:

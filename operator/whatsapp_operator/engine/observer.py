@@ -21,6 +21,7 @@ from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.rules import ABSENT_TIMES
 from whatsapp_operator.recovery import sampling
 from whatsapp_operator.resources import instance
@@ -346,7 +347,7 @@ class Observer:
         if state is not None:
             self._note_opening(name, one, before)
 
-    def _note_opening(self, name: str, one: Subject, before: records.Memory | None) -> None:
+    def _note_opening(self, name: str, one: Subject, before: witnesses.Memory | None) -> None:
         memory, row = one.record.memory, one.record.row
         turned = before is not None and before.state is not ConnectionState.OPEN
         if turned and memory is not None and memory.state is ConnectionState.OPEN and row is not None:
@@ -378,7 +379,7 @@ def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Su
     return sorted(absent, key=proved_at)[:_PROOFS_AT_ONCE]
 
 
-async def sample(context: Context, server: Server, *, name: str) -> records.Sample | None:
+async def sample(context: Context, server: Server, *, name: str) -> witnesses.Sample | None:
     """Read memory many times in a short time; None when any read proved nothing."""
     client = server.client
     if client is None:

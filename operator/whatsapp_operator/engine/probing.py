@@ -17,6 +17,7 @@ from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.resources.instance import Integration
 from whatsapp_operator.resources.overrides import ProbeMode
@@ -36,7 +37,7 @@ class Prober:
         """Start a probe, if one is due and not too many are under way; the seconds to the next one, None without."""
         one = draft.subject
         if draft.policy.health.probe.mode is not ProbeMode.ENABLED:
-            if one.record.probe != records.Probe():
+            if one.record.probe != witnesses.Probe():
                 one.record = records.without_probes(one.record)
                 self._context.look_at(one)
             return None

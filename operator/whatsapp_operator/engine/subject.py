@@ -16,7 +16,7 @@ from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health import rules
+from whatsapp_operator.health import rules, witnesses
 from whatsapp_operator.resources import parsing
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.instance import WhatsAppInstance
@@ -211,7 +211,7 @@ def restore(subject: Subject) -> None:
         remembered=(connection.state, connection.since)
         if connection and connection.state and connection.since
         else None,
-        turned=records.Turning(connection.turning.since, connection.turning.row_updated_at)
+        turned=witnesses.Turning(connection.turning.since, connection.turning.row_updated_at)
         if connection and connection.turning
         else None,
     )

@@ -74,9 +74,7 @@ class Client:
         )
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
         self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
-        self._read_database_list: Final = replies.Unchanged(
-            functools.partial(replies.database_list, known=replies.Rows())
-        )
+        self._read_database_list: Final = replies.database_lists()
         self._transport: Final = transport.Transport(
             url=url,
             api_key=api_key,

@@ -87,6 +87,11 @@ def database_list(reply: Reply, *, known: Rows | None = None) -> evidence.Databa
     return evidence.DatabaseList(rows=rows)
 
 
+def database_lists() -> Unchanged[evidence.DatabaseList]:
+    """Reads the database's lists one after another: what is as it was before is not read again."""
+    return Unchanged(functools.partial(database_list, known=Rows()))
+
+
 def memory(reply: Reply, *, name: str) -> evidence.MemoryReading:
     """`GET /instance/connectionState/{name}`.
 

@@ -13,92 +13,14 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health.witnesses import PROBES, Absence, Database, Memory, Probe, Sample, Turning
 
 BAILEYS = "WHATSAPP-BAILEYS"
 
 _REMEMBERED_CHANGES = 32
-_PROBES = 2
+_UNPROBED = Probe()
 _LOGIN_IS_WRITTEN_WITHIN = timedelta(seconds=5)
 _TURNS_WITHIN = timedelta(seconds=120)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What the running server last said of the instance. `state` is None when it does not hold it."""
-
-    state: ConnectionState | None
-    since: datetime
-    seen_at: datetime
-    reads: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """What the database last said. `row` is None when the list lacks it."""
-
-    row: evidence.Row | None
-    since: datetime
-    seen_at: datetime
-    moved_at: datetime
-    """When `updatedAt` was last seen to move."""
-    reads: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Absence:
-    """How often, and for how long, both witnesses did not have the instance."""
-
-    since: datetime
-    seen_at: datetime
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Many reads of memory in a short time: a flapping instance shows `close` in 56 of 57."""
-
-    taken_at: datetime
-    states: frozenset[ConnectionState | None]
-
-    @property
-    def constant(self) -> ConnectionState | None:
-        """The one state that all reads showed."""
-        return next(iter(self.states)) if len(self.states) == 1 else None
-
-
-@dataclass(frozen=True, slots=True)
-class Turning:
-    """Since when close and connecting took turns, as an earlier process saw it, or this one before a gap.
-
-    A login writes the row, and turns do not (evolution-api.md, section 3, S6 and S7). So while `updatedAt` is the same,
-    the instance was not open meanwhile, whoever looked.
-    """
-
-    since: datetime
-    row_updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What round trips to WhatsApp through the instance proved since the last step; silence proves nothing."""
-
-    dead: int = 0
-    """Probes in a row that met a dead socket, while memory said open all the time."""
-    dead_since: datetime | None = None
-    dead_at: datetime | None = None
-    """When the first of them, and the last, was answered."""
-    alive_at: datetime | None = None
-    """When the last one was answered, if it was alive."""
-    dead_before: bool = False
-    """The socket was dead before the last step, and nothing since says that it is not."""
-    taken: bool = False
-    """A probe was taken since the last step, whatever came of it."""
-
-    def lasted(self, span: timedelta) -> bool:
-        """Whether it was found dead twice, this far apart: once may be the gap of a reconnect."""
-        if self.dead < _PROBES or self.dead_since is None or self.dead_at is None:
-            return False
-        return self.dead_at - self.dead_since >= span
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +42,7 @@ class Record:
     turning_since: datetime | None = None
     """Since when close and connecting take turns, open never between them, no two turns far apart."""
     turned: Turning | None = None
-    probe: Probe = Probe()
+    probe: Probe = _UNPROBED
     known_data: int = 0
     remembered: tuple[ConnectionState, datetime] | None = None
     """The state and its beginning as an earlier process of the operator wrote them down."""
@@ -403,7 +325,7 @@ def without_probes(record: Record) -> Record:
 
 def _suspected(record: Record) -> Probe:
     """What is left of the probes when something may have changed since."""
-    return Probe(dead_before=record.probe.dead_before or record.probe.dead >= _PROBES)
+    return Probe(dead_before=record.probe.dead_before or record.probe.dead >= PROBES)
 
 
 def after_step(record: Record) -> Record:

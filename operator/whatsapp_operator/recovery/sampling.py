@@ -7,7 +7,7 @@ from datetime import datetime
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
-from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.spans import Spans
 
 
@@ -24,7 +24,7 @@ async def sample(
     monotonic: Callable[[], float],
     sleep: Callable[[float], Awaitable[None]],
     random: Callable[[], float],
-) -> records.Sample | None:
+) -> witnesses.Sample | None:
     """Read memory until all reads of a sample are taken or two differ; None when any read proved nothing."""
     states: set[ConnectionState | None] = set()
     reads, until = 0, monotonic() + spans.stable
@@ -37,4 +37,4 @@ async def sample(
         if len(states) > 1:
             break
         await sleep(gaps(random(), span=spans.stable, samples=spans.stable_samples))
-    return records.Sample(taken_at=now(), states=frozenset(states))
+    return witnesses.Sample(taken_at=now(), states=frozenset(states))

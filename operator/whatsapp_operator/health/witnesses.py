@@ -1,0 +1,91 @@
+"""What each witness last said of one instance: memory, the database, both together, samples and probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.evolution.evidence import ConnectionState
+
+PROBES = 2
+"""Dead probes in a row that a conclusion takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the running server last said of the instance. `state` is None when it does not hold it."""
+
+    state: ConnectionState | None
+    since: datetime
+    seen_at: datetime
+    reads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What the database last said. `row` is None when the list lacks it."""
+
+    row: evidence.Row | None
+    since: datetime
+    seen_at: datetime
+    moved_at: datetime
+    """When `updatedAt` was last seen to move."""
+    reads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """How often, and for how long, both witnesses did not have the instance."""
+
+    since: datetime
+    seen_at: datetime
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Many reads of memory in a short time: a flapping instance shows `close` in 56 of 57."""
+
+    taken_at: datetime
+    states: frozenset[ConnectionState | None]
+
+    @property
+    def constant(self) -> ConnectionState | None:
+        """The one state that all reads showed."""
+        return next(iter(self.states)) if len(self.states) == 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Turning:
+    """Since when close and connecting took turns, as an earlier process saw it, or this one before a gap.
+
+    A login writes the row, and turns do not (evolution-api.md, section 3, S6 and S7). So while `updatedAt` is the same,
+    the instance was not open meanwhile, whoever looked.
+    """
+
+    since: datetime
+    row_updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What round trips to WhatsApp through the instance proved since the last step; silence proves nothing."""
+
+    dead: int = 0
+    """Probes in a row that met a dead socket, while memory said open all the time."""
+    dead_since: datetime | None = None
+    dead_at: datetime | None = None
+    """When the first of them, and the last, was answered."""
+    alive_at: datetime | None = None
+    """When the last one was answered, if it was alive."""
+    dead_before: bool = False
+    """The socket was dead before the last step, and nothing since says that it is not."""
+    taken: bool = False
+    """A probe was taken since the last step, whatever came of it."""
+
+    def lasted(self, span: timedelta) -> bool:
+        """Whether it was found dead twice, this far apart: once may be the gap of a reconnect."""
+        if self.dead < PROBES or self.dead_since is None or self.dead_at is None:
+            return False
+        return self.dead_at - self.dead_since >= span

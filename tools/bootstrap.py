@@ -30,6 +30,7 @@ LOCKED = {
     "dev": (PROJECT, "dev", "tools", "build"),
     "kind": ("kind",),
     "run": (PROJECT,),
+    "build": ("build",),
     "uv": ("uv",),
     "go": ("go",),
 }

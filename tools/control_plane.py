@@ -7,6 +7,7 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from native import binaries, places, plane, supervisor
 
@@ -25,18 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build(chosen: argparse.Namespace) -> int:
     """Builds the programs, where they are not built yet."""
-    binaries.ensure(nodes=chosen.nodes > 0)
+    binaries.ensure(nodes=chosen.nodes > 0, scheduler=chosen.scheduler)
     print(binaries.CONTROL_PLANE.folder())
     if chosen.nodes:
         print(binaries.NODES.folder())
+    if chosen.scheduler:
+        print(binaries.SCHEDULER.folder())
     return 0
 
 
 def start(chosen: argparse.Namespace) -> int:
     """Starts a control plane and returns once it answers."""
-    state = plane.start(
-        chosen.name, kubeconfig=chosen.kubeconfig, owner=chosen.owner, audits=chosen.audit, nodes=chosen.nodes
-    )
+    state = plane.start(chosen.name, kubeconfig=chosen.kubeconfig, **_parts(chosen))
     print(f"The control plane {state.name!r} answers at {state.url}; logs: {state.logs}")
     print(f"export KUBECONFIG={(chosen.kubeconfig or Path(state.kubeconfig)).absolute()}")
     return 0
@@ -45,7 +46,7 @@ def start(chosen: argparse.Namespace) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Runs a control plane in the foreground until Ctrl-C."""
     folder = places.run_folder(chosen.name)
-    supervisor.Supervisor(chosen.name, folder, owner=chosen.owner, audits=chosen.audit, nodes=chosen.nodes).run()
+    supervisor.Supervisor(chosen.name, folder, **_parts(chosen)).run()
     return 0
 
 
@@ -72,6 +73,16 @@ def env(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _parts(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What the control plane consists of, and which process it must not outlive."""
+    return {
+        "owner": chosen.owner,
+        "audits": chosen.audit,
+        "nodes": chosen.nodes,
+        "schedules": chosen.scheduler,
+    }
+
+
 COMMANDS = {"build": build, "start": start, "run": run, "stop": stop, "list": list_running, "env": env}
 
 
@@ -91,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--nodes", type=int, default=0, help="how many nodes kwok plays (default: %(default)s)"
             )
+            command.add_argument("--scheduler", action="store_true", help="give pods that name no node one of these")
     return parser
 
 

@@ -109,27 +109,47 @@ def test_programs_of_kubebuilder_are_taken_where_they_are(tmp_path: Path, monkey
     assert build.path("kube-controller-manager") == build.folder() / "kube-controller-manager"
 
 
-def test_change_of_kwok_builds_it_anew_and_nothing_else(tmp_path: Path) -> None:
-    for build in (binaries.CONTROL_PLANE, binaries.NODES):
+@pytest.mark.parametrize("alone", [binaries.NODES, binaries.HELM], ids=lambda build: build.label)
+def test_change_of_a_module_builds_it_anew_and_nothing_else(alone: binaries.Build, tmp_path: Path) -> None:
+    copies = {}
+    for build in (binaries.CONTROL_PLANE, binaries.SCHEDULER, alone):
         copied = tmp_path / build.module.relative_to(places.TREE)
-        copied.mkdir()
+        copied.mkdir(exist_ok=True)
         for name in ("go.mod", "go.sum"):
             shutil.copy(build.module / name, copied)
-    control_plane = dataclasses.replace(binaries.CONTROL_PLANE, module=tmp_path / "tools")
-    nodes = dataclasses.replace(binaries.NODES, module=tmp_path / "tools" / "kwok")
-    before = nodes.folder()
-    assert before == binaries.NODES.folder()
+        copies[build.label] = dataclasses.replace(build, module=copied)
+    changed = copies.pop(alone.label)
+    before = changed.folder()
+    assert before == alone.folder()
 
-    (nodes.module / "go.mod").write_text("module changed\n")
+    (changed.module / "go.mod").write_text("module changed\n")
 
-    assert nodes.folder() != before
-    assert control_plane.folder() == binaries.CONTROL_PLANE.folder()
+    assert changed.folder() != before
+    assert [one.folder() for one in copies.values()] == [
+        binaries.CONTROL_PLANE.folder(),
+        binaries.SCHEDULER.folder(),
+    ]
 
 
-def test_version_of_kwok_that_is_named_is_the_one_that_is_built() -> None:
-    wanted = f"sigs.k8s.io/kwok {binaries.KWOK_VERSION} "
+def test_scheduler_is_of_the_control_planes_module_and_apart_from_its_programs() -> None:
+    control_plane, scheduler = binaries.CONTROL_PLANE, binaries.SCHEDULER
 
-    assert wanted in (binaries.NODES.module / "go.mod").read_text()
+    assert scheduler.module == control_plane.module
+    assert scheduler.folder() != control_plane.folder()
+    assert "cmd/kube-scheduler" not in (control_plane.module / "go.mod").read_text()
+
+
+@pytest.mark.parametrize(
+    ("build", "wanted"),
+    [
+        (binaries.NODES, f"sigs.k8s.io/kwok {binaries.KWOK_VERSION} "),
+        (binaries.HELM, f"helm.sh/helm/v3 {binaries.HELM_VERSION} "),
+        (binaries.SCHEDULER, f"k8s.io/kubernetes {binaries.VERSION}"),
+    ],
+    ids=lambda one: getattr(one, "label", None),
+)
+def test_version_that_is_named_is_the_one_that_is_built(build: binaries.Build, wanted: str) -> None:
+    assert wanted in (build.module / "go.mod").read_text()
 
 
 def test_cluster_that_is_named_is_taken_whatever_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """The programs: taken from `KUBEBUILDER_ASSETS` as far as they are there, else built once and kept in the cache.
 
-Each build is a Go module of its own. Its folder's name holds a hash of everything that decides what is built, so that a
-change of its `go.mod` builds it anew, leaves the other alone, and two checkouts share what they can.
+Each build has a folder of its own, whose name holds a hash of everything that decides what is built: a change of its
+`go.mod` builds it anew and leaves those of other modules alone, and two checkouts share what they can.
 """
 
 import hashlib
@@ -21,6 +21,7 @@ from native import go, locking, places
 
 VERSION = "v1.37.2"
 KWOK_VERSION = "v0.7.0"
+HELM_VERSION = "v3.22.0"
 ASSETS = ("etcd", "kube-apiserver")
 REPORT_SECONDS = 20.0
 
@@ -84,30 +85,56 @@ NODES = Build(
     linker_flags="-s -w",
     cost="two minutes on two cores and 0.9 GB of build cache",
 )
+SCHEDULER = Build(
+    label=f"scheduler-{VERSION}",
+    # The module of the control plane, whose requirements are enough. Its go.mod does not name this program, so that
+    # whoever has built the control plane keeps it.
+    module=CONTROL_PLANE.module,
+    packages={"kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler"},
+    linker_flags=CONTROL_PLANE.linker_flags,
+    cost="half a minute on two cores right after the control plane, four minutes without",
+)
+HELM = Build(
+    label=f"helm-{HELM_VERSION}",
+    module=places.TREE / "tools" / "helm",
+    packages={"helm": "helm.sh/helm/v3/cmd/helm"},
+    # As a release of helm is linked. Without a cluster it takes charts for the Kubernetes that it is told here.
+    linker_flags=" ".join(
+        [
+            f"-s -w -X helm.sh/helm/v3/internal/version.version={HELM_VERSION}",
+            f"-X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor={VERSION.split('.')[1]}",
+            f"-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor={VERSION.split('.')[1]}",
+        ]
+    ),
+    cost="three minutes on two cores",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """Paths of the programs; `kwok` is built only for a control plane with nodes."""
+    """Paths of the programs; `kwok` and `scheduler` are built only for a control plane that has them."""
 
     etcd: Path
     apiserver: Path
     controller_manager: Path
     kwok: Path
+    scheduler: Path
 
 
-def locate(*, nodes: bool) -> Programs:
+def locate(*, nodes: bool, scheduler: bool) -> Programs:
     """Where the programs are. Builds what is missing first."""
-    ensure(nodes=nodes)
+    ensure(nodes=nodes, scheduler=scheduler)
     etcd, apiserver, manager = (CONTROL_PLANE.path(name) for name in CONTROL_PLANE.packages)
-    return Programs(etcd, apiserver, manager, kwok=NODES.path("kwok"))
+    return Programs(etcd, apiserver, manager, kwok=NODES.path("kwok"), scheduler=SCHEDULER.path("kube-scheduler"))
 
 
-def ensure(*, nodes: bool) -> None:
-    """Builds the programs of a control plane, and with `nodes` the one that plays them, as far as they are missing."""
+def ensure(*, nodes: bool, scheduler: bool) -> None:
+    """Builds the programs of a control plane, and those that play nodes and assign pods to them, where missing."""
     CONTROL_PLANE.ensure()
     if nodes:
         NODES.ensure()
+    if scheduler:
+        SCHEDULER.ensure()
 
 
 def _build(build: Build, names: list[str]) -> None:

@@ -4,7 +4,7 @@ Storage skips fsync, since its data lives only as long as its folder. The API se
 authorises by RBAC alone. The controller manager runs the three controllers without which a cluster cannot be cleaned
 up (without them namespaces stay Terminating, owner references are never collected, and namespaces lack their `default`
 ServiceAccount), and the three that roll Deployments and StatefulSets out, which cost nothing where there are none.
-kwok plays the kubelets of nodes that exist as objects only.
+kwok plays the kubelets of nodes that exist as objects only. The scheduler runs where pods come that name no node.
 """
 
 import ctypes
@@ -124,8 +124,19 @@ def kwok(binary: Path, *, kubeconfig: Path) -> Component:
     return Component("kwok", (str(binary), *_arguments(flags)))
 
 
+def scheduler(binary: Path, *, kubeconfig: Path) -> Component:
+    """What gives pods a node that do not name one."""
+    flags = {
+        "kubeconfig": str(kubeconfig),
+        "leader-elect": "false",
+        "secure-port": "0",
+        "profiling": "false",
+    }
+    return Component("kube-scheduler", (str(binary), *_arguments(flags)))
+
+
 def node(number: int) -> dict[str, Any]:
-    """A Node object for kwok to play, `node-1` and on; pods get there by their `nodeName`, as there is no scheduler."""
+    """A Node object for kwok to play, `node-1` and on; pods get there by their `nodeName`, or by the scheduler."""
     name = f"node-{number}"
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}}

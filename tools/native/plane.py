@@ -17,17 +17,24 @@ POLL_SECONDS = 0.1
 
 
 def start(
-    name: str, *, kubeconfig: Path | None = None, owner: int | None = None, audits: bool = False, nodes: int = 0
+    name: str,
+    *,
+    kubeconfig: Path | None = None,
+    owner: int | None = None,
+    audits: bool = False,
+    nodes: int = 0,
+    schedules: bool = False,
 ) -> supervisor.State:
     """Starts the control plane `name`, or finds it running, and writes the administrator's kubeconfig.
 
     It goes on after this process has ended, but not longer than the process `owner`, where one is given. With `audits`
-    the API server writes every request to `audit.log` in the folder of its logs; with `nodes` kwok plays as many.
+    the API server writes every request to `audit.log` in the folder of its logs; with `nodes` kwok plays as many, and
+    with `schedules` a scheduler gives them the pods that name none.
     Raises ControlPlaneError when it does not get ready, BuildError when its programs cannot be built.
     """
-    binaries.ensure(nodes=nodes > 0)
+    binaries.ensure(nodes=nodes > 0, scheduler=schedules)
     with locking.locked(_folder(name).with_suffix(".start.lock")):
-        state = find(name) or _launch(name, owner, audits=audits, nodes=nodes)
+        state = find(name) or _launch(name, owner, audits=audits, nodes=nodes, schedules=schedules)
     if kubeconfig is not None:
         _hand_out(Path(state.kubeconfig), kubeconfig)
     return state
@@ -63,7 +70,7 @@ def running() -> list[supervisor.State]:
     return [state for state in states if state is not None]
 
 
-def _launch(name: str, owner: int | None, *, audits: bool, nodes: int) -> supervisor.State:
+def _launch(name: str, owner: int | None, *, audits: bool, nodes: int, schedules: bool) -> supervisor.State:
     folder = _folder(name)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, mode=0o700)
@@ -71,6 +78,7 @@ def _launch(name: str, owner: int | None, *, audits: bool, nodes: int) -> superv
     command += ["--owner", str(owner)] if owner else []
     command += ["--audit"] if audits else []
     command += ["--nodes", str(nodes)] if nodes else []
+    command += ["--scheduler"] if schedules else []
     log = folder / "supervisor.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -45,7 +45,7 @@ class State:
 class Supervisor:
     """One control plane in `folder`; `owner` is the process it must not outlive, if any; `audits` logs requests.
 
-    With `nodes` above 0 it has as many nodes, played by kwok.
+    With `nodes` above 0 it has as many nodes, played by kwok, and with `schedules` a scheduler that fills them.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Supervisor:
     owner: int | None = None
     audits: bool = False
     nodes: int = 0
+    schedules: bool = False
     _running: list[tuple[components.Component, subprocess.Popen[bytes]]] = field(default_factory=list)
     _stopping: bool = False
 
@@ -75,7 +76,7 @@ class Supervisor:
             erase(self.folder)
 
     def _start(self) -> None:
-        programs = binaries.locate(nodes=self.nodes > 0)
+        programs = binaries.locate(nodes=self.nodes > 0, scheduler=self.schedules)
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
         logs = self.folder / "logs"
         logs.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,9 @@ class Supervisor:
         if self.nodes:
             self._launch(components.kwok(programs.kwok, kubeconfig=kubeconfig), logs)
             self._add_nodes(kubeconfig)
+        if self.schedules:
+            self._open_nodes(kubeconfig)
+            self._launch(components.scheduler(programs.scheduler, kubeconfig=kubeconfig), logs)
         state = State(self.name, os.getpid(), url, str(kubeconfig), str(logs))
         _write_private(self.folder / "state.json", json.dumps(asdict(state)))
 
@@ -109,6 +113,12 @@ class Supervisor:
             raise ControlPlaneError(f"the nodes could not be created:\n{created.stderr}")
         ready = ("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=1s")
         self._wait_for(lambda: _kubectl(kubeconfig, *ready).returncode == 0, "the nodes did not get ready")
+
+    def _open_nodes(self, kubeconfig: Path) -> None:
+        """Admission taints each new node, and the controller that takes the taint away again does not run here."""
+        opened = _kubectl(kubeconfig, "taint", "nodes", "--all", "node.kubernetes.io/not-ready-")
+        if opened.returncode:
+            raise ControlPlaneError(f"the nodes could not be opened for pods:\n{opened.stderr}")
 
     def _wait_for(self, ready: Callable[[], bool], message: str) -> None:
         deadline = time.monotonic() + READY_SECONDS

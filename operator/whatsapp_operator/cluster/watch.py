@@ -178,6 +178,8 @@ class Watch:
                 namespaces=self._namespaces,
                 ready_flag=self._started,
                 stop_flag=stop_flag,
+                # For peering, which is off. Without it kopf asks for the user's name, which a user in a pod has not.
+                identity="whatsapp-operator",  # type: ignore[arg-type]  # a string whose type is not public
             )
         finally:
             await asyncio.sleep(_GOODBYE_SECONDS)

@@ -37,10 +37,12 @@ check: setup ## Lints, types, import layers, generated files, locks
 	@$(BIN)/mypy --no-error-summary $(SOURCES)
 	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/python -m whatsapp_operator.resources.generate --check
+	@$(BIN)/python tools/chart.py --check
 	@$(PYTHON) tools/bootstrap.py check-locks
 
-generate: setup ## Writes the files that are generated from the resources
+generate: setup ## Writes the files that are generated from the resources and the options
 	@$(BIN)/python -m whatsapp_operator.resources.generate
+	@$(BIN)/python tools/chart.py
 
 bench: setup ## Measures, and prints the numbers of the README
 	@$(BIN)/python -m benchmarks

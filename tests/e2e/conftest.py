@@ -20,13 +20,21 @@ import pytest
 import pytest_kind.cluster
 
 import clusters
-from e2e import kube, stage
+from e2e import kube, rights, stage
 from evolution_simulator.control_client import Simulator
+from native import binaries
 
 DELETES_CLUSTER = pytest.StashKey[bool]()
 DELETION_SECONDS = 60
 NODES = 1  # for the workloads of e2e/workloads.py
 CRDS = Path(__file__).resolve().parents[2] / "crds"
+CHART_TESTS = ("test_chart.py", "test_helm.py")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--rbac=helm` gives the operator of every test the rights of the chart, and none beside them."""
+    sources = [source.value for source in rights.Source]
+    parser.addoption("--rbac", choices=sources, default=rights.chosen().value, help="whose rights the operator has")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -36,7 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if chosen:
         vars(config.option).update(chosen["kind"])
         return
-    os.environ["CLUSTER"] = clusters.chosen().value  # the workers inherit the choice
+    os.environ["CLUSTER"] = clusters.chosen().value  # the workers inherit both choices
+    os.environ[rights.VARIABLE] = config.option.rbac
     config.stash[DELETES_CLUSTER] = not config.option.keep_cluster
     for name, value in _kind_options(config.option).items():
         setattr(config.option, name, value)
@@ -66,6 +75,8 @@ def _is_worker(config: pytest.Config) -> bool:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Creates the cluster, once, in the process that owns the run."""
+    if not _is_worker(session.config) and not session.config.option.collectonly:
+        _build_for_charts(session.config)
     if not _owns_cluster(session.config):
         return
     if session.config.stash[DELETES_CLUSTER]:
@@ -77,6 +88,24 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             _kind_cluster(session.config).create()
         except subprocess.CalledProcessError:  # its own message is on the terminal by now
             pytest.exit("the cluster could not be created", returncode=1)
+
+
+def _build_for_charts(config: pytest.Config) -> None:
+    """Builds what the tests of the chart need before any test begins: beside others it would slow them down."""
+    if not (rights.chosen() is rights.Source.HELM or _takes_chart_tests(config)):
+        return
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        binaries.HELM.ensure()
+        if clusters.chosen() is clusters.Source.NATIVE:
+            binaries.SCHEDULER.ensure()
+
+
+def _takes_chart_tests(config: pytest.Config) -> bool:
+    """Whether the run takes them in; one that chooses by name builds when it comes to them."""
+    given = {(config.invocation_params.dir / one.partition("::")[0]).resolve() for one in config.args}
+    here = Path(__file__).resolve().parent
+    wanted = {here, *here.parents, *(here / name for name in CHART_TESTS)}
+    return not config.option.keyword and bool(given & wanted)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -20,8 +20,7 @@ from typing import Any
 import httpx
 import yaml
 
-import clusters
-from e2e import kube
+from e2e import kube, rights
 from evolution_simulator.control_client import Simulator, launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,6 +69,7 @@ class Operator:
     kubeconfig: Path
     log_file: Path
     flags: Sequence[str] = ()
+    program: Sequence[str] = (str(PROGRAMS / "whatsapp-operator"),)
     process: "subprocess.Popen[bytes] | None" = None
     port: int = 0
 
@@ -78,7 +78,7 @@ class Operator:
         with self.log_file.open("ab") as log:
             began = self.log_file.stat().st_size
             self.process = subprocess.Popen(
-                [str(PROGRAMS / "whatsapp-operator"), "run", *OWN_PORT, f"--kubeconfig={self.kubeconfig}", *self.flags],
+                [*self.program, "run", *OWN_PORT, f"--kubeconfig={self.kubeconfig}", *self.flags],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={name: value for name, value in os.environ.items() if not name.startswith("WHATSAPP_OPERATOR_")},
@@ -320,36 +320,18 @@ def _resource(kind: str, name: str, spec: dict[str, Any], *, annotations: dict[s
 
 def install_roles(kubectl: kube.Kubectl, namespace: str) -> None:
     """The shipped ServiceAccount and Roles for one namespace, without the Deployment that nothing here could run."""
-    rendered = subprocess.run(
-        [str(clusters.KUBECTL), "kustomize", str(ROOT / "manifests" / "namespaced")],
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    wanted = [one for one in yaml.safe_load_all(rendered) if one["kind"] in ("ServiceAccount", "Role", "RoleBinding")]
-    for one in wanted:
-        one["metadata"]["namespace"] = namespace
-        for subject in one.get("subjects", ()):
-            subject["namespace"] = namespace
-    kubectl.apply(yaml.safe_dump_all(wanted))
+    kubectl.apply(yaml.safe_dump_all(rights.for_namespace(namespace)))
 
 
 @contextlib.contextmanager
 def cluster_role(kubectl: kube.Kubectl, namespace: str) -> Iterator[None]:
     """The shipped ServiceAccount in a namespace, with the shipped ClusterRole under a name of its own."""
-    manifests = ROOT / "manifests"
-    role, binding = yaml.safe_load_all((manifests / "cluster-role.yaml").read_text())
-    account = yaml.safe_load((manifests / "base" / "service-account.yaml").read_text())
-    name = f"{role['metadata']['name']}-{namespace}"
-    role["metadata"]["name"] = binding["metadata"]["name"] = binding["roleRef"]["name"] = name
-    account["metadata"]["namespace"] = binding["subjects"][0]["namespace"] = namespace
-    lease_role, lease_binding = yaml.safe_load_all((manifests / "base" / "own-role.yaml").read_text())
-    lease_binding["subjects"][0]["namespace"] = namespace
-    kubectl.apply(yaml.safe_dump_all([account, role, binding]))
-    kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all([lease_role, lease_binding]))
+    granted = rights.for_all(namespace)
+    kubectl.apply(yaml.safe_dump_all(granted))
     try:
         yield
     finally:
+        (name,) = {one["metadata"]["name"] for one in granted if one["kind"].startswith("Cluster")}
         kubectl("delete", "clusterrole,clusterrolebinding", name)
 
 

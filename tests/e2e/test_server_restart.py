@@ -8,23 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from e2e import holding, kube, planes, stage, tls, workloads
+from e2e import holding, kube, planes, rights, stage, tls, workloads
 
 pytestmark = planes.native_only
 
 KIND, NAME = "Deployment", "evolution"
 REFERENCE = {"kind": KIND, "name": NAME, "minInstances": 1}
 QUIET = 4.0
-ROLE = stage.ROOT / "manifests" / "server-restart.yaml"
 
 
 def grant(house: stage.Stage) -> None:
     """The shipped Role, for the operator of this namespace."""
-    granted = list(yaml.safe_load_all(ROLE.read_text()))
-    for one in granted:
-        for subject in one.get("subjects", ()):
-            subject["namespace"] = house.namespace
-    house.kubectl.apply(yaml.safe_dump_all(granted))
+    house.kubectl.apply(yaml.safe_dump_all(rights.for_server_restart(house.namespace)))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Writes what follows from the models: `crds/*.yaml` and `docs/api.md`.
+"""Writes what follows from the models: `crds/*.yaml`, their copies in the Helm chart, and `docs/api.md`.
 
     python -m whatsapp_operator.resources.generate [--check] [--root DIRECTORY]
 
@@ -17,12 +17,15 @@ import yaml
 from whatsapp_operator.resources import reference, schema
 
 _HEADER = "# Generated from operator/whatsapp_operator/resources by `make generate`.\n"
+_DEFINITIONS = (Path("crds"), Path("helm") / "whatsapp-operator" / "files" / "crds")
+"""A chart is packed from its own folder: it cannot reach the other copy, and links are not followed everywhere."""
 
 
 def files() -> Mapping[Path, str]:
     """Return the generated files by their path within the repository."""
-    definitions = {Path("crds") / f"{one.plural}.yaml": _manifest(one) for one in schema.RESOURCES}
-    return definitions | {Path("docs") / "api.md": reference.document(schema.RESOURCES)}
+    definitions = {f"{one.plural}.yaml": _manifest(one) for one in schema.RESOURCES}
+    copies = {folder / name: text for folder in _DEFINITIONS for name, text in definitions.items()}
+    return copies | {Path("docs") / "api.md": reference.document(schema.RESOURCES)}
 
 
 def outdated(root: Path) -> list[Path]:

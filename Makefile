@@ -30,7 +30,7 @@ e2e: setup ## Runs the tests on a real control plane; ARGS="-k name" chooses
 	@$(BIN)/pytest -q -m e2e tests/cluster
 	@.venv-kind/bin/pytest -q -n $(E2E_WORKERS) tests/e2e $(ARGS)
 
-check: setup ## Lints, types, import layers, generated files, locks
+check: setup ## Lints, types, import layers, generated files, Dockerfile, locks
 	@echo "== check"
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
@@ -38,6 +38,7 @@ check: setup ## Lints, types, import layers, generated files, locks
 	@said=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/python -m whatsapp_operator.resources.generate --check
 	@$(BIN)/python tools/chart.py --check
+	@$(BIN)/hadolint Dockerfile
 	@$(PYTHON) tools/bootstrap.py check-locks
 
 generate: setup ## Writes the files that are generated from the resources and the options

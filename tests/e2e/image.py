@@ -5,7 +5,6 @@ base image stands a copy of a Python installation, of the image's minor version 
 out is a tree that no user but its owner could write to, and that its owner has made read-only, too.
 """
 
-import glob
 import json
 import os
 import re
@@ -149,37 +148,45 @@ def _run(command: str, context: Path, image: Image) -> None:
     assert ended.returncode == 0, f"{command}\n{ended.stdout[-5000:]}\n{ended.stderr[-5000:]}"
 
 
-def _find_python() -> Path:
+@dataclass(frozen=True, slots=True)
+class _Python:
+    """An installed Python: where it is, and the name of its program, such as python3.12."""
+
+    prefix: Path
+    name: str
+
+
+def _find_python() -> _Python:
     """A Python of the base image's minor version, from the PATH or from pyenv; else the one that runs this."""
     (version,) = re.findall(r"^FROM python:(3\.\d+)\.", DOCKERFILE.read_text(), flags=re.MULTILINE)
-    candidates = glob.glob(f"{places.home()}/.pyenv/versions/{version}.*/bin/python{version}")  # noqa: PTH207 - a pattern of a whole path
-    for candidate in (f"python{version}", *candidates):
-        if (found := shutil.which(candidate)) and _prefix(found):
-            return Path(found)
-    return Path(sys.executable)
+    of_pyenv = (places.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python{version}")
+    for candidate in (shutil.which(f"python{version}"), *of_pyenv, sys.executable):
+        if candidate and (found := _ask(candidate)):
+            return found
+    raise AssertionError("no Python here has ensurepip, from which the image's pip comes: install python3-venv")
 
 
-def _prefix(python: str | Path) -> Path | None:
-    """Where a Python is installed; None for one that does not start, or has no pip to give."""
-    asked = subprocess.run(
-        [python, "-c", "import ensurepip, sys; print(sys.base_prefix)"], capture_output=True, text=True, check=False
-    )
-    return Path(asked.stdout.strip()) if asked.returncode == 0 else None
+def _ask(python: str | Path) -> _Python | None:
+    """What a Python says of itself; None from one that does not start, or has no pip to give."""
+    code = "import ensurepip, sys; print(sys.base_prefix, 'python%d.%d' % sys.version_info[:2], sep='\\n')"
+    asked = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
+    if asked.returncode:
+        return None
+    prefix, name = asked.stdout.splitlines()
+    return _Python(Path(prefix), name)
 
 
-def _copy_python(python: Path, target: Path) -> None:
+def _copy_python(python: _Python, target: Path) -> None:
     """Copies a Python to where every user reaches it; only its standard library comes along, and pip."""
-    prefix = _prefix(python)
-    assert prefix is not None, f"{python} has no ensurepip"
-    (name,) = {path.name for path in (prefix / "bin").glob("python3.*") if re.fullmatch(r"python3\.\d+", path.name)}
+    library = Path("lib") / python.name
     (target / "bin").mkdir(parents=True)
-    shutil.copy(prefix / "bin" / name, target / "bin" / name)
+    shutil.copy(python.prefix / "bin" / python.name, target / "bin" / python.name)
     for link in ("python", "python3"):
-        (target / "bin" / link).symlink_to(name)
-    shutil.copytree(prefix / "lib" / name, target / "lib" / name, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    for library in (prefix / "lib").glob("libpython3*.so*"):
-        shutil.copy(library, target / "lib" / library.name)
-    install: list[str | Path] = [target / "bin" / name, "-m", "ensurepip", "--default-pip"]
+        (target / "bin" / link).symlink_to(python.name)
+    shutil.copytree(python.prefix / library, target / library, ignore=shutil.ignore_patterns(*NOT_COPIED))
+    for shared in (python.prefix / "lib").glob("libpython3*.so*"):
+        shutil.copy(shared, target / "lib" / shared.name)
+    install = [str(target / "bin" / python.name), "-m", "ensurepip", "--default-pip"]
     subprocess.run(install, check=True, capture_output=True, env={**os.environ, **_libraries(target)})
 
 

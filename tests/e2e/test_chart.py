@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -251,6 +252,15 @@ def test_service_monitor_finds_the_service_of_its_own_release(helm: charts.Helm)
     assert endpoint["port"] == port["name"]
     assert port["targetPort"] in [one["name"] for one in container(found.values())["ports"]]
     assert monitor["metadata"]["labels"]["a"] == "b"
+
+
+def test_packed_chart_is_the_whole_chart(helm: charts.Helm, tmp_path: Path) -> None:
+    helm("package", str(charts.CHART), "--destination", str(tmp_path))
+    (packed,) = tmp_path.iterdir()
+
+    text = helm("template", charts.RELEASE, str(packed), f"--namespace={charts.RELEASE}")
+
+    assert [one for one in yaml.safe_load_all(text) if one] == helm.render()
 
 
 def every_option() -> dict[str, object]:

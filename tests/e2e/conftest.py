@@ -95,9 +95,12 @@ def _build_for_charts(config: pytest.Config) -> None:
     if not (rights.chosen() is rights.Source.HELM or _takes_chart_tests(config)):
         return
     with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        binaries.HELM.ensure()
-        if clusters.chosen() is clusters.Source.NATIVE:
-            binaries.SCHEDULER.ensure()
+        try:
+            if clusters.chosen() is clusters.Source.NATIVE:
+                binaries.ensure(nodes=True, scheduler=True)
+            binaries.HELM.ensure()
+        except binaries.BuildError as error:
+            pytest.exit(str(error), returncode=1)
 
 
 def _takes_chart_tests(config: pytest.Config) -> bool:

@@ -1,5 +1,6 @@
 """What the image installs: run as its user, from a read-only tree, against the real API server."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -16,41 +17,62 @@ from native import places
 pytestmark = pytest.mark.timeout(900)  # the packages are fetched and installed first
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def built() -> Iterator[image.Image]:
     """The tree is in a folder that every user reaches, which the folders of pytest are not."""
-    folder = Path(tempfile.mkdtemp(prefix="whatsapp-operator-image-"))
+    with public_folder() as folder:
+        yield image.build(folder)
+
+
+@contextlib.contextmanager
+def public_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="whatsapp-operator-"))
     folder.chmod(0o755)
     try:
-        yield image.build(folder)
+        yield folder
     finally:
         subprocess.run(["chmod", "-R", "u+w", str(folder)], check=True)
         shutil.rmtree(folder)
 
 
-def test_program_starts_as_the_images_user(built: image.Image) -> None:
+@pytest.fixture
+def house(
+    namespace: str,
+    kubectl: kube.Kubectl,
+    simulator: Simulator,
+    kubeconfig_for: Callable[[str], Path],
+    tmp_path: Path,
+) -> Iterator[stage.Stage]:
+    """A stage on which no operator was started yet; its login is one that the image's user can read."""
+    stage.install_roles(kubectl, namespace)
+    with public_folder() as folder:
+        login = Path(shutil.copy(kubeconfig_for("whatsapp-operator"), folder / "kubeconfig"))
+        login.chmod(0o644)
+        operator = stage.Operator(login, tmp_path / "operator.log", flags=stage.quick(f"--namespace={namespace}"))
+        yield stage.Stage(namespace=namespace, kubectl=kubectl, simulator=simulator, operator=operator)
+        operator.stop()
+        stage.show_log(operator)
+
+
+def test_what_the_image_installs_works_as_its_user_from_a_read_only_tree(
+    built: image.Image, house: stage.Stage
+) -> None:
+    """One test, since the image takes longest to install."""
+    tells_its_usage(built)
+    holds_what_the_lock_names_and_no_builder(built)
+    if image.can_change_user():
+        cannot_be_written_to(built)
+    keeps_an_instance_alive(built, house)
+
+
+def tells_its_usage(built: image.Image) -> None:
     told = built.run(*image.listed("ENTRYPOINT"), "--help")
 
     assert (told.returncode, told.stderr) == (0, "")
     assert "usage: whatsapp-operator" in told.stdout
-    assert image.listed("CMD") == ["run"]
 
 
-def test_images_user_is_a_number_that_is_not_root(built: image.Image) -> None:
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.user())
-    if image.can_change_user():
-        assert built.run("id", "-u").stdout.strip() == image.user().partition(":")[0]
-
-
-def test_nothing_in_the_image_can_be_written_to(built: image.Image) -> None:
-    if not image.can_change_user():
-        pytest.skip("only root can change to the image's user, and root can write anywhere")
-
-    assert list(image.writable(built)) == []
-    assert built.run("touch", str(built.prefix / "bin" / "new")).returncode != 0
-
-
-def test_installed_is_what_the_lock_names_and_no_builder(built: image.Image) -> None:
+def holds_what_the_lock_names_and_no_builder(built: image.Image) -> None:
     locked = dict(re.findall(r"^([\w.-]+)==([\w.]+)", (places.TREE / "locks" / "run.txt").read_text(), re.MULTILINE))
     installed = dict(one.lower().replace("_", "-").split("==") for one in image.packages(built))
     ours = installed.pop("whatsapp-operator")
@@ -60,38 +82,26 @@ def test_installed_is_what_the_lock_names_and_no_builder(built: image.Image) -> 
     assert {"kopf", "kubernetes", "pydantic"} <= installed.keys()
 
 
-def test_operator_works_from_the_image(
-    *,
-    built: image.Image,
-    namespace: str,
-    kubectl: kube.Kubectl,
-    simulator: Simulator,
-    kubeconfig_for: Callable[[str], Path],
-    tmp_path: Path,
-) -> None:
-    stage.install_roles(kubectl, namespace)
-    readable = Path(tempfile.mkdtemp(prefix="whatsapp-operator-login-"))
-    readable.chmod(0o755)
-    login = Path(shutil.copy(kubeconfig_for("whatsapp-operator"), readable / "kubeconfig"))
-    login.chmod(0o644)
-    operator = stage.Operator(
-        kubeconfig=login,
-        log_file=tmp_path / "operator.log",
-        flags=stage.quick(f"--namespace={namespace}"),
-        program=built.command(*image.listed("ENTRYPOINT")),
-    )
-    operator.start()
-    try:
-        house = stage.Stage(namespace=namespace, kubectl=kubectl, simulator=simulator, operator=operator)
-        house.server()
-        house.paired_instance("user-1")
-        assert operator.ready()[0] == 200
-    finally:
-        operator.stop()
-        stage.show_log(operator)
-        shutil.rmtree(readable)
-    assert operator.process is not None
-    assert operator.process.returncode == 0
+def cannot_be_written_to(built: image.Image) -> None:
+    assert built.run("id", "-u").stdout.strip() == image.user().partition(":")[0]
+    assert list(image.writable(built)) == []
+    assert built.run("touch", str(built.prefix / "bin" / "new")).returncode != 0
+
+
+def keeps_an_instance_alive(built: image.Image, house: stage.Stage) -> None:
+    house.operator.program = built.command(*image.listed("ENTRYPOINT"))
+    house.operator.start()
+    house.server()
+    house.paired_instance("user-1")
+    assert house.operator.ready()[0] == 200
+    house.operator.stop()
+    assert house.operator.process is not None
+    assert house.operator.process.returncode == 0
+
+
+def test_image_runs_the_operator_as_a_number_that_is_not_root() -> None:
+    assert image.listed("ENTRYPOINT") + image.listed("CMD") == ["whatsapp-operator", "run"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", image.user())
 
 
 def test_base_is_pinned_by_digest_and_every_stage_is_of_it() -> None:

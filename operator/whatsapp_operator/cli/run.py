@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 def run(options: cli_options.Options) -> int:
     """Run until SIGTERM or SIGINT; the exit code is 0 then, and 1 after a failure, which was logged."""
     memory.give_back_early()
+    memory.collect_rarely()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types; they are of no use here
     logs.configure(format=options.log_format, level=options.log_level)
     told, state = metrics.Metrics(), health.Health(monotonic=runtime.SystemClock().monotonic)

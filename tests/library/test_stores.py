@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
@@ -147,3 +148,12 @@ async def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "records.db")) as other:
         assert other.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
     await store.close()
+
+
+async def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    nowhere, text = tmp_path / "no-folder" / "records.db", tmp_path / "records.txt"
+    text.write_text("these are no records" * 100)
+
+    for path in (nowhere, text):
+        with pytest.raises(sqlite3.Error, match=re.escape(f"the records in {path} cannot be used")):
+            await SQLiteRecordStore(path).get("one")

@@ -13,8 +13,9 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import seconds
+from whatsapp_operator.library import advice
 from whatsapp_operator.library.observation import SETTLING_POLLS, Known, Means, Observation
-from whatsapp_operator.library.results import HealthCheck, word
+from whatsapp_operator.library.results import HealthCheck, State, word
 from whatsapp_operator.library.store import InstanceRecord
 from whatsapp_operator.recovery import gates, guard, incident, ladder, planner, strategies, verification
 from whatsapp_operator.resources.reasons import Reason
@@ -202,18 +203,23 @@ class Case:
         """What is to be told of it now."""
         sight, state = self.sight, word(self.sight.verdict.state)
         lasted = max((self._now() - sight.lasts_since()).total_seconds(), 0.0)
-        memory = sight.record.memory if sight.unknown is None else None
-        where = f" in {memory.state.value}" if memory is not None and memory.state is not None else ""
         return HealthCheck(
             name=self.name,
             healthy=self.is_well,
             state=state,
             reason=sight.reason,
             seconds=lasted,
-            detail=f"{state.replace('_', ' ')}{where} for {lasted:.0f} s",
+            detail=self._detail(state, lasted=lasted),
             should_cleanup=self.should_cleanup,
             protected=sight.record.protected and not sight.is_absent,
         )
+
+    def _detail(self, state: State, *, lasted: float) -> str:
+        memory, why = self.sight.record.memory, advice.WHY_UNKNOWN.get(self.sight.reason)
+        if self.is_unknown:
+            return f"unknown: {why}" if why is not None else "unknown"
+        where = f" in {memory.state.value}" if memory is not None and memory.state is not None else ""
+        return f"{state.replace('_', ' ')}{where} for {lasted:.0f} s"
 
     def as_record(self) -> InstanceRecord:
         """What is known, to be kept for the next call."""

@@ -11,6 +11,7 @@ A check, a recovery and `ensure_healthy_instance` raise none of them: what they 
 
 from __future__ import annotations
 
+from whatsapp_operator.library import advice
 from whatsapp_operator.library.results import State
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -28,7 +29,8 @@ class ServerUnknown(InstanceError):  # noqa: N818 - the fact is the name, and th
     """Nothing could be read of the instance, so nothing was done; `reason` tells why."""
 
     def __init__(self, name: str, *, reason: Reason) -> None:
-        super().__init__(name, f"nothing could be read of instance {name!r} ({reason}), so nothing was done")
+        why = advice.WHY_UNKNOWN.get(reason, str(reason))
+        super().__init__(name, f"nothing could be read of instance {name!r}, so nothing was done: {why} ({reason})")
         self.reason = reason
 
 
@@ -36,7 +38,7 @@ class CleanupRefused(InstanceError):  # noqa: N818 - the fact is the name, and t
     """The instance was not cleaned up, and nothing was called; `reasons` tell all that is against it."""
 
     def __init__(self, name: str, *, state: State, reasons: tuple[Reason, ...], message: str = "") -> None:
-        against = ", ".join(reasons)
+        against = advice.against_cleanup(reasons)
         super().__init__(name, message or f"instance {name!r} is {state}, and is not cleaned up: {against}")
         self.state, self.reasons = state, reasons
 

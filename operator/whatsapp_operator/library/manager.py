@@ -191,7 +191,7 @@ def _tell(case: Case) -> None:
     if check.healthy:
         _log.info("the instance is well", **facts)
     elif check.state == "unknown":
-        _log.warning("nothing is known of the instance", **facts)
+        _log.warning("nothing is known of the instance", **facts, detail=check.detail)
     elif check.state == "not_found":
         _log.info("the instance does not exist", **facts)
     else:

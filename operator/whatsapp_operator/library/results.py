@@ -41,7 +41,8 @@ class HealthCheck:
     seconds: float
     """For how long the connection has been as it is, as far as it was watched."""
     detail: str
-    """State, connection and seconds as a sentence: `stuck in connecting for 45 s`."""
+    """State, connection and seconds as a sentence: `stuck in connecting for 45 s`. Where nothing is known, why, and
+    what to do about it."""
     should_cleanup: bool
     """No gentle step is left, and to delete the instance is what would help."""
     protected: bool

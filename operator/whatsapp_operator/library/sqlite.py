@@ -81,6 +81,14 @@ class SQLiteRecordStore:
 
 
 def _opened(path: str | Path) -> sqlite3.Connection:
+    try:
+        return _connected(path)
+    except sqlite3.Error as error:
+        # SQLite says what it cannot do, and not with which file.
+        raise type(error)(f"the records in {path} cannot be used: {error}") from error
+
+
+def _connected(path: str | Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, check_same_thread=False)
     try:
         _prepare(connection)

@@ -295,6 +295,7 @@ def test_every_option_is_a_flag_that_the_operator_knows(helm: charts.Helm) -> No
         ({"namespaces": ["Shop"]}, "'/namespaces/0'"),
         ({"namespaces": "shop"}, "'/namespaces': got string, want array"),
         ({"image": {"digest": "0.1.0"}}, "'/image/digest'"),
+        ({"image": {"repository": "registry.example:5000/whatsapp-operator:0.1.0"}}, "'/image/repository'"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the ServiceAccount"),
     ],
     ids=lambda one: json.dumps(one) if isinstance(one, dict) else "",

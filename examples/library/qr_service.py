@@ -2,6 +2,8 @@
 
     EVOLUTION_URL=http://localhost:8080 EVOLUTION_API_KEY=... .venv/bin/python examples/library/qr_service.py
 
+It needs whatsapp-operator, fastapi and uvicorn; `make setup` installs them. docs/library.md describes the calls.
+
 Then open http://127.0.0.1:8000/instances/shop: the instance `shop` is created when there is none, healed when it can
 be, and begun anew when it is broken beyond that and holds nothing that could be lost.
 

@@ -196,3 +196,22 @@ def test_rows_say_the_same_unless_a_conclusion_could_differ(change: dict[str, ob
     row = a_row("close")
 
     assert records.same_facts(row, replace(row, **change)) is same  # type: ignore[arg-type] # names of its fields
+
+
+@pytest.mark.parametrize("before", [records.created(), records.Record(paired=False)])
+def test_row_that_turned_open_while_nobody_looked_is_a_new_pairing(before: records.Record) -> None:
+    waits = records.saw_database(before, a_row("connecting"), at=START)
+
+    paired = records.saw_database(waits, a_row("open", owner=True, code=401, ended=EARLIER), at=LATER)
+
+    assert paired.paired
+    closed = records.saw_database(paired, a_row("close", owner=True, code=401, ended=EARLIER), at=LATER)
+    assert closed.paired, "the code is that of the pairing before"
+
+
+def test_row_that_a_logout_left_open_is_no_new_pairing_before_the_next_login() -> None:
+    closing = records.saw_memory(opened(), evidence.InMemory(state("close")), at=LATER)
+
+    ended = records.saw_database(closing, a_row("close", owner=True, code=401, ended=LATER), at=LATER)
+
+    assert ended.paired is False

@@ -133,5 +133,5 @@ def test_flapping_that_is_too_long_for_a_bad_network_is_asked_about() -> None:
 
 
 def test_flapping_of_what_was_never_paired_or_of_most_is_not_asked_about() -> None:
-    assert rules.flaps_alone_since(flapping().unpaired().watch(minutes=30).seen) is None
+    assert rules.flaps_alone_since(flapping().database("close").unpaired().watch(minutes=30).seen) is None
     assert rules.flaps_alone_since(flapping().neighbour(mostly_flapping=True).watch(minutes=30).seen) is None

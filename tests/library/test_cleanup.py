@@ -308,3 +308,19 @@ async def test_ensure_calls_nothing_where_there_is_nothing_to_do(stage: Stage, t
     assert result.state == {"missing": "not_found", "unreadable": "unknown", "flapping": "degraded"}.get(
         trouble, "healthy"
     )
+
+
+async def test_a_pairing_that_nobody_saw_begin_is_kept(stage_on: Stages) -> None:
+    """The code was scanned between two calls, and the connection died before the second one."""
+    stage = await stage_on("2.3.6", max_attempts=1)
+    await stage.bench.create_showing_code()
+    assert (await stage.run(stage.manager.ensure_healthy_instance("one"))).healthy
+    await stage.bench.control("POST", "/instances/one/pair", {})
+    await stage.bench.break_("one", "S4")
+    before = stage.mark()
+
+    results = [await stage.run(stage.manager.ensure_healthy_instance("one")) for _ in range(3)]
+
+    assert not any(result.cleaned for result in results)
+    assert set(stage.changes(since=before)) == {"restart"}
+    assert await stage.bench.row() is not None

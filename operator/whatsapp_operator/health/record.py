@@ -254,6 +254,9 @@ def _pairing(record: Record, row: evidence.Row, *, at: datetime) -> Record:
         return _first_sight(record, row)
     if record.paired and _has_ended(record, row, at=at):
         return replace(record, paired=False, ended_at=at)
+    if not record.paired and row.state is ConnectionState.OPEN:
+        # Only a login writes it, and nobody looked at memory meanwhile; a code that is there is of the pairing before.
+        return replace(record, paired=True, baseline=row.disconnection_at, ended_at=None)
     return record
 
 

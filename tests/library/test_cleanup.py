@@ -324,3 +324,22 @@ async def test_a_pairing_that_nobody_saw_begin_is_kept(stage_on: Stages) -> None
     assert not any(result.cleaned for result in results)
     assert set(stage.changes(since=before)) == {"restart"}
     assert await stage.bench.row() is not None
+
+
+async def test_another_instance_that_has_taken_the_name_since_is_kept(stage_on: Stages, start: Start) -> None:
+    bench = await start("2.3.6")
+
+    async def taken() -> None:
+        await bench.request("DELETE", "/instance/delete/one")
+        bench.pass_time(1)
+        await bench.create_showing_code()
+
+    stage = await stage_on(bench=bench, store=Meanwhile(lambda record: record.state == "stuck", taken))
+    await a_dead_code(stage)
+
+    with pytest.raises(CleanupRefused) as refused:
+        await clean(stage)
+
+    assert refused.value.reasons == (Reason.AWAITING_OBSERVATION,)
+    assert stage.changes()[-1] == "connect"
+    assert await stage.bench.row() is not None

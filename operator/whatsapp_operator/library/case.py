@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from whatsapp_operator.engine import ports
-from whatsapp_operator.evolution import versions
+from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
@@ -102,6 +102,13 @@ class Case:
     async def is_still_so(self) -> bool:
         """Between the assessment and now it may have healed, or gone."""
         return records.agrees(self.sight.record, await self.client.read_memory(self.name))
+
+    async def has_the_same_row(self) -> bool:
+        """The list that the assessment rests on may be a minute old, and memory does not tell whose name it is."""
+        listed = await self._means.witnesses.list_rows()
+        if not isinstance(listed, evidence.DatabaseList):
+            return False
+        return records.same_facts(self.sight.record.row, listed.rows.get(self.name))
 
     @property
     def client(self) -> ports.Evolution:

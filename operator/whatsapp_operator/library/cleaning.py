@@ -28,7 +28,8 @@ async def clean_up(case: Case, keeper: Keeper, *, allow_session_loss: bool) -> N
     refuse(case, allow_session_loss=allow_session_loss)
     if case.sight.record.protected and not await _is_vouched_for(case):
         raise _refused(case, Reason.NOT_VOUCHED_FOR)
-    if not await case.is_still_so():
+    # Others were asked meanwhile, and a phone may have been linked, or the name be another instance's by now.
+    if not await case.has_the_same_row() or not await case.is_still_so():
         raise _refused(case, Reason.AWAITING_OBSERVATION)
     case.announce(Step.DELETE)
     await keeper.keep_announced(case)

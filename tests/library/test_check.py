@@ -294,3 +294,32 @@ async def test_another_incarnation_of_the_name_begins_with_an_empty_record(stage
     assert second is not None
     assert first.instance_id != second.instance_id
     assert (second.paired, second.last_healthy_at, found.protected) == (False, None, False)
+
+
+async def test_another_database_of_a_server_without_metrics_proves_nothing(stage_on: Stages, start: Start) -> None:
+    stage = await stage_on(bench=await start("2.3.7", "--no-metrics"))
+    await stage.bench.create_open()
+    await check(stage)
+    await stage.bench.control("POST", "/client-name", {"clientName": "another"})
+    await stage.bench.control("POST", "/server/restart", {})
+    stage.bench.pass_time(30)
+
+    found = await check(stage)
+
+    assert (found.state, found.reason) == ("unknown", Reason.OTHER_IDENTITY)
+    assert await stage.store.get("one") is not None
+
+
+@pytest.mark.parametrize("options", [(), ("--no-metrics",)])
+async def test_an_empty_database_behind_the_same_address_resets_no_record(
+    stage_on: Stages, start: Start, options: tuple[str, ...]
+) -> None:
+    first = await stage_on(bench=await start("2.3.7", *options))
+    await first.bench.create_open()
+    await check(first)
+    other = await start("2.3.7", "--client-name", "another", *options)
+
+    second = await stage_on(bench=other, store=first.store)
+
+    assert (await check(second)).reason is Reason.OTHER_IDENTITY
+    assert await first.store.get("one") is not None

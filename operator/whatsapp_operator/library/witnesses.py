@@ -48,6 +48,8 @@ class Witnesses:
         self.client_name = client_name
         """The one that the server is held to: given, or the first that was seen."""
         self.version: str | None = None
+        self._told_name: str | None = None
+        """What the server last called itself: a list without rows tells nothing of whose it is."""
         self._has_metrics: bool | None = None
         self._warm_ups: dict[str | None, warmup.WarmUp] = {}
         self._reading = asyncio.Lock()
@@ -106,6 +108,9 @@ class Witnesses:
         if rows is None and (name not in states or records.is_news(before.memory, states.get(name))):
             return await self.look(name, before, listed=True)
         if rows is not None:
+            if not rows.rows and not self._has_metrics:
+                self._identify_due = float("-inf")
+                await self._identify()
             if not self._is_the_server(rows):
                 return self._failed(evidence.Unknown(evidence.Ignorance.OTHER_IDENTITY))
             self._fold_warm_up(name, states, rows)
@@ -127,7 +132,7 @@ class Witnesses:
     async def _read_states(self, name: str) -> States | evidence.Unknown:
         answer = await self.client.list_memory() if self._has_metrics is not False else None
         if isinstance(answer, evidence.MemoryList):
-            self._has_metrics, self.version = True, answer.version
+            self._has_metrics, self.version, self._told_name = True, answer.version, answer.client_name
             if self.client_name not in (None, answer.client_name):
                 return evidence.Unknown(evidence.Ignorance.OTHER_IDENTITY)
             return answer.states
@@ -150,11 +155,13 @@ class Witnesses:
         self._identify_due = self._around.monotonic() + _IDENTIFY_SECONDS
         identity = await self.client.identify()
         if isinstance(identity, evidence.ServerIdentity):
-            self.version = identity.version
+            self.version, self._told_name = identity.version, identity.client_name or self._told_name
 
     def _is_the_server(self, rows: evidence.DatabaseList) -> bool:
         found = {row.client_name for row in rows.rows.values()}
-        self.client_name = self.client_name or next(iter(found), None)
+        if self._told_name is not None:
+            found.add(self._told_name)
+        self.client_name = self.client_name or self._told_name or next(iter(found), None)
         return found <= {self.client_name}
 
     def _fold_warm_up(self, name: str, states: States, rows: evidence.DatabaseList) -> None:

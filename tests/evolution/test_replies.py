@@ -450,3 +450,21 @@ def test_reply_that_proves_nothing_proves_nothing_each_time() -> None:
     for _ in range(2):
         with pytest.raises(errors.ServerFailed):
             unchanged(reply)
+
+
+def test_list_that_is_read_while_one_that_was_given_up_still_is_takes_no_row_for_another() -> None:
+    rows: arrays.Recurring[str] = arrays.Recurring()
+
+    def text(*names: str) -> str:
+        return json.dumps([{"name": name} for name in names])
+
+    def read(value: object) -> str:
+        assert isinstance(value, dict)
+        return str(value["name"])
+
+    assert [*rows.items(text("a", "b", "c"), read=read)] == ["a", "b", "c"]
+    slow = rows.items(text("c", "a", "b"), read=read)
+    first = next(slow)
+    assert [*rows.items(text("b", "new", "a"), read=read)] == ["b", "new", "a"]
+
+    assert [first, *slow] == ["c", "a", "b"]

@@ -47,7 +47,8 @@ class Recurring(Generic[_T]):
             ValueError: the text is no array of objects.
             RecursionError: it nests too deep.
         """
-        known, places, place = self._known, dict[int, int](), 0
+        # A read that was given up goes on in its thread, and may end in the middle of this one.
+        known, places, place = self._known, dict[int, tuple[_Read[_T], int]](), 0
         found: list[_Read[_T]] = []
         at = _after(text, 0, "[")
         closed = text.startswith("]", at)
@@ -55,8 +56,8 @@ class Recurring(Generic[_T]):
             if place < len(known) and known[place].stands_in(text, at):
                 one = known[place]
             else:
-                places = places or {before.mark: index for index, before in enumerate(known)}
-                one, place = self._elsewhere(text, at, places, place, read)
+                places = places or {before.mark: (before, index) for index, before in enumerate(known)}
+                one, place = _elsewhere(text, at, places, place, read)
             found.append(one)
             yield one.item
             place += 1
@@ -67,15 +68,14 @@ class Recurring(Generic[_T]):
         _end(text, at)
         self._known = found
 
-    def _elsewhere(
-        self, text: str, at: int, places: dict[int, int], place: int, read: Callable[[object], _T]
-    ) -> tuple[_Read[_T], int]:
-        """An item that is not what was expected: one from another place, from where it goes on then, or a new one."""
-        value, end = _DECODER.raw_decode(text, at)
-        mark = hash(text[at:end])
-        if mark in places:
-            return self._known[places[mark]], places[mark]
-        return _Read(end - at, mark, read(value)), place
+
+def _elsewhere(
+    text: str, at: int, places: dict[int, tuple[_Read[_T], int]], place: int, read: Callable[[object], _T]
+) -> tuple[_Read[_T], int]:
+    """An item that is not what was expected: one from another place, from where it goes on then, or a new one."""
+    value, end = _DECODER.raw_decode(text, at)
+    mark = hash(text[at:end])
+    return places[mark] if mark in places else (_Read(end - at, mark, read(value)), place)
 
 
 def _end(text: str, at: int) -> None:

@@ -50,10 +50,11 @@ class Unchanged(Generic[_Evidence]):
     def __call__(self, reply: Reply) -> _Evidence:
         """What the reply proves; raise what `read` raises."""
         mark = (reply.status, hashlib.blake2b(reply.content).digest())
-        if self._last is None or self._last[0] != mark:
-            self._last = None  # so that a list of thousands is not there twice while this one is read
-            self._last = (mark, self._read(reply))
-        return self._last[1]
+        last = self._last  # another thread may still be at a read that was given up
+        if last is None or last[0] != mark:
+            last = self._last = None  # so that a list of thousands is not there twice while this one is read
+            last = self._last = (mark, self._read(reply))
+        return last[1]
 
 
 def memory_list(reply: Reply) -> evidence.MemoryList:

@@ -78,6 +78,27 @@ async def test_token_that_is_there_is_taken_and_not_overwritten(found: ports.Sec
     assert secrets.found is found
 
 
+async def test_token_of_a_resource_that_is_gone_is_not_taken_since_its_secret_goes_with_it() -> None:
+    leaving = ports.SecretData(
+        values={"token": b"old"}, resource_version="1", managed=True, owner_uids=frozenset({"of the one before"})
+    )
+    house, draft = begun(secrets := Secrets(leaving))
+
+    with pytest.raises(ports.Unavailable):
+        await tokens.ensure(house.context, draft)
+    secrets.found = None
+    token = await tokens.ensure(house.context, draft)
+
+    assert token.generated
+    assert token.value != "old"
+
+
+async def test_token_that_outlived_its_resource_is_taken() -> None:
+    house, draft = begun(Secrets(GENERATED))
+
+    assert (await tokens.ensure(house.context, draft)).value == "generated"
+
+
 async def test_secret_that_the_spec_names_is_read_first() -> None:
     house, draft = begun(secrets := Secrets(GIVEN), tokenSecretRef={"name": "mine"})
 

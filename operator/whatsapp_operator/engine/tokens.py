@@ -21,13 +21,17 @@ async def find(context: Context, draft: Draft) -> Token | None:
 
     Raises:
         TokenMissing: the Secret lacks the key.
-        ports.KubernetesError: it could not be read.
+        ports.KubernetesError: it could not be read, or is about to go.
     """
     reference = draft.instance.token_secret
     try:
         secret = await context.kubernetes.read_secret(ports.Key(draft.subject.key.namespace, reference.name))
     except ports.NotFound:
         return None
+    if secret.managed and secret.owner_uids and draft.instance.metadata.uid not in secret.owner_uids:
+        # Of a resource of this name that has just gone, and about to be collected with it: the instance would be left
+        # with a token that is in no Secret.
+        raise ports.Unavailable("the Secret of the token goes with the resource before this one")
     value = secret.values.get(reference.key)
     if not value:
         raise TokenMissing

@@ -11,6 +11,7 @@ from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.resources.status import WhatsAppInstanceStatus
 
 
 class Recording:
@@ -72,3 +73,23 @@ async def test_own_write_is_no_reason_to_stop() -> None:
     await write_ahead(writer, draft)
 
     assert kubernetes.versions == ["7", "8"]
+
+
+async def test_keepsake_that_comes_or_goes_is_written_at_once() -> None:
+    draft, writer, kubernetes = begun()
+    await writer.write_instance(draft.subject, WhatsAppInstanceStatus(observed_generation=1, keepsake="shop-keepsake"))
+
+    wait = await writer.write_instance(draft.subject, WhatsAppInstanceStatus(observed_generation=1))
+
+    assert wait == 0
+    assert kubernetes.versions == ["7", "8"]
+
+
+async def test_change_of_no_urgency_waits_for_the_period() -> None:
+    draft, writer, kubernetes = begun()
+    await writer.write_instance(draft.subject, WhatsAppInstanceStatus(observed_generation=1))
+
+    wait = await writer.write_instance(draft.subject, WhatsAppInstanceStatus(observed_generation=2))
+
+    assert wait > 0
+    assert kubernetes.versions == ["7"]

@@ -38,6 +38,8 @@ class StatusWriter:
         """
         before = one.status
         urgent = at_once or _ready(before.conditions) != _ready(status.conditions) or _step(before) != _step(status)
+        # A keepsake that is dropped is gone: a step that relied on what status still says of it would keep nothing.
+        urgent = urgent or before.keepsake != status.keepsake
         return await self._write(instance.KIND, one, parsing.to_status_body(status), urgent=urgent)
 
     async def write_server(self, one: Server, status: EvolutionServerStatus, *, at_once: bool = False) -> float:

@@ -15,6 +15,7 @@ from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.spans import Spans
 
 CLOSE, CONNECTING = evidence.InMemory(state("close")), evidence.InMemory(state("connecting"))
+OPEN = evidence.InMemory(state("open"))
 UNKNOWN = evidence.Unknown(evidence.Ignorance.TIMEOUT)
 
 
@@ -57,14 +58,24 @@ async def test_sample_lasts_its_span_where_reads_are_quick() -> None:
     assert server.time.seconds >= Spans().stable
 
 
-async def test_sample_ends_at_the_first_other_state() -> None:
+async def test_sample_goes_on_for_a_third_of_its_span_after_the_first_other_state() -> None:
     server = SlowServer(time=simulated.Time(), answers=[CLOSE, CLOSE, CONNECTING])
 
     sample = await taken(server)
 
-    assert len(server.reads) == 3
+    assert Spans().stable / 3 <= server.time.seconds < Spans().stable / 2
     assert sample is not None
-    assert sample.constant is None
+    assert (sample.constant, sample.openings) == (None, 0)
+
+
+async def test_sample_ends_when_it_has_opened_again_and_again() -> None:
+    server = SlowServer(time=simulated.Time(), answers=[CONNECTING, OPEN, CLOSE, OPEN, CONNECTING, OPEN, CLOSE])
+
+    sample = await taken(server)
+
+    assert len(server.reads) == 6
+    assert sample is not None
+    assert sample.openings == 3
 
 
 async def test_sample_with_a_read_that_proved_nothing_proves_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from support import world
 from support.world import EARLIER, START, World, given
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Seen, Verdict
 from whatsapp_operator.resources.reasons import Reason
@@ -392,6 +393,46 @@ def test_flapping_that_shows_close_in_almost_every_read_is_told_from_a_closed_so
     assert (HealthState.DEGRADED, Reason.FLAPPING) in one.verdicts
     assert (HealthState.DEGRADED, Reason.CLOSED_SOCKET) not in one.verdicts
     assert one.taken == []
+
+
+def reopening() -> World:
+    """S18: open for a tenth of the time, which a poll each ten seconds hardly ever meets."""
+    one = given().memory("connecting", "close").database("open").paired().watch(minutes=9)
+    return one.neighbour(vouched_at=one.now).watch(minutes=3)
+
+
+def test_sample_in_which_it_opens_again_and_again_tells_replacement_from_lost_credentials() -> None:
+    one = reopening()
+    assert one.shown == (HealthState.CORRUPTED, Reason.CREDENTIALS)
+
+    states = frozenset({world.state("connecting"), world.state("open"), world.state("close")})
+    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=3))
+    one.look().look()
+
+    assert one.shown == (HealthState.DEGRADED, Reason.REPLACED)
+    assert Step.RELOGIN not in [one.plan.step]
+
+
+def test_single_opening_in_a_sample_is_no_replacement_and_ends_the_time_of_flapping() -> None:
+    one = reopening()
+
+    states = frozenset({world.state("connecting"), world.state("open")})
+    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=1))
+
+    assert one.record.reopened_at is None
+    assert one.record.turning_since is None
+
+
+def test_instance_that_stays_open_after_a_sample_of_replacement_is_healthy() -> None:
+    one = reopening()
+    states = frozenset({world.state("open"), world.state("close")})
+    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=3))
+
+    one.memory("open").watch(minutes=1)
+    assert one.shown == (HealthState.DEGRADED, Reason.REPLACED)
+
+    one.watch(minutes=3)
+    assert one.shown == (HealthState.HEALTHY, Reason.HEALTHY)
 
 
 def test_codes_that_are_renewed_by_a_new_socket_are_no_flapping() -> None:

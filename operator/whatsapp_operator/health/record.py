@@ -17,6 +17,8 @@ from whatsapp_operator.health.witnesses import PROBES, Absence, Database, Memory
 
 BAILEYS = "WHATSAPP-BAILEYS"
 
+REPLACED_OPENINGS = 3
+"""So often it opens within a short time only where something closes it each time."""
 _REMEMBERED_CHANGES = 32
 _UNPROBED = Probe()
 _LOGIN_IS_WRITTEN_WITHIN = timedelta(seconds=5)
@@ -42,6 +44,8 @@ class Record:
     turning_since: datetime | None = None
     """Since when close and connecting take turns, open never between them, no two turns far apart."""
     turned: Turning | None = None
+    reopened_at: datetime | None = None
+    """When a sample last saw it open again and again: single reads mostly miss it."""
     probe: Probe = _UNPROBED
     known_data: int = 0
     remembered: tuple[ConnectionState, datetime] | None = None
@@ -300,10 +304,12 @@ def lost_from_memory(record: Record) -> Record:
 
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
-    if sample.constant is not None:
-        seen = replace(record, sample=sample, turning_since=None, turned=None)
+    reopened_at = sample.taken_at if sample.openings >= REPLACED_OPENINGS else None
+    seen = replace(record, sample=sample, reopened_at=reopened_at)
+    if sample.constant is not None or ConnectionState.OPEN in sample.states:
+        seen = replace(seen, turning_since=None, turned=None)
     else:
-        seen = replace(record, sample=sample, turning_since=record.turning_since or sample.taken_at)
+        seen = replace(seen, turning_since=record.turning_since or sample.taken_at)
     return _counted(seen, at=sample.taken_at)
 
 
@@ -334,7 +340,7 @@ def _suspected(record: Record) -> Probe:
 def after_step(record: Record) -> Record:
     """Forget what was seen before a step, so that the next one rests on newer evidence; latches stay."""
     seen = replace(record, memory=None, absence=None, sample=None, changes=(), remembered=None)
-    seen = replace(seen, turning_since=None, turned=None)
+    seen = replace(seen, turning_since=None, turned=None, reopened_at=None)
     return replace(seen, observed_at=None, observations=0, probe=_suspected(record))
 
 
@@ -345,7 +351,7 @@ def after_gap(record: Record) -> Record:
     """
     if record.memory is not None and record.memory.state is ConnectionState.OPEN:
         probe = record.probe if record.probe.alive_at is not None else _suspected(record)
-        return replace(record, sample=None, changes=(), turning_since=None, probe=probe)
+        return replace(record, sample=None, changes=(), turning_since=None, reopened_at=None, probe=probe)
     return replace(after_step(record), turned=record.turning)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import RESTRICTED_CODES, ConnectionState
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import HEALTHY, Seen, Verdict, seconds
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
@@ -21,7 +22,6 @@ _OPEN, _CONNECTING, _CLOSE = ConnectionState.OPEN, ConnectionState.CONNECTING, C
 
 ABSENT_TIMES = 3
 _DATABASE_READS = 2
-_REPLACED_OPENINGS = 3
 _FLAPPING_CHANGES = 3
 _SAMPLE_SPANS = 2
 _RECENT = timedelta(seconds=120)
@@ -298,7 +298,16 @@ def _frozen(seen: Seen) -> bool:
 
 def _reopens_again_and_again(seen: Seen) -> bool:
     openings = [at for at, state in seen.record.changes if state is _OPEN and seen.now - at <= _RECENT]
-    return len(openings) >= _REPLACED_OPENINGS
+    return len(openings) >= records.REPLACED_OPENINGS or _reopened_in_a_sample(seen)
+
+
+def _reopened_in_a_sample(seen: Seen) -> bool:
+    """S18 is open for so short that single reads take it for flapping; a new sample comes before this is too old."""
+    at, memory = seen.record.reopened_at, seen.record.memory
+    if at is None or seen.now - at > _SAMPLE_SPANS * seconds(seen.spans.flapping):
+        return False
+    has_stayed = memory is not None and memory.state is _OPEN and seen.now - memory.since >= _RECENT
+    return not has_stayed
 
 
 def _flapping_since(seen: Seen) -> datetime | None:

@@ -49,6 +49,8 @@ class Sample:
 
     taken_at: datetime
     states: frozenset[ConnectionState | None]
+    openings: int = 0
+    """How often it turned open within it."""
 
     @property
     def constant(self) -> ConnectionState | None:

@@ -7,8 +7,12 @@ from datetime import datetime
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
+from whatsapp_operator.health import record as records
 from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.spans import Spans
+
+
+_WATCHED_SHARE = 3
 
 
 def gaps(random: float, *, span: float, samples: int) -> float:
@@ -25,16 +29,23 @@ async def sample(
     sleep: Callable[[float], Awaitable[None]],
     random: Callable[[], float],
 ) -> witnesses.Sample | None:
-    """Read memory until all reads of a sample are taken or two differ; None when any read proved nothing."""
-    states: set[ConnectionState | None] = set()
+    """Read memory many times; None when any read proved nothing.
+
+    Once it has changed it is not constant; it is read for a third of the time more, since only that tells an instance
+    that opens again and again, for tenths of a second, from one that flaps.
+    """
+    turns = list[ConnectionState]()
     reads, until = 0, monotonic() + spans.stable
-    while reads < spans.stable_samples or monotonic() < until:
+    while (reads < spans.stable_samples and len(turns) <= 1) or monotonic() < until:
         reading = await read()
         if not isinstance(reading, evidence.InMemory):
             return None
-        states.add(reading.state)
         reads += 1
-        if len(states) > 1:
+        if not turns or turns[-1] is not reading.state:
+            turns.append(reading.state)
+            until = monotonic() + spans.stable / _WATCHED_SHARE if len(turns) == 2 else until
+        if turns[1:].count(ConnectionState.OPEN) >= records.REPLACED_OPENINGS:
             break
         await sleep(gaps(random(), span=spans.stable, samples=spans.stable_samples))
-    return witnesses.Sample(taken_at=now(), states=frozenset(states))
+    openings = turns[1:].count(ConnectionState.OPEN)
+    return witnesses.Sample(taken_at=now(), states=frozenset(turns), openings=openings)

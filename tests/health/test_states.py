@@ -435,6 +435,19 @@ def test_instance_that_stays_open_after_a_sample_of_replacement_is_healthy() -> 
     assert one.shown == (HealthState.HEALTHY, Reason.HEALTHY)
 
 
+def test_socket_that_shows_no_code_waits_for_nothing_while_nobody_wants_one() -> None:
+    one = given().memory("connecting").database("connecting").unpaired()
+    one.pairing_wanted = False
+
+    one.watch(minutes=5)
+    assert one.shown == (HealthState.DISCONNECTED, Reason.NOT_STARTED)
+    assert one.taken == []
+
+    one.pairing_wanted = True
+    one.watch(minutes=1)
+    assert Step.RESTART in one.steps
+
+
 def test_codes_that_are_renewed_by_a_new_socket_are_no_flapping() -> None:
     """Every few reads the socket that offers QR codes is opened anew."""
     one = given().memory("connecting", "connecting", "close").database("connecting").issuing_codes()

@@ -191,6 +191,13 @@ def was_never_started(seen: Seen) -> Verdict | None:
     return None
 
 
+def shows_no_code_that_anybody_wants(seen: Seen) -> Verdict | None:
+    """Its socket has ended, or hangs, without a word; as long as nobody wants to scan, nothing is amiss."""
+    if not seen.baileys or seen.memory is not _CONNECTING or seen.record.paired is not False or seen.pairing_wanted:
+        return None
+    return Verdict(HealthState.DISCONNECTED, Reason.NOT_STARTED) if _code_is_overdue(seen) else None
+
+
 def has_a_closed_channel(seen: Seen) -> Verdict | None:
     """S14: a channel without a phone was logged out; only a restart of the server opens it again."""
     if not seen.baileys and seen.states(_CLOSE, _OPEN):
@@ -242,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     let_its_code_expire,
     has_a_closed_socket,
     was_never_started,
+    shows_no_code_that_anybody_wants,
     has_a_closed_channel,
 )
 

@@ -447,3 +447,16 @@ def test_shares_differ_by_one_server_at_most(members: int) -> None:
 def test_without_members_nothing_is_assigned() -> None:
     assert assignment.assign(FLEET, []) == {}
     assert assignment.preferred(ports.REST, []) is None
+
+
+async def test_claims_are_taken_in_one_order_whatever_the_process_hashes_to() -> None:
+    time, server = simulated.Time(), LeaseServer()
+    servers = [ports.Key("messaging", f"server-{number}") for number in range(12)]
+    one = replica("first", time, server, servers)
+
+    await one.leads.renew()
+    await one.leads.share(one)
+
+    taken = [key for what, key in one.happened if what == "gained"]
+    assert taken == sorted(taken)
+    assert set(servers) < set(taken)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
-from support import simulated, surroundings
+import pytest
+
+from support import servers, simulated, surroundings
+from support.simulated import START
 from whatsapp_operator.engine import observer, ports
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
@@ -56,3 +60,12 @@ async def test_server_that_answers_slowly_is_not_unknown_between_its_answers() -
     server = await looked_at(seconds=20, answers=True)
 
     assert server.memory_limit.total_seconds() >= 2 * 40
+
+
+@pytest.mark.parametrize(("back", "fresh"), [(0, True), (10, True), (31, False), (3600, False)])
+def test_what_was_read_before_the_wall_clock_went_back_is_not_believed_for_so_much_longer(
+    back: float, fresh: bool
+) -> None:
+    one = servers.a_server()
+
+    assert one.fresh(START - timedelta(seconds=back)) is fresh

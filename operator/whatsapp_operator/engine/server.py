@@ -174,7 +174,8 @@ class Server:
             return False
         rows_period = max(health.database_period_seconds, health.check_period_seconds)
         rows_limit = timedelta(seconds=max(rows_period * _STALE_PERIODS, 2 * seen.rows_spacing))
-        return now - seen.memory_at <= self.memory_limit and now - seen.rows_at <= rows_limit
+        # What is of the future is as old as it may be: the wall clock has gone back since, nobody knows by how much.
+        return abs(now - seen.memory_at) <= self.memory_limit and abs(now - seen.rows_at) <= rows_limit
 
     @property
     def memory_limit(self) -> timedelta:

@@ -194,6 +194,26 @@ async def test_instance_whose_state_goes_on_to_change_is_sampled_ever_more_rarel
     assert await samples_taken(house, seconds=HOUR, every=60) <= 3 + HOUR / house.context.spans.flapping
 
 
+@pytest.mark.parametrize(("minutes", "sampled"), [(0, False), (9, False), (11, True), (19, True)])
+async def test_replacement_that_a_sample_told_is_sampled_again_before_it_is_forgotten(
+    minutes: float, sampled: bool
+) -> None:
+    house = House("shop")
+    sampler, one = sampling.Sampler(house.context), house.server.subjects["shop"]
+    house.server.warm_up = type(house.server.warm_up)(done=True)
+    house.server.observed.ever_read = True
+    states = frozenset({ConnectionState.OPEN, ConnectionState.CLOSE})
+    taken = records.Sample(taken_at=house.time.now(), states=states, openings=3)
+    one.record = records.saw_sample(one.record, taken)
+    house.time.advance(minutes * 60)
+    one.record = records.saw_memory(one.record, evidence.InMemory(ConnectionState.CLOSE), at=house.time.now())
+
+    sampler.consider(house.server, draft_of(house, "shop", Verdict(HealthState.DEGRADED, Reason.REPLACED)))
+
+    assert bool(house.tasks.spawned) is sampled
+    await house.tasks.run()
+
+
 async def test_step_begins_the_pace_of_samples_anew() -> None:
     house = House("shop")
     await samples_taken(house, seconds=HOUR, every=60)

@@ -12,7 +12,7 @@ _CONCLUSIVE = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.REPLACED, 
 def is_called_for(seen: Seen, verdict: Verdict) -> bool:
     """Whether a sample would tell more than what is known."""
     record = seen.record
-    if not seen.baileys or record.memory is None or verdict.reason in _CONCLUSIVE or not _is_old(seen):
+    if not seen.baileys or record.memory is None or _is_concluded(seen, verdict) or not _is_old(seen):
         return False
     match record.memory.state:
         case ConnectionState.CLOSE:
@@ -21,6 +21,14 @@ def is_called_for(seen: Seen, verdict: Verdict) -> bool:
             return record.paired is not False and verdict.reason is not Reason.CREDENTIALS_LOST
         case _:
             return False
+
+
+def _is_concluded(seen: Seen, verdict: Verdict) -> bool:
+    """What a sample told of replacement holds only for a while: it has to be seen again, or is over."""
+    reopened_at = seen.record.reopened_at
+    if verdict.reason is not Reason.REPLACED or reopened_at is None:
+        return verdict.reason in _CONCLUSIVE
+    return seen.now - reopened_at <= seconds(seen.spans.flapping)
 
 
 def _is_old(seen: Seen) -> bool:

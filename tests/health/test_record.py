@@ -109,6 +109,25 @@ def test_new_pairing_makes_the_code_of_the_one_before_an_old_one() -> None:
     assert again.ended_at is None
 
 
+@pytest.mark.parametrize("reading", [evidence.InMemory(state("close")), evidence.NotInMemory()])
+def test_login_that_nobody_saw_in_memory_makes_it_paired(reading: evidence.MemoryReading) -> None:
+    """Scanned, and lost from memory, while no operator looked: a Recreate would lose what a restart keeps."""
+    record = records.saw_memory(records.Record(paired=False), reading, at=START)
+
+    record = records.saw_database(record, a_row("open", owner=True, code=401, ended=EARLIER), at=LATER)
+
+    assert record.paired
+    assert record.protected
+    assert record.new_code is None
+
+
+@pytest.mark.parametrize("row", [a_row("close", owner=True), a_row("connecting", owner=True), a_row("open")])
+def test_row_that_no_login_has_written_makes_nothing_paired(row: evidence.Row) -> None:
+    record = records.saw_database(records.Record(paired=False), row, at=START)
+
+    assert record.paired is False
+
+
 def test_qr_code_that_was_issued_after_open_ends_the_pairing() -> None:
     record = records.saw_memory(opened(), evidence.InMemory(state("connecting")), at=LATER)
 

@@ -435,6 +435,22 @@ def test_instance_that_stays_open_after_a_sample_of_replacement_is_healthy() -> 
     assert one.shown == (HealthState.HEALTHY, Reason.HEALTHY)
 
 
+def test_instance_that_lost_its_credentials_and_shows_no_code_is_restarted_once_one_is_wanted() -> None:
+    one = given().memory("open").database("open").with_owner().watch(minutes=1)
+    one.memory("connecting").database("connecting").issuing_codes().watch(minutes=3)
+    assert one.shown == (HealthState.DISCONNECTED, Reason.CREDENTIALS_LOST)
+
+    one.rotating = False
+    one.pairing_wanted = False
+    one.watch(minutes=10)
+    assert one.shown == (HealthState.DISCONNECTED, Reason.CREDENTIALS_LOST)
+    assert one.taken == []
+
+    one.pairing_wanted = True
+    one.watch(minutes=1)
+    assert Step.RESTART in one.steps
+
+
 def test_socket_that_shows_no_code_waits_for_nothing_while_nobody_wants_one() -> None:
     one = given().memory("connecting").database("connecting").unpaired()
     one.pairing_wanted = False

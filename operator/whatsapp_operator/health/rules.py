@@ -119,6 +119,9 @@ def lost_its_credentials(seen: Seen) -> Verdict | None:
         return None
     if seen.record.new_code is not None:
         return None
+    if seen.pairing_wanted and seen.record.paired is False and _code_is_overdue(seen):
+        # What is needed is a scan, and there is nothing to scan.
+        return None
     return Verdict(HealthState.DISCONNECTED, Reason.CREDENTIALS_LOST)
 
 

@@ -59,7 +59,7 @@ def build(parts: Parts) -> Engine:
         claims=claims,
         telemetry=parts.telling,
         spans=parts.options.spans,
-        limits=_limits(parts.options),
+        limits=limits(parts.options),
         queue=queue,
         plugged=parts.plugged,
     )
@@ -78,7 +78,8 @@ def _leadership(parts: Parts) -> leadership.Leadership:
     )
 
 
-def _limits(options: cli_options.Options) -> context.Limits:
+def limits(options: cli_options.Options) -> context.Limits:
+    """How the engine paces itself, as the options say."""
     return context.Limits(
         status_period=options.status_period_seconds,
         key_refresh=options.key_refresh_seconds,

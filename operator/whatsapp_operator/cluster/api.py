@@ -18,9 +18,7 @@ class KubernetesApi:
     Each raises a `KubernetesError`, except `emit`, which never fails.
     """
 
-    def __init__(
-        self, calls: transport.Transport, *, recorder: events.Recorder, namespaces: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, calls: transport.Caller, *, recorder: events.Recorder, namespaces: Sequence[str] = ()) -> None:
         self._calls, self._recorder = calls, recorder
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
 

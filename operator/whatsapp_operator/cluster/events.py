@@ -39,7 +39,7 @@ class _Emitted:
 class Recorder:
     """Writes Events, and adds repeated ones to the count of the first."""
 
-    def __init__(self, calls: transport.Transport, *, clock: ports.Clock, random: ports.Random, instance: str) -> None:
+    def __init__(self, calls: transport.Caller, *, clock: ports.Clock, random: ports.Random, instance: str) -> None:
         self._calls, self._clock, self._random = calls, clock, random
         self._instance = instance
         self._emitted: OrderedDict[ports.Event, _Emitted] = OrderedDict()

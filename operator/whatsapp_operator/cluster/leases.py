@@ -25,7 +25,7 @@ class LeaseApi:
 
     def __init__(
         self,
-        calls: transport.Transport,
+        calls: transport.Caller,
         *,
         namespace: str,
         clock: ports.Clock,

@@ -56,6 +56,13 @@ class Call:
     content_type: str = JSON
 
 
+class Caller(Protocol):
+    """Makes calls: `Transport` over HTTP, others where there is no network."""
+
+    async def call(self, call: Call) -> Mapping[str, object]:
+        """The answer's JSON object. Raises a `KubernetesError`."""
+
+
 _SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
@@ -103,9 +110,7 @@ class Transport:
         if status == _UNAUTHORIZED:
             await self._renew_login()
             status, answer = await self._attempt(call)
-        if status >= 300:
-            raise _error(call, status, answer)
-        return answer
+        return judged(call, status, answer)
 
     async def _attempt(self, call: Call) -> tuple[int, Mapping[str, object]]:
         try:
@@ -134,6 +139,13 @@ class Transport:
 
     def _observe(self, call: Call, code: str) -> None:
         self._observer.kubernetes_call(verb=call.verb, resource=call.resource, code=code)
+
+
+def judged(call: Call, status: int, answer: Mapping[str, object]) -> Mapping[str, object]:
+    """The answer's JSON object, where the status says that it is what was asked for. Raises a `KubernetesError`."""
+    if status >= 300:
+        raise _error(call, status, answer)
+    return answer
 
 
 def _parse(call: Call, status: int, raw: bytes) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ import contextlib
 import functools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from whatsapp_operator.evolution import breaker, errors, evidence, limits, replies, routes, transport, urls
 
@@ -34,6 +34,18 @@ class Call:
     route: str
     outcome: str
     seconds: float
+
+
+class Wire(Protocol):
+    """What carries requests to a server; `transport.Transport` does so over HTTP."""
+
+    async def send(
+        self, route: routes.Route, *, path: str, body: Mapping[str, object] | None = None
+    ) -> transport.Reply:
+        """Send one request and read the whole reply, or raise an `errors.EvolutionError`."""
+
+    async def close(self) -> None:
+        """Close all connections."""
 
 
 class Client:
@@ -61,12 +73,14 @@ class Client:
         random: Callable[[], float],
         observe: Callable[[Call], None],
         may_change: Callable[[], bool] = lambda: True,
+        wire: Wire | None = None,
     ) -> None:
         """Never raise: a URL, key or CA bundle that cannot be used makes every call Unknown, saying why.
 
         `ca_bundle` is PEM and replaces the system's authorities; `metrics_auth` is a user name and a password.
         `check_period_seconds` is how often the server is read; one that does not answer is tried no more often.
         `may_change` is asked right before a call that changes something leaves, after its wait for the limits.
+        `wire` stands in for HTTP where there is no network, as on simulated time.
         """
         self._monotonic, self._observe, self._may_change = monotonic, observe, may_change
         self._gate: Final = limits.Gate(
@@ -75,7 +89,7 @@ class Client:
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
         self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
         self._read_database_list: Final = replies.database_lists()
-        self._transport: Final = transport.Transport(
+        self._wire: Final[Wire] = wire or transport.Transport(
             url=url,
             api_key=api_key,
             ca_bundle=ca_bundle,
@@ -156,7 +170,7 @@ class Client:
 
     async def close(self) -> None:
         """Close the connections; calls after that are Unknown."""
-        await self._transport.close()
+        await self._wire.close()
 
     async def _call_on(
         self,
@@ -191,7 +205,7 @@ class Client:
                 return evidence.Unknown(evidence.Ignorance.NOT_HELD)
             started = self._monotonic()
             try:
-                reply = await self._transport.send(route, path=path or route.path, body=body)
+                reply = await self._wire.send(route, path=path or route.path, body=body)
                 proved = await _understand(read, reply)
             except errors.EvolutionError as error:
                 self._report(route, error.why.value, started)

@@ -1,14 +1,17 @@
 # Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test unit e2e check generate bench cluster lock clean
+.PHONY: help setup demo test unit e2e check generate bench simulate cluster lock clean
 
 PYTHON ?= python3
 UNIT_WORKERS ?= 2
 # More than there are cores: end-to-end tests mostly wait.
 E2E_WORKERS ?= 4
+# Of `make simulate`.
+N ?= 500
+FIRST ?= 0
 BIN := .venv/bin
-SOURCES := $(wildcard operator tools tests benchmarks examples/library examples/plugin)
+SOURCES := $(wildcard operator tools tests benchmarks simulation examples/library examples/plugin)
 
 help: ## Shows this
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -48,6 +51,9 @@ generate: setup ## Writes the files that are generated from the resources and th
 bench: setup ## Measures, and prints the numbers of the README
 	@$(BIN)/python -m benchmarks
 
+simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRST=0, or one: SEED=7 (KEEP=2,5)
+	@PYTHONPATH=operator $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED) $(if $(filter undefined,$(origin KEEP)),,--keep "$(KEEP)"),--first $(FIRST) --count $(N))
+
 cluster: setup ## Starts a development cluster with CRDs and simulator, until Ctrl-C
 	@$(BIN)/python tools/development.py
 
@@ -57,4 +63,4 @@ lock: ## Resolves pyproject.toml into locks/; UPGRADE=1 takes the newest
 clean: ## Removes what the targets above have made in this folder
 	@rm -rf .venv .venv-kind .cache .demo .pytest-kind .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@rm -rf .import_linter_cache dist build
-	@find operator tools tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	@find operator tools tests benchmarks simulation examples -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

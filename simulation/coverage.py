@@ -1,0 +1,122 @@
+"""What the runs have reached: states, transitions, steps and their verdicts, refusals, and what faults have struck."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from simulation.kubernetes import kinds, server
+from simulation.stage import status_of
+from whatsapp_operator.engine import reporting
+from whatsapp_operator.recovery import ladder
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import Step, StepResult
+
+
+@dataclass
+class Coverage:
+    """Counts; those of several runs can be added."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
+    steps: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By step and verdict."""
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By step and what is against it."""
+    struck: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By what an instance said, and the fault that struck then."""
+
+    def add(self, other: Coverage) -> None:
+        """Count in what another run has reached."""
+        self.reasons.update(other.reasons)
+        self.transitions.update(other.transitions)
+        self.steps.update(other.steps)
+        self.refusals.update(other.refusals)
+        self.struck.update(other.struck)
+
+    def written(self, change: server.Change) -> None:
+        """A write to the API server."""
+        if change.kind is not kinds.INSTANCES or change.subresource != "status" or change.before is None:
+            return
+        before, after = (str(status_of(one).get("reason") or "New") for one in (change.before, change.after))
+        if before != after:
+            self.reasons[after] += 1
+            self.transitions[before, after] += 1
+
+    def audited(self, entry: reporting.Audit) -> None:
+        """An audit record."""
+        if entry.phase is reporting.Phase.RESULT:
+            self.steps[entry.step, entry.result or ""] += 1
+        elif entry.phase is reporting.Phase.REFUSED:
+            self.refusals.update((entry.step, reason) for reason in entry.blocked_by)
+
+    def strikes(self, fault: str, reasons: Iterable[str]) -> None:
+        """A fault strikes while instances say what they say."""
+        self.struck.update((reason, fault) for reason in reasons)
+
+    def report(self) -> str:
+        """What was reached, and what was not."""
+        return "\n".join([*self._reached(), *self._missed()])
+
+    def details(self) -> str:
+        """Each pair that was reached, and how often; then the pairs of a state and a fault that were not."""
+        lines = [f"transition {before} -> {after}: {n}" for (before, after), n in sorted(self.transitions.items())]
+        lines += [f"refused {step} {reason}: {n}" for (step, reason), n in sorted(self.refusals.items())]
+        lines += [f"struck {reason} by {fault}: {n}" for (reason, fault), n in sorted(self.struck.items())]
+        states, faults = ({pair[side] for pair in self.struck} for side in (0, 1))
+        missed = sorted({(state, fault) for state in states for fault in faults} - self.struck.keys())
+        return "\n".join([*lines, *(f"not struck {reason} by {fault}" for reason, fault in missed), ""])
+
+    def _reached(self) -> Iterable[str]:
+        faults = {fault for _, fault in self.struck}
+        states = {reason for reason, _ in self.struck}
+        yield f"states of instances    {len(self.reasons)}"
+        yield f"transitions            {len(self.transitions)}"
+        yield f"steps by verdict       {len(self.steps)}, {sum(self.steps.values())} in all"
+        yield f"refusals by step       {len(self.refusals)}"
+        yield f"faults                 {len(faults)}"
+        yield f"pairs of state, fault  {len(self.struck)} of {len(faults) * len(states)}"
+        for step, verdict in sorted(self.steps):
+            yield f"  {step} {verdict}: {self.steps[step, verdict]}"
+
+    def _missed(self) -> Iterable[str]:
+        told = {reason.value for reason in _CONCLUDED} - self.reasons.keys()
+        yield f"states never reached: {', '.join(sorted(told)) or 'none'}"
+        refused = {reason for _, reason in self.refusals}
+        yield f"refusals never met: {', '.join(sorted(_AGAINST - refused)) or 'none'}"
+        pairs = {(step.value, result.value) for step in Step for result in StepResult}
+        missing = sorted(f"{step} {verdict}" for step, verdict in pairs - self.steps.keys())
+        yield f"verdicts never passed: {', '.join(missing) or 'none'}"
+
+
+_CONCLUDED = frozenset(ladder.LADDERS) | {
+    Reason.HEALTHY,
+    Reason.AWAITING_SCAN,
+    Reason.RESTRICTED,
+    Reason.CREDENTIALS_LOST,
+    Reason.SESSION_MISSING,
+    Reason.FLAPPING,
+    Reason.SETTLING,
+    Reason.TERMINATING,
+    Reason.SERVER_UNREACHABLE,
+}
+_AGAINST = frozenset(
+    reason.value
+    for reason in (
+        Reason.WARMING_UP,
+        Reason.RECOVERY_DISABLED,
+        Reason.DRY_RUN,
+        Reason.PAUSED,
+        Reason.SERVER_RESTARTING,
+        Reason.SESSION_MISSING,
+        Reason.PROTECTED_INSTANCE,
+        Reason.APPROVAL_REQUIRED,
+        Reason.NOT_VOUCHED_FOR,
+        Reason.NEEDS_SERVER_RESTART,
+        Reason.STORM,
+        Reason.BUDGET_EXHAUSTED,
+        Reason.TOO_MANY_IN_FLIGHT,
+        Reason.FEW_INSTANCES,
+    )
+)

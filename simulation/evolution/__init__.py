@@ -1,0 +1,1 @@
+"""Evolution API servers: the model of `evolution_simulator`, called in this process."""

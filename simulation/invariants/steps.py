@@ -1,0 +1,230 @@
+"""Invariants of steps, judged at the moment at which one is announced: written to the status of an instance.
+
+Each is a function whose name is the sentence, and returns what is wrong with the announcement, or None.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from evolution_simulator.version import ConnectionState
+from simulation.kubernetes import server
+from simulation.sight import Announced, Body, Sight
+from simulation.stage import status_of
+from simulation.system import BEGIN
+from whatsapp_operator.resources import names
+from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
+from whatsapp_operator.resources.steps import Step, StepClass
+
+Check = Callable[[Sight, Announced, server.Change], str | None]
+
+_SLACK_SECONDS = 15.0
+_VOUCHED_SECONDS = 60.0 + 2 * _SLACK_SECONDS
+_NOTICE_SECONDS = 15.0
+"""A server that restarted so short a time ago may not have been looked at since."""
+_LOSES = (StepClass.SESSION_LOSS, StepClass.RECREATE)
+_LEDGER = "whatsapp-operator.dev/ledger"
+
+
+def _now(sight: Sight) -> float:
+    return sight.stage.loop.time()
+
+
+def _requested(one: Announced) -> bool:
+    return one.reason == "Requested"
+
+
+def _recovery(body: Body | None) -> dict[str, Any]:
+    return dict(status_of(body).get("recovery") or {}) if body is not None else {}
+
+
+def seconds_of(text: str | None) -> float | None:
+    """A moment of a status, in seconds from the beginning."""
+    if text is None:
+        return None
+    return (datetime.fromisoformat(text) - BEGIN).total_seconds()
+
+
+def rests_on_two_observations(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariants 3 and 6: two observations by this very process since the last call of a step, and one last look."""
+    if _requested(one):
+        return None
+    seen = sight.read_since(one.by, one.remote, sight.acted_at.get(one.remote, 0.0))
+    return None if seen >= 3 else f"{seen} readings since the last call"
+
+
+def rests_on_fresh_evidence(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 1: an outage of the Evolution API or its database, of any length, causes no step."""
+    reads, now = sight.reads[one.by, one.remote[0]], _now(sight)
+    memory = max((*reads.memory, *reads.single[one.remote[1]]), default=float("-inf"))
+    database = max(reads.database, default=float("-inf"))
+    if now - memory > 30.0 + _SLACK_SECONDS:
+        return f"memory was last read {now - memory:.0f} s ago"
+    return f"the database was last read {now - database:.0f} s ago" if now - database > 90.0 + _SLACK_SECONDS else None
+
+
+def is_the_only_one_of_its_instance(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 3: never two steps at once on one instance."""
+    others = [each for each in sight.announced if each is not one and each.remote == one.remote]
+    return "another is under way" if others and others[-1].over_at is None else None
+
+
+def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 4: steps in flight."""
+    others = {
+        each.key
+        for each in sight.announced
+        if each.remote[0] == one.remote[0] and each.key != one.key and each.over_at is None and each.by == one.by
+    }
+    limit = sight.budget(one.remote[0]).max_in_flight
+    return f"{len(others)} others are under way, of {limit}" if len(others) >= limit else None
+
+
+def keeps_to_the_budget(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 4: steps per window, over crashes and two operators. Clocks that are wrong by s are given s."""
+    times = sight.stage.fault_times
+    if _requested(one) or "lose_lease" in times or "recreate_server" in times:
+        return None
+    clocks = sight.stage.clocks
+    slack = 2.0 + sight.stage.jumped + max(each.skew for each in clocks) - min(each.skew for each in clocks)
+    return _over(sight, one.remote[0], one.step_class, slack=slack)
+
+
+def _over(sight: Sight, name: str, step_class: StepClass, *, slack: float) -> str | None:
+    for window in sight.budget(name).windows_of(step_class):
+        begin = _now(sight) - window.period_seconds + slack
+        same = [each for each in sight.announced if each.remote[0] == name and each.step_class is step_class]
+        used = sum(each.at > begin for each in same)
+        if used > window.max:
+            return f"{used} of class {step_class} in {window.period_seconds} s, of {window.max}"
+    return None
+
+
+def meets_no_storm(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 5: nothing that loses anything in a storm."""
+    claim = sight.claim(one.remote[0])
+    text = claim["metadata"].get("annotations", {}).get(_LEDGER) if claim is not None else None
+    stormy = text is not None and "storm" in json.loads(text)
+    return "a storm is on" if stormy and one.step_class in _LOSES else None
+
+
+def loses_a_session_only_as_allowed(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """Invariant 5: `sessionLoss`."""
+    if one.step_class is not StepClass.SESSION_LOSS:
+        return None
+    allowed = sight.policy(change.after).recovery.session_loss
+    if allowed is SessionLoss.NEVER:
+        return "sessionLoss is Never"
+    if allowed is SessionLoss.REQUIRE_APPROVAL and not _is_approved(change):
+        return "nobody has approved it"
+    return None
+
+
+def _is_approved(change: server.Change) -> bool:
+    approval = _recovery(change.before).get("approval") or {}
+    given = change.after["metadata"].get("annotations", {}).get(names.APPROVE)
+    return given is not None and given == approval.get("token")
+
+
+def loses_a_session_only_late_in_an_incident(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """`sessionLossDelaySeconds` from the incident's start."""
+    if one.step_class is not StepClass.SESSION_LOSS or _is_approved(change):
+        return None
+    began = seconds_of(_recovery(change.after).get("startedAt"))
+    delay, slack = sight.policy(change.after).recovery.session_loss_delay_seconds, _clock_slack(sight)
+    if began is None or _now(sight) - began < delay - slack:
+        return f"the incident began at {began}"
+    return None
+
+
+def _clock_slack(sight: Sight) -> float:
+    return 2.0 + sight.stage.jumped + 2 * max(abs(each.skew) for each in sight.stage.clocks)
+
+
+def loses_a_session_only_when_vouched_for(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """Invariants 1 and 5: another instance proves that WhatsApp can be reached, or the long wait is over."""
+    if one.step_class is not StepClass.SESSION_LOSS or _is_approved(change):
+        return None
+    now, others = _now(sight), sight.vouched[one.remote[0]]
+    if any(name != one.remote[1] and now - at < _VOUCHED_SECONDS for at, name in others):
+        return None
+    delay = sight.policy(change.after).recovery.last_resort_delay_seconds
+    began = seconds_of(_recovery(change.before).get("lastResortSince"))
+    if one.reason == "Credentials":
+        # No gentle step heals it: the wait counts from the beginning of the flapping.
+        began = min(filter(None, (began, sight.left_open.get(one.remote))), default=began)
+    if began is not None and now - began >= delay - _clock_slack(sight):
+        return None
+    return f"nobody vouches for it, and the last resort began at {began}"
+
+
+def is_not_for_a_refused_account(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 5: never for 402, 403, 406."""
+    row = sight.row(one.remote)
+    if one.step not in (Step.RELOGIN, Step.RECREATE) or row is None:
+        return None
+    refused = row.disconnection_reason_code in (402, 403, 406) and row.connection_status is ConnectionState.CLOSE
+    return f"WhatsApp refuses the account with {row.disconnection_reason_code}" if refused else None
+
+
+def is_wanted(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """`DryRun` and `Disabled` take no step; `Disabled` takes what a user asks for. Nor is any taken for what goes."""
+    if "deletionTimestamp" in change.after["metadata"]:
+        return "the resource is being deleted"
+    mode = sight.policy(change.after).recovery.mode
+    if mode is RecoveryMode.DRY_RUN or (mode is RecoveryMode.DISABLED and not _requested(one)):
+        return f"recovery is {mode}"
+    return None
+
+
+def waits_for_the_server_to_load(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Warm-up: what a server that still loads shows proves nothing."""
+    began, until = sight.stage.loading_until.get(one.remote[0], (0.0, 0.0))
+    if not began + _NOTICE_SECONDS < _now(sight) < until:
+        return None
+    return f"the server loads until {until:.0f} s"
+
+
+def spares_what_works_only_until_a_restart(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """S19: a restart of anything would cost the pairing."""
+    memory, row = sight.memory(one.remote), sight.row(one.remote)
+    if one.step is not Step.RESTART or _requested(one) or memory is None or row is None:
+        return None
+    open_without = memory.state is ConnectionState.OPEN and row.connection_status is ConnectionState.CLOSE
+    since = sight.state_since(one.remote)[0]
+    lasting = open_without and row.owner_jid and _now(sight) - max(since, row.updated_at - _epoch()) > 75.0
+    return "it has no session that is stored" if lasting else None
+
+
+def _epoch() -> float:
+    return BEGIN.timestamp()
+
+
+def is_taken_by_the_oldest(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 7: of two resources on one name the oldest acts."""
+    acting = sight.standing_for(one.remote)
+    if not acting or acting[0]["metadata"]["name"] == one.key.name:
+        return None
+    young = _now(sight) - (seconds_of(acting[-1]["metadata"]["creationTimestamp"]) or 0.0) < _SLACK_SECONDS
+    return None if young else "an older resource stands for it"
+
+
+CHECKS: tuple[Check, ...] = (
+    rests_on_two_observations,
+    rests_on_fresh_evidence,
+    is_the_only_one_of_its_instance,
+    keeps_to_the_number_at_once,
+    keeps_to_the_budget,
+    meets_no_storm,
+    loses_a_session_only_as_allowed,
+    loses_a_session_only_late_in_an_incident,
+    loses_a_session_only_when_vouched_for,
+    is_not_for_a_refused_account,
+    is_wanted,
+    waits_for_the_server_to_load,
+    spares_what_works_only_until_a_restart,
+    is_taken_by_the_oldest,
+)

@@ -1,0 +1,166 @@
+"""Asks every invariant at its moment, and notes what the answers were."""
+
+from __future__ import annotations
+
+from evolution_simulator.api import message
+from simulation.evolution import host
+from simulation.invariants import calls, rest, restarts, steps, writes
+from simulation.kubernetes import kinds, server
+from simulation.sight import Sight, in_flight, remote_of
+from simulation.stage import Stage, key_of, ready, status_of
+from whatsapp_operator.engine import reporting
+
+_STALE_SECONDS = 30.0
+_SLACK_SECONDS = 75.0
+_OPERATOR = "whatsapp-operator-member-"
+
+
+class Watchdog:
+    """Stands at both servers."""
+
+    def __init__(self, stage: Stage, sight: Sight) -> None:
+        self._stage, self._sight, self._history = stage, sight, stage.history
+        self.calls = self.writes = 0
+        self.changed_at = 0.0
+        """When an operator last wrote anything but a Lease, or changed anything on a server."""
+        stage.api.listeners.append(self._written)
+        stage.on_audit.append(self._audited)
+        for one in stage.hosts.values():
+            one.on_arrival.append(self._arrived)
+            one.on_answer.append(self._answered)
+
+    # At the Evolution API servers
+
+    def _arrived(self, one: host.Arrival) -> None:
+        self.calls += 1
+        if not one.mutating:
+            return
+        self.changed_at = self._stage.loop.time()
+        self._history.note(f"{one.caller[-8:]} calls {one.route} {one.host.name}/{one.instance}")
+        for check in calls.CHECKS:
+            wrong = check(self._sight, one)
+            if wrong is not None:
+                self._violate(check.__name__, f"{one.route} {one.host.name}/{one.instance}: {wrong}")
+
+    def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
+        if one.mutating:
+            self._history.note(f"{one.caller[-8:]} is answered {reply.status} to {one.route} {one.instance}")
+
+    # At the API server
+
+    def _written(self, change: server.Change) -> None:
+        if not change.writer.startswith(_OPERATOR):
+            self._note_user(change)
+            return
+        self.writes += 1
+        if change.kind is kinds.LEASES:
+            return
+        self.changed_at = self._stage.loop.time()
+        self._note_write(change)
+        for check in writes.CHECKS:
+            wrong = check(self._sight, change)
+            if wrong is not None:
+                self._violate(check.__name__, f"{change.kind.kind} {change.namespace}/{change.name}: {wrong}")
+        self._judge_step(change)
+        self._judge_restart(change)
+
+    def _judge_step(self, change: server.Change) -> None:
+        if change.kind is not kinds.INSTANCES or change.type == "DELETED" or change.before is None:
+            return
+        if in_flight(change.after) is None or in_flight(change.before) == in_flight(change.after):
+            return
+        one = self._sight.announced[-1]
+        told = f"{one.step} of {one.remote[1]} ({one.step_class}, {one.reason})"
+        self._history.note(f"{change.writer[-8:]} announces {told}")
+        for check in steps.CHECKS:
+            wrong = check(self._sight, one, change)
+            if wrong is not None:
+                self._violate(check.__name__, f"{one.step} of {one.key.name}, because of {one.reason}: {wrong}")
+        self._crash_if_told(change.writer)
+
+    def _judge_restart(self, change: server.Change) -> None:
+        if change.kind is not kinds.SERVERS or change.before is None or change.type == "DELETED":
+            return
+        if in_flight(change.after) is None or in_flight(change.before) == in_flight(change.after):
+            return
+        self._sight.restarts[change.name].append(self._stage.loop.time())
+        self._history.note(f"{change.writer[-8:]} announces RestartServer of {change.name}")
+        for check in restarts.CHECKS:
+            wrong = check(self._sight, change.name, change.writer)
+            if wrong is not None:
+                self._violate(check.__name__, f"RestartServer of {change.name}: {wrong}")
+        self._crash_if_told(change.writer)
+
+    def _crash_if_told(self, identity: str) -> None:
+        if not self._stage.crash_after_announcement:
+            return
+        points = self._stage.crash_after_announcement.pop(0)
+        for replica in self._stage.replicas:
+            if replica.identity == identity:
+                replica.life.die_after(points)
+
+    def _note_user(self, change: server.Change) -> None:
+        if change.kind in (kinds.INSTANCES, kinds.SERVERS):
+            self._history.note(f"{change.writer} {change.type} {change.kind.kind} {change.namespace}/{change.name}")
+
+    def _note_write(self, change: server.Change) -> None:
+        who, what = change.writer[-8:], f"{change.kind.kind} {change.namespace}/{change.name}"
+        if change.kind is kinds.INSTANCES and change.subresource == "status":
+            told = rest.told(change.after)
+            if change.before is None or rest.told(change.before) != told:
+                self._history.note(f"{who} tells of {change.name}: {told}")
+        elif change.kind is not kinds.EVENTS:
+            self._history.note(f"{who} {change.type} {what} {change.subresource}".rstrip())
+
+    def _audited(self, entry: reporting.Audit) -> None:
+        if entry.phase is not reporting.Phase.RESULT:
+            return
+        self._history.note(f"verdict on {entry.step} of {entry.key.name}: {entry.result}")
+        current = self._sight.current.get(entry.key)
+        if current is not None and current.step.value == entry.step:
+            current.over_at = current.over_at or self._stage.loop.time()
+
+    # Now and then
+
+    def look_around(self) -> None:
+        """Invariant 8: while a leader runs, `Ready=True` implies a fresh observation."""
+        if self._is_troubled():
+            return
+        now = self._stage.loop.time()
+        for body in self._stage.api.all(kinds.INSTANCES):
+            holder = self._sight.holder(remote_of(body)[0])
+            if ready(body)[0] != "True" or "deletionTimestamp" in body["metadata"] or not self._works(holder):
+                continue
+            reads = self._sight.reads[holder or "", remote_of(body)[0]]
+            last = max((*reads.memory, *reads.single[remote_of(body)[1]]), default=now)
+            if now - last > _STALE_SECONDS + _SLACK_SECONDS:
+                self._violate("ready_is_fresh", f"{key_of(body).name} was last seen {now - last:.0f} s ago")
+
+    def _is_troubled(self) -> bool:
+        """The API server was not reliable lately, so that not everything may have been written."""
+        recent = self._stage.loop.time() - 180.0
+        return any(at > recent for kind, at in self._stage.fault_times.items() if _spoils_writes(kind))
+
+    def _works(self, holder: str | None) -> bool:
+        return any(one.identity == holder and not one.life.dead for one in self._stage.replicas)
+
+    def _violate(self, name: str, text: str) -> None:
+        self._history.violate(name, text)
+
+    def reasons(self) -> list[str]:
+        """What all instances say now."""
+        bodies = self._stage.api.all(kinds.INSTANCES)
+        return [str(status_of(one).get("reason") or "New") for one in bodies]
+
+
+def _spoils_writes(kind: str) -> bool:
+    return kind.startswith(("kubernetes", "watch")) or kind in (
+        "freeze",
+        "partition",
+        "crash",
+        "crash_in_step",
+        "end_process",
+        "recreate_server",
+        "lose_lease",
+        "clock_jump",
+    )

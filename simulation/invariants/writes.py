@@ -1,0 +1,139 @@
+"""Invariants of what an operator process writes to the API server; each returns what is wrong with a write, or None."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from evolution_simulator.version import ConnectionState
+from simulation.kubernetes import kinds, server
+from simulation.sight import Body, Sight, remote_of
+from simulation.stage import KEY, ready, status_of
+from whatsapp_operator.cluster import secrets
+from whatsapp_operator.resources import names
+
+Check = Callable[[Sight, server.Change], str | None]
+
+_OURS = (kinds.INSTANCES, kinds.SERVERS)
+_POLL_SECONDS = 45.0
+_SECRET = re.compile(rf"2@[\w+/=,]{{20,}}|5511\d{{8}}|data:image|{KEY}")
+
+
+def only_the_holder_of_the_claim_writes(sight: Sight, change: server.Change) -> str | None:
+    """A resource is written by whoever works on its server."""
+    if change.kind not in _OURS:
+        return None
+    name = change.name if change.kind is kinds.SERVERS else remote_of(change.after)[0]
+    holder = sight.holder(name)
+    if holder in (None, change.writer) or sight.server_body(name) is None:
+        return None
+    return f"{holder[-8:]} holds {name}"
+
+
+def status_is_written_only_when_it_changes(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
+    """No write that changes nothing."""
+    if change.subresource != "status" or change.before is None:
+        return None
+    return "nothing changes" if change.before.get("status") == change.after.get("status") else None
+
+
+def ready_tells_the_truth(sight: Sight, change: server.Change) -> str | None:
+    """`Ready=True` is of an instance that was open within the last polls."""
+    if change.kind is not kinds.INSTANCES or ready(change.after)[0] != "True":
+        return None
+    if sight.was(remote_of(change.after), ConnectionState.OPEN, within=_POLL_SECONDS):
+        return None
+    return "it has not been open for three periods"
+
+
+def no_secret_is_told(sight: Sight, change: server.Change) -> str | None:
+    """Invariant 10: no key, token, QR code or phone number in status and Events."""
+    if change.kind is kinds.EVENTS:
+        told: Any = change.after.get("message")
+    elif change.kind in _OURS:
+        told = status_of(change.after)
+    else:
+        return None
+    text = json.dumps(told)
+    found = _SECRET.search(text)
+    tokens = _tokens(sight) if found is None else []
+    return "it holds a secret" if found or any(token in text for token in tokens) else None
+
+
+def _tokens(sight: Sight) -> list[str]:
+    return [row.token for one in sight.stage.hosts.values() for row in one.model.database.rows.values() if row.token]
+
+
+def finalizer_stays_until_the_instance_is_gone(sight: Sight, change: server.Change) -> str | None:
+    """Invariant 9: under `Delete` the resource goes only after the instance, or where that can never be known."""
+    if change.kind is not kinds.INSTANCES or not _lets_go(change, names.FINALIZER):
+        return None
+    body, where = change.after, remote_of(change.after)
+    row = sight.row(where)
+    retains = body["spec"].get("deletionPolicy", "Retain" if status_of(body).get("adopted") else "Delete") == "Retain"
+    if retains or row is None or not sight.owns(body, where) or _may_be_orphaned(sight, change):
+        return None
+    others = [one for one in sight.standing_for(where) if one["metadata"]["name"] != change.name]
+    return None if others else "the instance is still there"
+
+
+def _may_be_orphaned(sight: Sight, change: server.Change) -> bool:
+    """Its namespace is going, and its server's key or resource is gone."""
+    namespace = sight.stage.api.find(kinds.NAMESPACES, "", change.namespace)
+    return namespace is None or "deletionTimestamp" in namespace["metadata"]
+
+
+def _lets_go(change: server.Change, finalizer: str) -> bool:
+    before = change.before["metadata"].get("finalizers", ()) if change.before is not None else ()
+    return finalizer in before and finalizer not in change.after["metadata"].get("finalizers", ())
+
+
+def server_stays_while_instances_need_its_key(sight: Sight, change: server.Change) -> str | None:
+    """An EvolutionServer keeps its finalizer while instances that are to be deleted refer to it."""
+    if change.kind is not kinds.SERVERS or not _lets_go(change, names.SERVER_FINALIZER):
+        return None
+    held = [one for one in sight.stage.api.all(kinds.INSTANCES) if _holds(one, change.name)]
+    return f"{len(held)} instances refer to it" if held else None
+
+
+def _holds(body: Body, name: str) -> bool:
+    default = "Retain" if status_of(body).get("adopted") else "Delete"
+    held = names.FINALIZER in body["metadata"].get("finalizers", ())
+    return held and remote_of(body)[0] == name and body["spec"].get("deletionPolicy", default) == "Delete"
+
+
+def secret_of_others_is_left_alone(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
+    """A Secret that is not ours is never overwritten, nor deleted."""
+    if change.kind is not kinds.SECRETS or change.before is None:
+        return None
+    return None if secrets.read(change.before).managed else "it is not the operator's"
+
+
+def spec_is_the_users(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
+    """The operator writes no spec."""
+    if change.kind not in _OURS or change.before is None:
+        return None
+    return "the spec changes" if change.before["spec"] != change.after["spec"] else None
+
+
+def generation_is_observed(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
+    """`observedGeneration` never runs ahead of the resource."""
+    if change.subresource != "status" or change.kind not in _OURS:
+        return None
+    ahead = status_of(change.after).get("observedGeneration", -1) > change.after["metadata"]["generation"]
+    return "it speaks of a spec that there is not" if ahead else None
+
+
+CHECKS: tuple[Check, ...] = (
+    only_the_holder_of_the_claim_writes,
+    status_is_written_only_when_it_changes,
+    ready_tells_the_truth,
+    no_secret_is_told,
+    finalizer_stays_until_the_instance_is_gone,
+    server_stays_while_instances_need_its_key,
+    secret_of_others_is_left_alone,
+    spec_is_the_users,
+    generation_is_observed,
+)

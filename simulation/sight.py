@@ -1,0 +1,274 @@
+"""The truth, as only the simulation sees it: both servers from inside, and who did what.
+
+Invariants are judged by this, never by what the operator believes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from evolution_simulator import database
+from evolution_simulator import instance as instances
+from evolution_simulator.api import message
+from evolution_simulator.version import ConnectionState
+from simulation import setup as setups
+from simulation.evolution import host
+from simulation.kubernetes import kinds, server
+from simulation.replica import NAMESPACE
+from simulation.stage import Stage, key_of, status_of
+from whatsapp_operator.cluster import secrets
+from whatsapp_operator.engine import leadership, ports
+from whatsapp_operator.resources import parsing, policy
+from whatsapp_operator.resources.budgets import Budget
+from whatsapp_operator.resources.errors import InvalidResource
+from whatsapp_operator.resources.steps import Step, StepClass
+
+Body = Mapping[str, Any]
+Remote = tuple[str, str]
+"""A server's name, and an instance's name on it."""
+
+_REMEMBERED = 40
+
+
+@dataclass(slots=True)
+class Announced:
+    """A step that was written to the status of an instance."""
+
+    step: Step
+    step_class: StepClass
+    reason: str
+    at: float
+    by: str
+    key: ports.Key
+    remote: Remote
+    row_id: str | None
+    over_at: float | None = None
+
+
+@dataclass(slots=True)
+class Reads:
+    """When one process was answered by one server."""
+
+    memory: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    database: deque[float] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    single: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=_REMEMBERED)))
+
+
+class Sight:
+    """What has happened so far, and how things are."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.announced: list[Announced] = []
+        self.current: dict[ports.Key, Announced] = {}
+        self.states: dict[Remote, deque[tuple[float, ConnectionState | None]]] = defaultdict(
+            lambda: deque(maxlen=_REMEMBERED)
+        )
+        self.left_open: dict[Remote, float] = {}
+        """When it was last open no more."""
+        self.reads: dict[tuple[str, str], Reads] = defaultdict(Reads)
+        """By process and server."""
+        self.acted_at: dict[Remote, float] = {}
+        """When the last call that changes something was answered."""
+        self.vouched: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        """By server: when an instance opened, or answered a probe, and which."""
+        self.specs: dict[str, list[tuple[float, Body]]] = defaultdict(list)
+        """By uid: the versions of a resource, with the time at which each was written."""
+        self.created: dict[Remote, list[tuple[float, str]]] = defaultdict(list)
+        """Creates that were carried out, and by whom."""
+        self.restarts: dict[str, list[float]] = defaultdict(list)
+        """By server: when a restart of it was announced."""
+        self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
+        stage.api.listeners.append(self._written)
+        for one in stage.hosts.values():
+            one.on_answer.append(self._answered)
+            self._follow(one)
+
+    # What happens
+
+    def _follow(self, there: host.Host) -> None:
+        model, changed = there.model, there.model.memory_changed
+
+        def memory_changed() -> None:
+            changed()
+            self._note_states(there)
+
+        model.memory_changed = memory_changed  # type: ignore[method-assign]  # the one place that hears of each change
+
+    def _note_states(self, there: host.Host) -> None:
+        now, memory = self.stage.loop.time(), there.model.memory
+        for name in {*memory, *(name for server_name, name in self.states if server_name == there.name)}:
+            one = memory.get(name)
+            seen, state = self.states[there.name, name], one.state if one is not None else None
+            if seen and seen[-1][1] is state:
+                continue
+            if seen and seen[-1][1] is ConnectionState.OPEN:
+                self.left_open[there.name, name] = now
+            seen.append((now, state))
+            if state is ConnectionState.OPEN:
+                self.vouched[there.name].append((now, name))
+
+    def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
+        now, name = self.stage.loop.time(), one.host.name
+        reads = self.reads[one.caller, name]
+        good = reply.status < 400
+        if one.route == "metrics" and good:
+            reads.memory.append(now)
+        elif one.route == "fetchInstances" and good:
+            reads.database.append(now)
+        elif one.route == "connectionState" and reply.status in (200, 404):
+            reads.single[one.instance or ""].append(now)
+        elif one.route == "fetchBusinessProfile" and good:
+            self.vouched[name].append((now, one.instance or ""))
+        elif one.route == "create" and reply.status == 201:
+            self.created[name, one.instance or ""].append((now, one.caller))
+        if one.steps:
+            self.acted_at[name, one.instance or ""] = now
+
+    def _written(self, change: server.Change) -> None:
+        if change.kind is not kinds.INSTANCES:
+            return
+        body, key = change.after, key_of(change.after)
+        versions = self.specs[body["metadata"]["uid"]]
+        if change.type == "ADDED" or change.before is None or change.before["spec"] != body["spec"]:
+            versions.append((self.stage.loop.time(), body))
+        if (found := status_of(body).get("instanceID")) is not None:
+            self.owned_ids[key].add(found)
+        self._note_step(change, key)
+        if change.type == "DELETED" and (last := self.current.pop(key, None)) is not None:
+            last.over_at = last.over_at or self.stage.loop.time()
+
+    def _note_step(self, change: server.Change, key: ports.Key) -> None:
+        before, after = (in_flight(body) if body is not None else None for body in (change.before, change.after))
+        if before == after:
+            return
+        known = self.current.get(key)
+        if before is not None and known is not None:
+            known.over_at = known.over_at or self.stage.loop.time()
+            self.current.pop(key, None)
+        if after is None or change.type == "DELETED":
+            return
+        one = self._announcement(change, key, after)
+        self.announced.append(one)
+        self.current[key] = one
+
+    def _announcement(self, change: server.Change, key: ports.Key, after: Body) -> Announced:
+        remote = remote_of(change.after)
+        row = self.row(remote)
+        return Announced(
+            step=Step(after["step"]),
+            step_class=StepClass(after["class"]),
+            reason=after.get("reason", ""),
+            at=self.stage.loop.time(),
+            by=change.writer,
+            key=key,
+            remote=remote,
+            row_id=row.id if row is not None else None,
+        )
+
+    # How things are
+
+    def row(self, remote: Remote) -> database.Row | None:
+        """The row of an instance, if there is one."""
+        found = self.stage.hosts.get(remote[0])
+        return found.model.database.rows.get(remote[1]) if found is not None else None
+
+    def memory(self, remote: Remote) -> instances.Instance | None:
+        """The instance in memory, if there is one."""
+        found = self.stage.hosts.get(remote[0])
+        return found.model.memory.get(remote[1]) if found is not None else None
+
+    def state_since(self, remote: Remote) -> tuple[float, ConnectionState | None]:
+        """The memory state, and since when."""
+        seen = self.states.get(remote)
+        return seen[-1] if seen else (0.0, None)
+
+    def was(self, remote: Remote, state: ConnectionState | None, *, within: float) -> bool:
+        """Whether memory showed a state at any time of the last seconds."""
+        seen, begin = self.states.get(remote), self.stage.loop.time() - within
+        if not seen:
+            return state is None
+        if state is ConnectionState.OPEN and self.left_open.get(remote, float("-inf")) >= begin:
+            return True
+        pairs = list(seen)
+        ends = [at for at, _ in pairs[1:]] + [float("inf")]
+        return any(found is state and end >= begin for (_, found), end in zip(pairs, ends, strict=True))
+
+    def protected(self, remote: Remote) -> bool:
+        """Whether it is paired, or holds data."""
+        row = self.row(remote)
+        if row is None:
+            return False
+        stored = self.stage.hosts[remote[0]].model.database.sessions.get(row.id)
+        # A phone that was linked a moment ago, and never logged in, is known to nobody but WhatsApp.
+        known = stored is not None and stored.kind is database.CredentialsKind.PAIRED
+        return (known and stored is not None and stored.owner_jid == row.owner_jid) or any(row.counts.values())
+
+    def standing_for(self, remote: Remote) -> list[Body]:
+        """The resources that stand for an instance, the oldest first."""
+        found = [one for one in self.stage.api.all(kinds.INSTANCES) if remote_of(one) == remote]
+        return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], key_of(one)))
+
+    def token(self, body: Body) -> str | None:
+        """The token in the Secret of an instance's resource."""
+        reference = body["spec"].get("tokenSecretRef") or {"name": f"{body['metadata']['name']}-token", "key": "token"}
+        found = self.stage.api.find(kinds.SECRETS, key_of(body).namespace, reference["name"])
+        if found is None:
+            return None
+        value = secrets.read(found).values.get(reference.get("key", "token"))
+        return value.decode() if value is not None else None
+
+    def owns(self, body: Body, remote: Remote) -> bool:
+        """Whether the instance on the server is the resource's: by its id, or by its token."""
+        row = self.row(remote)
+        if row is None or row.id in self.owned_ids[key_of(body)]:
+            return True
+        return row.token == self.token(body)
+
+    def claim(self, name: str) -> Body | None:
+        """The claim on a server."""
+        key = ports.Key(setups.HOME, name)
+        return self.stage.api.find(kinds.LEASES, NAMESPACE, leadership.claim_name(key, scope=""))
+
+    def holder(self, name: str) -> str | None:
+        """Who holds a server."""
+        found = self.claim(name)
+        return found["spec"].get("holderIdentity") if found is not None else None
+
+    def server_body(self, name: str) -> Body | None:
+        """The resource of a server."""
+        return self.stage.api.find(kinds.SERVERS, setups.HOME, name)
+
+    def policy(self, body: Body) -> policy.Policy:
+        """What holds for an instance."""
+        found = self.server_body(remote_of(body)[0])
+        try:
+            spec = parsing.parse_instance(body).spec
+            return policy.resolve(spec, parsing.parse_server(found).spec) if found is not None else policy.Policy()
+        except InvalidResource:
+            return policy.Policy()
+
+    def budget(self, name: str) -> Budget:
+        """The budget of a server."""
+        found = self.server_body(name)
+        return parsing.parse_server(found).spec.budget if found is not None else Budget()
+
+    def read_since(self, process: str, remote: Remote, moment: float) -> int:
+        """How often a process has read the memory state of an instance since a moment."""
+        reads = self.reads[process, remote[0]]
+        return sum(at > moment for at in (*reads.memory, *reads.single[remote[1]]))
+
+
+def in_flight(body: Body) -> Body | None:
+    """The step in flight that a status shows."""
+    found: Body | None = (status_of(body).get("recovery") or {}).get("inFlight")
+    return found
+
+
+def remote_of(body: Body) -> Remote:
+    """Server and name of an instance."""
+    spec = body["spec"]
+    return spec["serverRef"]["name"], spec.get("instanceName") or body["metadata"]["name"]

@@ -1,0 +1,108 @@
+"""Seeds that are run with every test run, and what makes them worth something: they repeat, and they can fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulation import schedule, setup
+from simulation.run import Outcome, run
+from simulation.shrink import shrink
+
+from simulated.sabotage import SABOTAGES
+from simulated.scenarios import SCENARIOS
+
+TREE = Path(__file__).resolve().parents[2]
+SEEDS, SHARE = 150, 10
+FAULTY = 1025
+"""A seed with many deeds."""
+TWO_SERVERS = 75
+DELETING = 0
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
+def test_no_invariant_is_violated(first: int) -> None:
+    for seed in range(first, first + SHARE):
+        outcome = run(seed)
+        assert not outcome.violations, (
+            f"{outcome.violations[0]}; make simulate SEED={seed}\n{outcome.history.text(last=40)}"
+        )
+
+
+def test_same_seed_gives_the_same_history() -> None:
+    assert run(FAULTY).history.lines == run(FAULTY).history.lines
+
+
+@pytest.mark.parametrize("seed", [FAULTY, TWO_SERVERS])
+def test_same_seed_gives_the_same_history_in_processes_that_hash_otherwise(seed: int) -> None:
+    assert digest(seed, hash_seed="1") == digest(seed, hash_seed="77") == run(seed).history.digest()
+
+
+def digest(seed: int, *, hash_seed: str) -> str:
+    program = f"from simulation.run import run; print(run({seed}).history.digest())"
+    path = os.pathsep.join([str(TREE / "operator"), str(TREE)])
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=TREE
+    )
+    return done.stdout.strip()
+
+
+def test_other_seeds_give_other_histories() -> None:
+    assert run(1).history.digest() != run(2).history.digest()
+
+
+def test_deeds_that_are_left_out_do_not_change_the_others() -> None:
+    whole = schedule.draw(FAULTY, setup.draw(FAULTY))
+
+    kept = whole.only([2, 0])
+
+    assert kept.entries == (whole.entries[0], whole.entries[2])
+    assert run(FAULTY, kept=[2, 0]).schedule == kept
+
+
+FOUND = {
+    "finalizer goes early": "finalizer_stays_until_the_instance_is_gone",
+    "token of the one before": "only_instances_with_a_resource_change",
+    "creates again": "create_only_what_does_not_exist",
+    "no fence": "only_the_holder_of_the_claim_changes",
+    "retain is forgotten": "retained_is_left_alone",
+    "no budget": "keeps_to_the_budget",
+    "no limit at once": "keeps_to_the_number_at_once",
+    "no storm": "meets_no_storm",
+    "no voucher": "loses_a_session_only_when_vouched_for",
+    "no delay": "loses_a_session_only_late_in_an_incident",
+    "no sessionLoss Never": "loses_a_session_only_as_allowed",
+    "no approval": "loses_a_session_only_as_allowed",
+    "no dry run": "is_wanted",
+}
+"""The invariant by which each bug is found."""
+
+
+@pytest.mark.parametrize("bug", FOUND)
+def test_seeded_bug_is_found_and_without_it_all_is_well(bug: str) -> None:
+    assert run(1, scenario=SCENARIOS[bug], sabotage=SABOTAGES[bug]).broken == FOUND[bug]
+    assert run(1, scenario=SCENARIOS[bug]).broken is None
+
+
+def test_every_seeded_bug_has_its_scenario() -> None:
+    assert FOUND.keys() == SABOTAGES.keys() == SCENARIOS.keys()
+
+
+def test_failing_seed_is_shrunk_to_few_deeds_that_still_fail() -> None:
+    seed, invariant = DELETING, FOUND["finalizer goes early"]
+    broken = run(seed, sabotage=SABOTAGES["finalizer goes early"])
+    runs: list[Outcome] = []
+
+    def attempt(kept: object) -> Outcome:
+        runs.append(run(seed, kept=kept, sabotage=SABOTAGES["finalizer goes early"]))  # type: ignore[arg-type]  # numbers
+        return runs[-1]
+
+    small = shrink(broken, attempt)
+
+    assert small.broken == invariant
+    assert len(small.schedule.entries) < len(broken.schedule.entries)
+    assert "VIOLATION" in small.history.text()

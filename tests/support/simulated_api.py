@@ -1,0 +1,35 @@
+"""The simulated API server behind the interface of the operator's own transport."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from simulation.kubernetes import server
+
+from support import simulated
+from whatsapp_operator.cluster import transport
+
+
+def _server() -> server.ApiServer:
+    return server.ApiServer(now=simulated.Time().now, chance=Random(0))  # noqa: S311 - of uids
+
+
+@dataclass
+class Simulated:
+    """Calls that take no time, to a server with one namespace."""
+
+    api: server.ApiServer = field(default_factory=_server)
+
+    def with_namespace(self, name: str) -> Simulated:
+        """Create a namespace."""
+        body = {"metadata": {"name": name}}
+        path = transport.path("api", "v1", "namespaces", name)
+        self.api.handle(transport.Call("create", "namespaces", path, body=body), writer="user")
+        return self
+
+    async def call(self, call: transport.Call) -> Mapping[str, object]:
+        """As `cluster.transport.Transport`."""
+        answer = self.api.handle(call, writer="operator")
+        return transport.judged(call, answer.status, answer.body)

@@ -24,6 +24,9 @@ class Told:
         """Something that is not a resource's fault."""
         self.note(f"says: {message} {dict(sorted(fields.items()))}")
 
+    def plugin_failed(self, part: str, word: str, origin: str, error: BaseException, /) -> None:
+        """There are no plugins here."""
+
     def crashed(self, message: str, error: Exception, /, **fields: str | float) -> None:
         """A bug."""
         self.on_crash(f"{message} {dict(sorted(fields.items()))}", error)

@@ -20,6 +20,7 @@ from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.resources import instance
 from whatsapp_operator.resources.reasons import Reason
@@ -203,7 +204,7 @@ async def test_replacement_that_a_sample_told_is_sampled_again_before_it_is_forg
     house.server.warm_up = type(house.server.warm_up)(done=True)
     house.server.observed.ever_read = True
     states = frozenset({ConnectionState.OPEN, ConnectionState.CLOSE})
-    taken = records.Sample(taken_at=house.time.now(), states=states, openings=3)
+    taken = witnesses.Sample(taken_at=house.time.now(), states=states, openings=3)
     one.record = records.saw_sample(one.record, taken)
     house.time.advance(minutes * 60)
     one.record = records.saw_memory(one.record, evidence.InMemory(ConnectionState.CLOSE), at=house.time.now())

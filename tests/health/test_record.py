@@ -121,7 +121,7 @@ def test_login_that_nobody_saw_in_memory_makes_it_paired(reading: evidence.Memor
     assert record.new_code is None
 
 
-@pytest.mark.parametrize("row", [a_row("close", owner=True), a_row("connecting", owner=True), a_row("open")])
+@pytest.mark.parametrize("row", [a_row("close", owner=True), a_row("connecting", owner=True)])
 def test_row_that_no_login_has_written_makes_nothing_paired(row: evidence.Row) -> None:
     record = records.saw_database(records.Record(paired=False), row, at=START)
 

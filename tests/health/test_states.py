@@ -10,7 +10,7 @@ import pytest
 from support import world
 from support.world import EARLIER, START, World, given
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health import rules
+from whatsapp_operator.health import rules, witnesses
 from whatsapp_operator.health.assessment import Seen, Verdict
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
@@ -406,7 +406,7 @@ def test_sample_in_which_it_opens_again_and_again_tells_replacement_from_lost_cr
     assert one.shown == (HealthState.CORRUPTED, Reason.CREDENTIALS)
 
     states = frozenset({world.state("connecting"), world.state("open"), world.state("close")})
-    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=3))
+    one.record = records.saw_sample(one.record, witnesses.Sample(taken_at=one.now, states=states, openings=3))
     one.look().look()
 
     assert one.shown == (HealthState.DEGRADED, Reason.REPLACED)
@@ -417,7 +417,7 @@ def test_single_opening_in_a_sample_is_no_replacement_and_ends_the_time_of_flapp
     one = reopening()
 
     states = frozenset({world.state("connecting"), world.state("open")})
-    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=1))
+    one.record = records.saw_sample(one.record, witnesses.Sample(taken_at=one.now, states=states, openings=1))
 
     assert one.record.reopened_at is None
     assert one.record.turning_since is None
@@ -426,7 +426,7 @@ def test_single_opening_in_a_sample_is_no_replacement_and_ends_the_time_of_flapp
 def test_instance_that_stays_open_after_a_sample_of_replacement_is_healthy() -> None:
     one = reopening()
     states = frozenset({world.state("open"), world.state("close")})
-    one.record = records.saw_sample(one.record, records.Sample(taken_at=one.now, states=states, openings=3))
+    one.record = records.saw_sample(one.record, witnesses.Sample(taken_at=one.now, states=states, openings=3))
 
     one.memory("open").watch(minutes=1)
     assert one.shown == (HealthState.DEGRADED, Reason.REPLACED)

@@ -11,7 +11,6 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.spans import Spans
 
-
 _WATCHED_SHARE = 3
 
 

@@ -83,9 +83,7 @@ class Client:
         `wire` stands in for HTTP where there is no network, as on simulated time.
         """
         self._monotonic, self._observe, self._may_change = monotonic, observe, may_change
-        self._gate: Final = limits.Gate(
-            per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep
-        )
+        self._gate = limits.Gate(per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep)
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
         self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
         self._read_database_list: Final = replies.database_lists()

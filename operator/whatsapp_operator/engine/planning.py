@@ -79,14 +79,18 @@ class Planning:
         return await vouching.ask(self._context, server, draft)
 
     def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
-        """A restart of the server is done once for all who wait for it, and not by any of them."""
-        key = draft.subject.key
-        if planned.step is not Step.RESTART_SERVER or not planned.waits_for_its_server(draft.now):
+        """A restart of the server is done once for all who wait for it, and not by any of them.
+
+        Before there is an incident that could count it, nobody waits: it would be asked for a second time.
+        """
+        key, recovery = draft.subject.key, draft.recovery
+        counted = recovery.incident is not None or recovery.deaf_since is not None
+        if planned.step is not Step.RESTART_SERVER or not counted or not planned.waits_for_its_server(draft.now):
             server.wishes.pop(key, None)
             return
         if key not in server.wishes:
-            since = draft.recovery.deaf_since or draft.recovery.started_at or draft.now
-            deaf = draft.recovery.deaf_since is not None
+            since = recovery.deaf_since or recovery.started_at or draft.now
+            deaf = recovery.deaf_since is not None
             server.wishes[key] = Wish(since=since, reason=Reason.DEAF if deaf else draft.verdict.reason)
             self._context.look_at_server(server)
 

@@ -25,9 +25,8 @@ def give_back_early() -> None:
 
 
 def collect_rarely() -> None:
-    """Let the garbage collector run a tenth as often: each full run goes through all that is known of all instances.
+    """Let the garbage collector run far less often: each full run goes through all that is known of all instances.
 
     Nearly everything is freed by its reference count; Python's defaults (700, 10, 10) suit programs that hold little.
-    With 5,000 instances they cost a twelfth of the processor time of their creation.
     """
     gc.set_threshold(10_000, 20, 50)

@@ -28,6 +28,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--instances", type=int, default=1000, help="on the one server (default: %(default)s)")
     parser.add_argument("--rest-seconds", type=float, default=120, help="to measure at rest (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=50, help="changes of state, each way (default: %(default)s)")
+    parser.add_argument(
+        "--apart",
+        action="store_true",
+        help="the API server and etcd on half of the cores, all else on the other half, in both runs of a comparison",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument(
         "--part",
@@ -39,23 +44,24 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _scale(
-    given: argparse.Namespace, api: plain.Api, cluster: environment.Cluster, folder: Path
-) -> report.Results:
-    results = report.Results(await environment.machine(api), given.size, given.servers)
-    _say(report.machine(results.machine, given.size, servers=given.servers))
+async def _scale(given: argparse.Namespace, stage: scenarios.Stage, machine: environment.Machine) -> report.Results:
+    results = report.Results(machine, given.size, given.servers)
+    _say(report.machine(machine, given.size, servers=given.servers))
     size = scale.Size(given.size, given.servers, rest_seconds=given.rest_seconds, samples=given.samples)
-    results.scaled = await scale.measure(scenarios.Stage(api, cluster, folder, given.size), size)
+    results.scaled = await scale.measure(stage, size)
     _say(report.scaled(results.scaled))
     return results
 
 
-async def _measure(given: argparse.Namespace, cluster: environment.Cluster, folder: Path) -> report.Results:
+async def _measure(
+    given: argparse.Namespace, cluster: environment.Cluster, cores: environment.Cores, folder: Path
+) -> report.Results:
     async with plain.connected(cluster.administrator) as api:
+        machine = await environment.machine(api, cores)
         if given.what == "scale":
-            return await _scale(given, api, cluster, folder)
+            return await _scale(given, scenarios.Stage(api, cluster, folder, given.size), machine)
         stage = scenarios.Stage(api, cluster, folder, given.instances)
-        results = report.Results(await environment.machine(api), given.instances)
+        results = report.Results(machine, given.instances)
         _say(report.machine(results.machine, given.instances))
         parts = given.part or PARTS
         if "channel" in parts:
@@ -93,8 +99,9 @@ def main() -> int:
     given = arguments()
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        with environment.cluster(folder) as cluster:
-            results = asyncio.run(_measure(given, cluster, folder))
+        cores = environment.cores_apart() if given.apart else environment.shared_cores()
+        with environment.cluster(folder, cores) as cluster:
+            results = asyncio.run(_measure(given, cluster, cores, folder))
     if given.json is not None:
         given.json.write_text(results.as_json())
     return 0

@@ -27,10 +27,43 @@ class Cluster:
     operator: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which cores the API server and etcd have, and which all the rest: the same ones, or none in common."""
+
+    control_plane: frozenset[int]
+    rest: frozenset[int]
+
+    @property
+    def apart(self) -> bool:
+        """Whether the control plane has cores of its own."""
+        return not self.control_plane & self.rest
+
+
+def shared_cores() -> Cores:
+    """Everything on all cores."""
+    every = frozenset(os.sched_getaffinity(0))
+    return Cores(every, every)
+
+
+def cores_apart() -> Cores:
+    """The control plane on one half, as on a node of its own. Raises ValueError where there is one core only."""
+    every = sorted(os.sched_getaffinity(0))
+    half = len(every) // 2
+    if not half:
+        raise ValueError("--apart needs two cores, this machine gives one")
+    return Cores(frozenset(every[:half]), frozenset(every[half:]))
+
+
 @contextmanager
-def cluster(folder: Path) -> Iterator[Cluster]:
-    """A cluster with everything of `manifests/` but the Deployment, whose part the benchmarks' own process plays."""
+def cluster(folder: Path, cores: Cores) -> Iterator[Cluster]:
+    """A cluster with everything of `manifests/` but the Deployment, whose part the benchmarks' own process plays.
+
+    What this process starts later, the operator and the simulators, inherits its cores.
+    """
+    os.sched_setaffinity(0, cores.control_plane)
     with clusters.opened(f"bench-{os.getpid()}", folder) as administrator:
+        os.sched_setaffinity(0, cores.rest)
         _install(administrator)
         yield Cluster(administrator, _as_operator(administrator, folder / "operator.kubeconfig"))
 
@@ -70,6 +103,8 @@ class Machine:
 
     processor: str
     cores: int
+    apart: bool
+    """Whether half of the cores are the control plane's own."""
     memory_gib: float
     system: str
     python: str
@@ -77,13 +112,14 @@ class Machine:
     control_plane: str
 
 
-async def machine(api: plain.Api) -> Machine:
-    """This machine, and the API server's version."""
+async def machine(api: plain.Api, cores: Cores) -> Machine:
+    """This machine, how it is shared, and the API server's version."""
     version = await api.call("GET", "/version")
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Machine(
         processor=_processor(),
-        cores=len(os.sched_getaffinity(0)),
+        cores=len(cores.control_plane | cores.rest),
+        apart=cores.apart,
         memory_gib=round(pages / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
         python=platform.python_version(),

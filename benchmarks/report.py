@@ -32,11 +32,12 @@ class Results:
 
 def machine(found: environment.Machine, instances: int, *, servers: int = 1) -> str:
     """What the numbers were measured on, in one line."""
+    shared = "API server, etcd, operator and simulators on the same cores"
+    apart = "API server and etcd on one half of the cores, operator, simulators and this program on the other"
     return (
         f"{instances} instances on {servers} server(s); {found.cores} cores ({found.processor}), "
         f"{found.memory_gib} GiB, {found.system}, Python {found.python}, "
-        f"Kubernetes {found.kubernetes} ({found.control_plane}), "
-        "with API server, etcd, operator and simulators on the same cores"
+        f"Kubernetes {found.kubernetes} ({found.control_plane}), {apart if found.apart else shared}"
     )
 
 

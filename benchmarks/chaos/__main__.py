@@ -129,7 +129,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     given = arguments()
     os.environ["KIND_NATIVE_NODES"] = "1"
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name, environment.cluster(Path(name)) as cluster:
+    cores = environment.shared_cores()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name, environment.cluster(Path(name), cores) as cluster:
         outcomes = asyncio.run(run(given, cluster, Path(name)))
     if given.json is not None:
         given.json.write_text(json.dumps([asdict(one) for one in outcomes], indent=2))

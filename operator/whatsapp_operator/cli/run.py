@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Sequence
 
 import prometheus_client
 import structlog
+import uvloop
 
 from whatsapp_operator.cli import assembly, memory, telling
 from whatsapp_operator.cli import options as cli_options
@@ -44,7 +45,8 @@ def run(options: cli_options.Options) -> int:
         return 1
     _log.info("telemetry is served", port=port)
     try:
-        return asyncio.run(_operate(options, told=told, state=state))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_operate(options, told=told, state=state))
     finally:
         server.stop()
 

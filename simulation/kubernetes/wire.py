@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Callable, Mapping
 from typing import NoReturn
@@ -49,6 +50,10 @@ class Wire:
         finally:
             await self._life.point()
         return transport.judged(call, answer.status, answer.body)
+
+    async def text(self, call: transport.Call) -> str:
+        """The answer unparsed. Raises a `KubernetesError`."""
+        return json.dumps(await self.call(call))
 
     async def _exchange(self, call: transport.Call, rule: faults.Rule | None) -> answers.Answer:
         fault = rule.fault if rule is not None else None

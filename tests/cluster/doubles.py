@@ -68,4 +68,4 @@ class Kubectl:
 
 async def everything(port: api.KubernetesApi, kind: str = "WhatsAppInstance") -> list[ports.Body]:
     """All pages of a list."""
-    return [body async for page in port.list(kind) for body in page]
+    return [one.body() async for page in port.list(kind) for one in page]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support import simulated, surroundings
+from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.catalogue import Catalogue
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.ports import REST, Key
@@ -49,6 +50,10 @@ def stranger(name: str = "theirs", **facts: Any) -> Body:
     return one
 
 
+def _listed(body: Body) -> ports.Listed:
+    return ports.Listed(ports.key_of(body), ports.version_of(body), lambda: body)
+
+
 @dataclass
 class House:
     """A catalogue and what it fills."""
@@ -73,7 +78,7 @@ class House:
 
     def compare(self, *bodies: Body, began: float, kind: str = WAI) -> int:
         listed: set[Key] = set()
-        drift = sum(self.catalogue.take(kind, [body], listed) for body in bodies)
+        drift = sum(self.catalogue.take(kind, [_listed(body)], listed) for body in bodies)
         return drift + self.catalogue.lose_all_but(listed, kind, began=began)
 
     def acting(self, name: str) -> str | None:

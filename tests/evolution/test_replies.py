@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from contract import shape
 from evolution import servers
-from whatsapp_operator.evolution import arrays, client, errors, evidence, replies, transport
+from whatsapp_operator import arrays
+from whatsapp_operator.evolution import client, errors, evidence, replies, transport
 
 patiently = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """A property is no measurement: on a busy machine an example may take its time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -33,3 +34,7 @@ class Simulated:
         """As `cluster.transport.Transport`."""
         answer = self.api.handle(call, writer="operator")
         return transport.judged(call, answer.status, answer.body)
+
+    async def text(self, call: transport.Call) -> str:
+        """As `cluster.transport.Transport`."""
+        return json.dumps(await self.call(call))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import collections
+import itertools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import cast
 
-from whatsapp_operator.cluster import events, patches, permissions, secrets, transport, workloads
+from whatsapp_operator.cluster import events, pages, patches, permissions, secrets, transport, workloads
 from whatsapp_operator.engine import ports
 from whatsapp_operator.resources import names
 
@@ -21,14 +23,15 @@ class KubernetesApi:
     def __init__(self, calls: transport.Caller, *, recorder: events.Recorder, namespaces: Sequence[str] = ()) -> None:
         self._calls, self._recorder = calls, recorder
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._pages_of: dict[tuple[str | None, str], pages.Pages] = collections.defaultdict(pages.Pages)
 
-    async def list(self, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
+    async def list(self, kind: str) -> AsyncIterator[Sequence[ports.Listed]]:
         """All resources of a kind in the watched namespaces, in pages of 500."""
         for namespace in self._namespaces:
             async for page in self._list_in(namespace, kind):
                 yield page
 
-    async def _list_in(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
+    async def _list_in(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Listed]]:
         """A page that is no longer to be had means beginning again, once; what came already comes again then."""
         try:
             async for page in self._pages(namespace, kind):
@@ -37,15 +40,26 @@ class KubernetesApi:
             async for page in self._pages(namespace, kind):
                 yield page
 
-    async def _pages(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Body]]:
-        query, following = [("limit", str(_PAGE))], ""
-        while True:
-            page = await self._calls.call(_resource_call("list", kind, namespace, query=(*query, *_after(following))))
-            following = str(cast("ports.Body", page.get("metadata") or {}).get("continue") or "")
-            yield cast("Sequence[ports.Body]", page.get("items") or ())
+    async def _pages(self, namespace: str | None, kind: str) -> AsyncIterator[Sequence[ports.Listed]]:
+        known = self._pages_of[namespace, kind]
+        following = ""
+        for number in itertools.count():
+            page = await self._page(known, namespace, kind, number=number, following=following)
+            following = page.following
+            yield page.resources
             del page  # so that it is gone before the next one is there
             if not following:
                 return
+
+    async def _page(
+        self, known: pages.Pages, namespace: str | None, kind: str, *, number: int, following: str
+    ) -> pages.Page:
+        query = (("limit", str(_PAGE)), *_after(following))
+        text = await self._calls.text(_resource_call("list", kind, namespace, query=query))
+        try:
+            return known.read(text, number=number)
+        except (ValueError, RecursionError):
+            raise ports.Unavailable("a LIST was answered with something that is no list") from None
 
     async def read(self, kind: str, key: ports.Key) -> ports.Body:
         """One resource."""

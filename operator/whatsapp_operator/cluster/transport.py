@@ -62,6 +62,9 @@ class Caller(Protocol):
     async def call(self, call: Call) -> Mapping[str, object]:
         """The answer's JSON object. Raises a `KubernetesError`."""
 
+    async def text(self, call: Call) -> str:
+        """The answer unparsed, for one that is long and mostly known. Raises a `KubernetesError`."""
+
 
 _SEGMENT = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -106,13 +109,24 @@ class Transport:
 
     async def call(self, call: Call) -> Mapping[str, object]:
         """The answer's JSON object. Raises a `KubernetesError`."""
-        status, answer = await self._attempt(call)
+        status, raw = await self._answer(call)
+        return judged(call, status, _parse(call, status, raw))
+
+    async def text(self, call: Call) -> str:
+        """The answer unparsed, for one that is long and mostly known. Raises a `KubernetesError`."""
+        status, raw = await self._answer(call)
+        if status >= 300:
+            raise _error(call, status, _parse(call, status, raw))
+        return raw.decode(errors="replace")
+
+    async def _answer(self, call: Call) -> tuple[int, bytes]:
+        status, raw = await self._attempt(call)
         if status == _UNAUTHORIZED:
             await self._renew_login()
-            status, answer = await self._attempt(call)
-        return judged(call, status, answer)
+            status, raw = await self._attempt(call)
+        return status, raw
 
-    async def _attempt(self, call: Call) -> tuple[int, Mapping[str, object]]:
+    async def _attempt(self, call: Call) -> tuple[int, bytes]:
         try:
             status, raw = await self._exchange(call)
         except (aiohttp.ClientError, OSError) as error:
@@ -122,7 +136,7 @@ class Transport:
             self._observe(call, "Cancelled")
             raise
         self._observe(call, str(status))
-        return status, _parse(call, status, raw)
+        return status, raw
 
     async def _exchange(self, call: Call) -> tuple[int, bytes]:
         method, url, headers, body, _ = await self._client.param_serialize(

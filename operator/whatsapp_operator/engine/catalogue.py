@@ -31,13 +31,13 @@ class Catalogue:
 
     def saw(self, kind: str, event: str | None, body: Body) -> bool:
         """Take one watch event, or one resource of a LIST (`event` None); returns whether it was news."""
-        key = _key(body)
+        key = ports.key_of(body)
         if event == "DELETED":
             return self._lost(kind, key, uid=_uid(body))
         if _uid(body) in self._gone_uids or _uid(body) in self._gone_uids_before:
             return False
         known = self._known(kind, key)
-        if known is not None and _version(body) <= _version(known.body):
+        if known is not None and ports.version_of(body) <= ports.version_of(known.body):
             return False
         if known is not None and _uid(known.body) != _uid(body):
             # Deleted and created again under the same name, and the deletion was missed.
@@ -143,10 +143,14 @@ class Catalogue:
         """Between two sweeps a late event of what is gone may still come; after that, none does."""
         self._gone_uids, self._gone_uids_before = set(), self._gone_uids
 
-    def take(self, kind: str, bodies: Sequence[Body], listed: set[ports.Key]) -> int:
+    def take(self, kind: str, page: Sequence[ports.Listed], listed: set[ports.Key]) -> int:
         """Take a page of a LIST, and note in `listed` what it has; returns how many the watch had missed."""
-        listed.update(_key(body) for body in bodies)
-        return sum(self.saw(kind, None, body) for body in bodies)
+        listed.update(one.key for one in page)
+        return sum(self.saw(kind, None, one.body()) for one in page if not self._is_known(kind, one))
+
+    def _is_known(self, kind: str, one: ports.Listed) -> bool:
+        known = self._known(kind, one.key)
+        return known is not None and one.version <= ports.version_of(known.body)
 
     def lose_all_but(self, listed: set[ports.Key], kind: str, *, began: float) -> int:
         """Lose what a LIST that was asked for at `began` does not have; returns how many.
@@ -159,19 +163,8 @@ class Catalogue:
         return sum(self._lost(kind, key, uid=_uid(store[key].body)) for key in gone)
 
 
-def _key(body: Body) -> ports.Key:
-    metadata = body.get("metadata", {})
-    return ports.Key(metadata.get("namespace", ""), metadata.get("name", ""))
-
-
 def _uid(body: Body) -> str:
     return str(body.get("metadata", {}).get("uid", ""))
-
-
-def _version(body: Body) -> int:
-    """Resource versions of one resource are ordered numbers (KEP-5504, Kubernetes 1.35; in etcd they always were)."""
-    version = str(body.get("metadata", {}).get("resourceVersion", ""))
-    return int(version) if version.isdigit() else 0
 
 
 def _wish(body: Body) -> tuple[Any, ...]:

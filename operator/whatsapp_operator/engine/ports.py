@@ -12,7 +12,7 @@ import enum
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import reasons
@@ -151,10 +151,31 @@ Body = Mapping[str, object]
 """A resource as the API server has it: parsed JSON, not yet ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A resource of a LIST, parsed only where its body is asked for, while the page that it came with is there."""
+
+    key: Key
+    version: int
+    body: Callable[[], Body]
+
+
+def key_of(body: Mapping[str, Any]) -> Key:
+    """Namespace and name."""
+    metadata = body.get("metadata", {})
+    return Key(metadata.get("namespace", ""), metadata.get("name", ""))
+
+
+def version_of(body: Mapping[str, Any]) -> int:
+    """Resource versions of one resource are ordered numbers (KEP-5504, Kubernetes 1.35; in etcd they always were)."""
+    version = str(body.get("metadata", {}).get("resourceVersion", ""))
+    return int(version) if version.isdigit() else 0
+
+
 class Kubernetes(Protocol):
     """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
 
-    def list(self, kind: str) -> AsyncIterator[Sequence[Body]]:
+    def list(self, kind: str) -> AsyncIterator[Sequence[Listed]]:
         """All resources of a kind in the watched namespaces, page by page, so that never all are in memory at once.
 
         A resource may come twice, and one that is deleted meanwhile may come all the same.

@@ -13,7 +13,8 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
-from whatsapp_operator.evolution import arrays, errors, evidence, fields, metrics, transport
+from whatsapp_operator import arrays
+from whatsapp_operator.evolution import errors, evidence, fields, metrics, transport
 
 Reply = transport.Reply
 Rows = arrays.Recurring[evidence.Row]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -44,7 +45,8 @@ class Pages:
 
         def see(item: object) -> _Sight:
             body = _object(item)
-            sight = _Sight(ports.key_of(body), ports.version_of(body))
+            # Of the same strings as in the store, not of as many once more.
+            sight = _Sight(ports.Key(*map(sys.intern, ports.key_of(body))), ports.version_of(body))
             new[sight.key] = body
             return sight
 

@@ -293,6 +293,8 @@ class Server:
 
     def vanished(self, rows: Mapping[str, evidence.Row]) -> bool:
         """Whether so many known instances are gone at once that it is the database that changed, not they."""
+        if self.subjects.keys() <= rows.keys():
+            return False
         known = [name for name, one in self.subjects.items() if one.status.instance_id and one.deletion is None]
         missing = [name for name in known if name not in rows]
         return len(known) >= _VANISHED_AT_LEAST and len(missing) * 2 > len(known)

@@ -147,8 +147,8 @@ def may_lack_its_session(record: Record) -> bool:
 
 def lacks_its_session(memory: ConnectionState | None, row: evidence.Row) -> bool:
     """Whether it works in memory while the database holds no session that a restart could take up."""
-    works = memory is ConnectionState.OPEN and row.integration == BAILEYS
-    return works and row.state is ConnectionState.CLOSE and row.has_owner
+    closed = row.state is ConnectionState.CLOSE and row.has_owner
+    return closed and memory is ConnectionState.OPEN and row.integration == BAILEYS
 
 
 def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime) -> Record:

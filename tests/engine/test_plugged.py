@@ -41,6 +41,8 @@ MADE_LOUD = Verdict(HealthState.DEGRADED, LOUD)
 ORIGIN = Origin("whatsapp_operator.recovery_strategies", "hush", "hush 1.0")
 SPENT = {"windows": [{"class": str(one), "max": 0, "periodSeconds": 60} for one in StepClass]}
 LOSSES = {"logout", "delete", "create", "connect"}
+TURNS = 20
+"""So many turns of the loop does a sleep take: everything goes on meanwhile that needs no time."""
 
 
 @dataclass
@@ -60,10 +62,11 @@ class Evolution:
         self.journal = journal
         self.on_read: Callable[[], object] = lambda: None
         self.state = evidence.ConnectionState.OPEN
+        self.there = True
 
     async def read_memory(self, _name: str) -> evidence.MemoryReading:
         self.on_read()
-        return evidence.InMemory(self.state)
+        return evidence.InMemory(self.state) if self.there else evidence.Absent()
 
     async def find_settings(self, _name: str) -> Mapping[str, object]:
         return {"alwaysOnline": True}
@@ -97,8 +100,17 @@ class Stage:
         await self.steps.take(self.server, self.draft, self.plan)
 
 
+class Time(simulated.Time):
+    """A limit does not overtake what needs no time at all."""
+
+    async def sleep(self, seconds: float, /) -> None:
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        self.advance(seconds)
+
+
 def stage(run: Callable[[Instance], Awaitable[object]], cost: StepClass = StepClass.SOFT, **spec: Any) -> Stage:
-    time, journal, told, cluster = simulated.Time(), list[str](), Told(), Cluster()
+    time, journal, told, cluster = Time(), list[str](), Told(), Cluster()
     one, evolution = servers.a_server(**spec), Evolution(journal)
     cluster.during["write status"] = lambda: journal.append("status")
     offered = Offer(HUSH, cost, frozenset({LOUD}))
@@ -282,6 +294,101 @@ async def test_costly_strategy_that_deletes_keeps_what_is_put_back_and_the_delet
     assert deletion is not None
     assert not deletion.spares_protected
     assert house.draft.subject.create_asked_at is not None
+
+
+class Empty:
+    """An observer of a server whose list has nothing."""
+
+    def hurry(self) -> None:
+        """There is nothing to see."""
+
+    async def list_rows(self) -> evidence.DatabaseList:
+        return evidence.DatabaseList({})
+
+
+def takes_long_to_delete(house: Stage) -> asyncio.Event:
+    """DELETE is answered only when every limit of a plugin's own code is long over; then the instance is gone.
+
+    Returns what tells that it was asked for.
+    """
+    asked = asyncio.Event()
+
+    async def delete(_name: str) -> evidence.Outcome:
+        asked.set()
+        for _ in range(5):
+            await house.context.sleep(200)
+        house.evolution.there = False
+        house.journal.append("delete")
+        return evidence.Accepted()
+
+    evolution: Any = house.evolution
+    evolution.delete = delete
+    house.context.observers[house.server.key] = Empty()
+    return asked
+
+
+async def relent(instance: Instance) -> None:
+    await instance.sleep(29)
+    await instance.recreate()
+    await instance.sleep(0.5)
+
+
+async def leave_behind(instance: Instance) -> None:
+    task = asyncio.ensure_future(instance.recreate())
+    await asyncio.sleep(0)
+    del task
+
+
+async def lose_patience(instance: Instance) -> None:
+    task = asyncio.ensure_future(instance.recreate())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.Event().wait()
+
+
+async def lose_its_way(instance: Instance) -> None:
+    await instance.recreate()
+    await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize(
+    ("run", "errors"),
+    [
+        (overreach, []),
+        (relent, []),
+        (leave_behind, []),
+        (lose_patience, ["TimeoutError"]),
+        (lose_its_way, ["TimeoutError"]),
+    ],
+)
+async def test_recreate_of_a_strategy_is_carried_to_its_end_however_long_it_takes(
+    run: Callable[[Instance], Awaitable[object]], errors: list[str]
+) -> None:
+    house = stage(run, StepClass.RECREATE)
+    takes_long_to_delete(house)
+
+    await house.take()
+
+    assert [call for call in house.journal if call in LOSSES] == ["logout", "delete", "create"]
+    assert [kind.__name__ for *_, kind in house.told.failures] == errors
+    assert house.draft.subject.create_asked_at is not None
+    assert not house.draft.subject.create_unanswered
+    assert house.draft.instance_id is None
+
+
+async def test_operator_that_stops_waits_for_no_recreate_of_a_strategy() -> None:
+    house = stage(overreach, StepClass.RECREATE)
+    asked = takes_long_to_delete(house)
+    taking = asyncio.create_task(house.take())
+    await asked.wait()
+
+    taking.cancel()
+    await asyncio.wait({taking})
+    for _ in range(10):
+        await house.context.sleep(200)
+
+    assert taking.cancelled()
+    assert "delete" not in house.journal
 
 
 async def configure(instance: Instance) -> None:

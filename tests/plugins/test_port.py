@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -100,7 +101,9 @@ def opened(server: Server, step_class: StepClass, *, relogin_deafens: bool = Fal
         wanted=NEW,
     )
     hands = port.hands_of(work, relogin_deafens=relogin_deafens)
-    return port.Instance(hands, step_class=step_class, reason="TooLoud", seen=None, sleep=time.sleep)
+    return port.Instance(
+        hands, step_class=step_class, reason="TooLoud", seen=None, sleep=time.sleep, monotonic=time.monotonic
+    )
 
 
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
@@ -110,10 +113,13 @@ ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
+THE_ENGINES = ("close", "end", "lull")
+
+
 async def everything_tried(instance: port.Instance) -> list[str]:
     """Calls all that it offers; returns what was refused."""
     refused = []
-    offered = [name for name in dir(instance) if not name.startswith("_") and name != "close"]
+    offered = [name for name in dir(instance) if not name.startswith("_") and name not in THE_ENGINES]
     for name in offered:
         method = getattr(instance, name)
         if not asyncio.iscoroutinefunction(method):
@@ -163,7 +169,7 @@ async def test_costly_step_recreates_as_ours_does_delete_first_create_once_gone(
     instance = opened(server, step_class)
 
     assert await instance.recreate() is Done.DONE
-    made = instance.close()
+    made = await instance.end()
 
     assert server.changes == ["delete", "create"]
     assert (made.recreated, made.configured, made.anew) == (True, True, Done.DONE)
@@ -204,7 +210,7 @@ async def test_nothing_is_sent_once_the_step_is_over() -> None:
     server = Server()
     instance = opened(server, StepClass.SESSION_LOSS)
 
-    assert instance.close() == port.Made()
+    assert await instance.end() == port.Made()
 
     assert len(await everything_tried(instance)) == len(port.Call)
     with pytest.raises(StepIsOver):
@@ -212,25 +218,79 @@ async def test_nothing_is_sent_once_the_step_is_over() -> None:
     assert server.calls == []
 
 
+class Slow(Server):
+    """A server that answers reads of memory only when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.answered = asyncio.Event(), asyncio.Event()
+        self.until = self._is_answered
+
+    async def _is_answered(self) -> None:
+        self.asked.set()
+        await self.answered.wait()
+
+
 async def test_what_a_strategy_leaves_running_ends_with_its_step() -> None:
-    server, asked, answered = Server(), asyncio.Event(), asyncio.Event()
+    server = Slow()
+    instance = opened(server, StepClass.SESSION_LOSS)
+    left_behind = asyncio.create_task(instance.read_state())
+    await server.asked.wait()
 
-    async def is_answered() -> None:
-        asked.set()
-        await answered.wait()
+    made = await instance.end()
+    await asyncio.wait({left_behind})
 
-    server.until = is_answered
+    assert left_behind.cancelled()
+    assert made == port.Made()
+
+
+async def test_recreate_that_a_strategy_has_abandoned_is_carried_to_its_end_and_nothing_else_is_sent() -> None:
+    server = Slow()
+    instance = opened(server, StepClass.SESSION_LOSS)
+    abandoned = asyncio.create_task(instance.recreate())
+    await server.asked.wait()
+    abandoned.cancel()
+    ending = asyncio.create_task(instance.end())
+    await asyncio.sleep(0)
+    assert not ending.done()
+    with pytest.raises(StepIsOver):
+        await instance.restart()
+
+    server.answered.set()
+
+    assert await ending == port.Made(frozenset({port.Call.RECREATE}), Done.DONE)
+    assert server.changes == ["delete", "create"]
+
+
+async def test_operator_that_stops_cuts_a_recreate_off() -> None:
+    server = Slow()
     instance = opened(server, StepClass.SESSION_LOSS)
     left_behind = asyncio.create_task(instance.recreate())
-    await asked.wait()
+    await server.asked.wait()
 
     made = instance.close()
-    answered.set()
+    server.answered.set()
     await asyncio.wait({left_behind})
 
     assert left_behind.cancelled()
     assert server.changes == []
     assert (made.recreated, made.anew) == (True, Done.UNCERTAIN)
+
+
+async def test_what_a_recreate_failed_with_is_known_though_its_strategy_kept_it_to_itself() -> None:
+    server, failure = Server(), ArithmeticError()
+
+    async def fails() -> None:
+        raise failure
+
+    server.until = fails
+    instance = opened(server, StepClass.SESSION_LOSS)
+    with contextlib.suppress(ArithmeticError):
+        await instance.recreate()
+
+    made = await instance.end()
+
+    assert (made.failure, made.anew) == (failure, Done.UNCERTAIN)
 
 
 async def test_settings_that_are_not_changed_are_sent_as_they_were_and_the_token_is_neither_shown_nor_sent() -> None:
@@ -243,7 +303,7 @@ async def test_settings_that_are_not_changed_are_sent_as_they_were_and_the_token
     assert isinstance(found, Mapping)
     assert "wavoipToken" not in found
     assert server.settings == [{"alwaysOnline": False, "rejectCall": False}]
-    assert instance.close().configured
+    assert (await instance.end()).configured
 
 
 @pytest.mark.parametrize("name", ["wavoipToken", "colour"])

@@ -1,14 +1,14 @@
 """Where the code of plugins runs, and where its mistakes end.
 
 A rule that fails is skipped: what the operator's own rules have found holds. A strategy that fails, or takes longer
-than its step may, has done what it has done; observation judges it, as it judges any other. Neither reaches more than
-it is handed, and neither stops the care for any instance.
+than its step may, has done what it has done; observation judges it, as it judges any other. The limit is that of the
+plugin's code: a Relogin or Recreate that it has asked for is the operator's own, and keeps to limits of its own.
+Neither reaches more than it is handed, and neither stops the care for any instance.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 
 from whatsapp_operator.engine import seeing, treasury
 from whatsapp_operator.engine.context import Context
@@ -63,20 +63,21 @@ class Strategies:
             reason=str(draft.verdict.reason),
             seen=_evidence(draft, seeing.seen(self._context, server, draft)),
             sleep=self._context.sleep,
+            monotonic=self._context.clock.monotonic,
         )
         try:
-            error = await self._within(_contained(one, instance), seconds=draft.policy.recovery.step_timeout_seconds)
+            error = await self._within(one, instance, seconds=draft.policy.recovery.step_timeout_seconds)
+            made = await instance.end()
         finally:
-            made = instance.close()
+            instance.close()
+        error = made.failure or error
         if error is not None:
             self._context.telemetry.plugin_failed("strategy", str(one.offer.step), str(one.origin), error)
         return made
 
-    async def _within(
-        self, work: Coroutine[object, object, BaseException | None], *, seconds: float
-    ) -> BaseException | None:
-        task = asyncio.create_task(work, name="strategy-of-a-plugin")
-        limit = asyncio.ensure_future(self._context.sleep(seconds))
+    async def _within(self, one: PluggedStrategy, instance: port.Instance, *, seconds: float) -> BaseException | None:
+        task = asyncio.create_task(_contained(one, instance), name="strategy-of-a-plugin")
+        limit = asyncio.ensure_future(self._its_time_is_up(instance, seconds=seconds))
         try:
             await asyncio.wait({task, limit}, return_when=asyncio.FIRST_COMPLETED)
             return task.result() if task.done() else TimeoutError()
@@ -84,6 +85,14 @@ class Strategies:
             # One that does not let itself be cancelled is not waited for: it can do nothing any more.
             limit.cancel()
             task.cancel()
+
+    async def _its_time_is_up(self, instance: port.Instance, *, seconds: float) -> None:
+        """Return when the plugin's own code has had its time, to which a Relogin or Recreate does not count."""
+        left, lent = seconds, 0.0
+        while left > 0:
+            await self._context.sleep(left)
+            before, lent = lent, await instance.lull()
+            left = lent - before
 
 
 def _answer(one: PluggedState, shown: Evidence) -> tuple[bool, BaseException | None]:

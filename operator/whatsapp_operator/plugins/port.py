@@ -2,8 +2,9 @@
 
 The strategy holds no client and no key, and names no instance. What it may not do is refused before anything is sent;
 a call that changes something is made once in a step, so that one step of the budget is one restart; and when the step
-has ended, nothing is sent any more. This keeps mistakes in; it is no sandbox against code that means harm, which runs
-in the operator's process like any other.
+has ended, nothing is sent any more. Only the operator's own Relogin or Recreate, once it has begun, is carried to its
+end whatever becomes of the strategy that asked for it: half of one leaves less than there was. This keeps mistakes in;
+it is no sandbox against code that means harm, which runs in the operator's process like any other.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Made:
     """The calls that may have changed something."""
     anew: Done = Done.UNCERTAIN
     """How far its Relogin or Recreate came, if it made one."""
+    failure: BaseException | None = None
+    """What that failed with, which no server can cause."""
 
     @property
     def recreated(self) -> bool:
@@ -83,7 +86,19 @@ class Instance:
     for, and `step_class` what it costs here.
     """
 
-    __slots__ = ("__anew", "__hands", "__made", "__over", "__sleep", "__under_way", "evidence", "reason", "step_class")
+    __slots__ = (
+        "__anew",
+        "__hands",
+        "__lent",
+        "__made",
+        "__monotonic",
+        "__over",
+        "__sleep",
+        "__under_way",
+        "evidence",
+        "reason",
+        "step_class",
+    )
 
     def __init__(
         self,
@@ -93,11 +108,14 @@ class Instance:
         reason: str,
         seen: Evidence | None,
         sleep: Callable[[float], Awaitable[None]],
+        monotonic: Callable[[], float],
     ) -> None:
         self.evidence, self.reason, self.step_class = seen, reason, step_class
         self.__hands = {call: hand for call, hand in hands.items() if call in ALLOWED[step_class]}
-        self.__sleep, self.__made, self.__over, self.__anew = sleep, set[Call](), False, Done.UNCERTAIN
+        self.__sleep, self.__monotonic, self.__made, self.__over = sleep, monotonic, set[Call](), False
         self.__under_way: set[asyncio.Future[Any]] = set()
+        self.__anew: asyncio.Future[Done] | None = None
+        self.__lent = 0.0
 
     async def read_state(self) -> evidence.MemoryReading:
         """What the running server says now: `InMemory`, `NotInMemory`, `Absent` or `Unknown`."""
@@ -138,22 +156,37 @@ class Instance:
     async def relogin(self) -> Done:
         """Log it out and show a new QR code, as the operator's own Relogin does: the pairing is lost.
 
-        Only in steps of class Recreate or SessionLoss; not on Evolution API 2.3.6 and before. Once in a step.
+        Only in steps of class Recreate or SessionLoss; not on Evolution API 2.3.6 and before. Once in a step. It is
+        carried to its end, also when nobody waits for it any more; the step's time stands still meanwhile.
         """
-        self.__anew = await self.__call(Call.RELOGIN)
-        return self.__anew
+        return await self.__begin_anew(Call.RELOGIN)
 
     async def recreate(self) -> Done:
         """Delete it safely and create it anew, as the operator's own Recreate does: pairing and data are lost.
 
-        Only in steps of class Recreate or SessionLoss. Once in a step.
+        Only in steps of class Recreate or SessionLoss. Once in a step. It is carried to its end, also when nobody waits
+        for it any more; the step's time stands still meanwhile.
         """
-        self.__anew = await self.__call(Call.RECREATE)
-        return self.__anew
+        return await self.__begin_anew(Call.RECREATE)
 
     async def sleep(self, seconds: float) -> None:
         """Wait. The step's time, `recovery.stepTimeoutSeconds`, goes on."""
         await self.__sleep(seconds)
+
+    async def __begin_anew(self, call: Call) -> Done:
+        hand = self.__may(call)
+        self.__made.add(call)
+        self.__anew = asyncio.ensure_future(self.__timed(hand))
+        # A strategy that is cancelled, or cancels its own call, does not reach it.
+        return await asyncio.shield(self.__anew)
+
+    async def __timed(self, hand: Callable[..., Awaitable[Any]]) -> Done:
+        began = self.__monotonic()
+        try:
+            done: Done = await hand()
+            return done
+        finally:
+            self.__lent = self.__monotonic() - began
 
     async def __call(self, call: Call, *arguments: object) -> Any:
         hand = self.__may(call)
@@ -175,12 +208,36 @@ class Instance:
             raise errors.CallRepeated(f"{call.value}: not twice in a step; a further one is another step")
         return self.__hands[call]
 
+    async def lull(self) -> float:
+        """Wait for the Relogin or Recreate that is under way; returns the seconds that it took, 0 without one."""
+        if self.__anew is not None:
+            await asyncio.wait({self.__anew})
+        return self.__lent
+
+    async def end(self) -> Made:
+        """End it, and what a strategy has left running, but for a Relogin or Recreate, which is waited for."""
+        self.__stop()
+        await self.lull()
+        return self.__what_was_made()
+
     def close(self) -> Made:
-        """End it, and what a strategy has left running: nothing is sent any more. Returns what was done."""
+        """End all of it at once, as an operator does that stops. Returns what was done."""
+        self.__stop()
+        if self.__anew is not None:
+            self.__anew.cancel()
+        return self.__what_was_made()
+
+    def __stop(self) -> None:
         self.__over = True
         for call in self.__under_way:
             call.cancel()
-        return Made(frozenset(self.__made), self.__anew)
+
+    def __what_was_made(self) -> Made:
+        made, anew = frozenset(self.__made), self.__anew
+        if anew is None or not anew.done() or anew.cancelled():
+            return Made(made)
+        failure = anew.exception()
+        return Made(made, anew.result()) if failure is None else Made(made, failure=failure)
 
 
 def hands_of(work: Work, *, relogin_deafens: bool) -> Hands:

@@ -296,14 +296,14 @@ async def test_costly_strategy_that_deletes_keeps_what_is_put_back_and_the_delet
     assert house.draft.subject.create_asked_at is not None
 
 
-class Empty:
-    """An observer of a server whose list has nothing."""
+class Others:
+    """An observer of a server whose list has all but the one instance."""
 
     def hurry(self) -> None:
         """There is nothing to see."""
 
     async def list_rows(self) -> evidence.DatabaseList:
-        return evidence.DatabaseList({})
+        return evidence.DatabaseList({name: a_row() for name in ("i1", "i2")})
 
 
 def takes_long_to_delete(house: Stage) -> asyncio.Event:
@@ -323,7 +323,7 @@ def takes_long_to_delete(house: Stage) -> asyncio.Event:
 
     evolution: Any = house.evolution
     evolution.delete = delete
-    house.context.observers[house.server.key] = Empty()
+    house.context.observers[house.server.key] = Others()
     return asked
 
 

@@ -29,6 +29,7 @@ from whatsapp_operator.resources.status import HealthState
 from whatsapp_operator.resources.steps import Step, StepClass
 
 CONNECTING = evidence.ConnectionState.CONNECTING
+OTHERS = {name: a_row("open", owner=True, identity=f"id-of-{name}") for name in ("i1", "i2")}
 RESTART = Plan(step=Step.RESTART, step_class=StepClass.SOFT)
 
 
@@ -127,7 +128,7 @@ async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_o
     silenced: evidence.Unknown | None, is_deaf: bool
 ) -> None:
     context, one, draft, evolution, steps = stage()
-    context.observers[one.key] = Lists(evidence.DatabaseList({}))
+    context.observers[one.key] = Lists(evidence.DatabaseList(OTHERS))
     one.observed.version = "2.3.6"
     webhooks: list[evidence.Unknown | None] = [None, silenced]
     client: Any = evolution
@@ -153,9 +154,9 @@ ASSESSED = a_row("open", owner=True)
     "listed",
     [
         evidence.Unknown(evidence.Ignorance.TIMEOUT),
-        evidence.DatabaseList({}),
-        evidence.DatabaseList({"i0": replace(ASSESSED, id="of-somebody-else")}),
-        evidence.DatabaseList({"i0": replace(ASSESSED, state=evidence.ConnectionState.CLOSE, code=403)}),
+        evidence.DatabaseList(OTHERS),
+        evidence.DatabaseList(OTHERS | {"i0": replace(ASSESSED, id="of-somebody-else")}),
+        evidence.DatabaseList(OTHERS | {"i0": replace(ASSESSED, state=evidence.ConnectionState.CLOSE, code=403)}),
     ],
     ids=["unread", "gone", "another incarnation", "restricted since"],
 )
@@ -184,7 +185,7 @@ async def test_list_is_compared_with_what_the_assessment_rests_on_and_not_with_i
             draft.subject.record = records.saw_database(draft.subject.record, theirs, at=START)
             return self.listed
 
-    context.observers[one.key] = Folds(evidence.DatabaseList({"i0": theirs}))
+    context.observers[one.key] = Folds(evidence.DatabaseList(OTHERS | {"i0": theirs}))
 
     await steps.take(one, draft, Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS))
 
@@ -203,7 +204,7 @@ async def test_one_worker_at_a_time_waits_for_the_list_of_a_server() -> None:
             await answered.wait()
             return self.listed
 
-    context.observers[one.key] = Slow(evidence.DatabaseList({}))
+    context.observers[one.key] = Slow(evidence.DatabaseList(OTHERS))
     recreate = Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS)
     waiting = asyncio.create_task(steps.take(one, draft, recreate))
     await asyncio.sleep(0)
@@ -214,3 +215,58 @@ async def test_one_worker_at_a_time_waits_for_the_list_of_a_server() -> None:
     answered.set()
     await waiting
     assert draft.recovery.in_flight is None
+
+
+class Deletes(Evolution):
+    """A server that has no instance any more as soon as it is told to delete one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+
+    async def read_memory(self, _name: str) -> evidence.MemoryReading:
+        return evidence.Absent() if "delete" in self.calls else evidence.InMemory(CONNECTING)
+
+    async def find_webhook(self, _name: str) -> None:
+        return None
+
+    async def logout(self, _name: str) -> evidence.Outcome:
+        return evidence.Accepted()
+
+    async def delete(self, _name: str) -> evidence.Outcome:
+        self.calls.append("delete")
+        return evidence.Accepted()
+
+    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created:
+        self.calls.append("create")
+        return evidence.Created("id-2")
+
+
+@pytest.mark.parametrize(
+    ("afterwards", "calls", "is_pending"),
+    [
+        (OTHERS, ["delete", "create"], False),
+        ({}, ["delete"], True),
+        ({"i1": OTHERS["i1"], "stranger": replace(a_row(), client_name="another")}, ["delete"], True),
+    ],
+    ids=["it alone is gone", "all are gone", "another server's"],
+)
+async def test_instance_is_not_gone_by_the_list_of_a_database_that_was_exchanged_after_the_delete(
+    afterwards: dict[str, evidence.Row], calls: list[str], is_pending: bool
+) -> None:
+    context, one, draft, _, steps = stage()
+    evolution = Deletes()
+    client: Any = evolution
+    one.client = client
+    draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
+
+    class Exchanged(Lists):
+        async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+            return evidence.DatabaseList(afterwards) if evolution.calls else self.listed
+
+    context.observers[one.key] = Exchanged(evidence.DatabaseList(OTHERS | {"i0": ASSESSED}))
+
+    await steps.take(one, draft, Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS))
+
+    assert evolution.calls == calls
+    assert (draft.subject.deletion is not None) is is_pending

@@ -119,11 +119,17 @@ class Context:
             watching.hurry()
 
     async def list_rows(self, one: Server) -> evidence.DatabaseList | evidence.Unknown:
-        """A list of a server's database begun after this call."""
+        """A list of a server's database begun after this call, if it is of the database that is meant.
+
+        One that was exchanged a moment ago has none of its instances: to a DELETE it looks like success.
+        """
         watching = self.observers.get(one.key)
         if watching is None:
             return evidence.Unknown(evidence.Ignorance.REFUSED)
-        return await watching.list_rows()
+        listed = await watching.list_rows()
+        if isinstance(listed, evidence.DatabaseList) and not one.owns(listed.rows):
+            return evidence.Unknown(evidence.Ignorance.OTHER_IDENTITY)
+        return listed
 
     def subjects_of(self, server: ports.Key) -> list[Subject]:
         """The instances that are looked at under a claim: those of a server, or all that have none."""

@@ -14,6 +14,7 @@ from whatsapp_operator.engine.kept import Kept
 from whatsapp_operator.engine.standing import Sessionless, Standing, Standings
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence, versions
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Neighbours
 from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.recovery.ledger import Ledger
@@ -26,7 +27,6 @@ from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerS
 from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResult
 
 _STALE_PERIODS = 3
-_VANISHED_AT_LEAST = 3
 
 
 @dataclass(slots=True)
@@ -162,6 +162,12 @@ class Server:
         seen = self.observed
         return seen.client_name is not None and seen.client_name == self.pinned_client_name and not seen.vanished
 
+    def owns(self, rows: Mapping[str, evidence.Row]) -> bool:
+        """Whether a list is of the server and the database that are meant; what it lacks is lacking only then."""
+        pinned, told = self.pinned_client_name, {row.client_name for row in rows.values() if row.client_name}
+        is_it = pinned is not None and self.observed.client_name == pinned and told <= {pinned}
+        return is_it and not self.vanished(rows)
+
     def admits(self, namespace: str) -> bool:
         """Whether instances of a namespace may live here."""
         allowed = self.resource.spec.allowed_namespaces if self.resource else ()
@@ -296,5 +302,4 @@ class Server:
         if self.subjects.keys() <= rows.keys():
             return False
         known = [name for name, one in self.subjects.items() if one.status.instance_id and one.deletion is None]
-        missing = [name for name in known if name not in rows]
-        return len(known) >= _VANISHED_AT_LEAST and len(missing) * 2 > len(known)
+        return witnesses.vanish_at_once(known, rows)

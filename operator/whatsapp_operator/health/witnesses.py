@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +11,13 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 
 PROBES = 2
 """Dead probes in a row that a conclusion takes."""
+_VANISH_AT_LEAST = 3
+
+
+def vanish_at_once(known: Collection[str], listed: Container[str]) -> bool:
+    """Whether a list lacks so many that were there that the database changed, and not they."""
+    missing = sum(name not in listed for name in known)
+    return len(known) >= _VANISH_AT_LEAST and missing * 2 > len(known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,7 @@ class Case:
 
     async def has_the_same_row(self) -> bool:
         """The list that the assessment rests on may be a minute old, and memory does not tell whose name it is."""
-        listed = await self._means.witnesses.list_rows()
+        listed = await self._means.witnesses.list_for_a_step()
         if not isinstance(listed, evidence.DatabaseList):
             return False
         return records.same_facts(self.sight.record.row, listed.rows.get(self.name))
@@ -166,7 +166,7 @@ class Case:
         return strategies.Work(
             server=self.client,
             name=self.name,
-            list_rows=self._means.witnesses.list_rows,
+            list_rows=self._means.witnesses.list_for_a_step,
             sleep=around.sleep,
             monotonic=around.monotonic,
             timeout=self._means.settings.step_timeout_seconds,

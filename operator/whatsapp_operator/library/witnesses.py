@@ -16,6 +16,7 @@ from whatsapp_operator.engine import ports, warmup
 from whatsapp_operator.evolution import evidence, versions
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.library.settings import Settings, Surroundings
 
 _DATABASE_SHARE = 10
@@ -55,6 +56,8 @@ class Witnesses:
         self._reading = asyncio.Lock()
         self._begun = 0
         self._rows: evidence.DatabaseList | evidence.Unknown = evidence.Unknown(evidence.Ignorance.BROKEN)
+        self._listed: frozenset[str] = frozenset()
+        """What the last list had that was of the server that is meant."""
         self._rows_not_before = self._identify_due = float("-inf")
 
     @property
@@ -87,6 +90,20 @@ class Witnesses:
                 await self._read_rows()
             return self._rows
 
+    async def list_for_a_step(self) -> evidence.DatabaseList | evidence.Unknown:
+        """As `list_rows`, if it is of the database that was looked at before.
+
+        One that was exchanged a moment ago has none of its instances: to a DELETE it looks like success.
+        """
+        rows = await self.list_rows()
+        if isinstance(rows, evidence.Unknown):
+            return rows
+        is_it = await self._is_identified(rows) and not witnesses.vanish_at_once(self._listed, rows.rows)
+        if not is_it:
+            return evidence.Unknown(evidence.Ignorance.OTHER_IDENTITY)
+        self._listed = frozenset(rows.rows)
+        return rows
+
     async def _read_rows(self) -> None:
         wait = self._rows_not_before - self._around.monotonic()
         if wait > 0:
@@ -108,11 +125,9 @@ class Witnesses:
         if rows is None and (name not in states or records.is_news(before.memory, states.get(name))):
             return await self.look(name, before, listed=True)
         if rows is not None:
-            if not rows.rows and not self._has_metrics:
-                self._identify_due = float("-inf")
-                await self._identify()
-            if not self._is_the_server(rows):
+            if not await self._is_identified(rows):
                 return self._failed(evidence.Unknown(evidence.Ignorance.OTHER_IDENTITY))
+            self._listed = frozenset(rows.rows)
             self._fold_warm_up(name, states, rows)
         return await self._concluded(name, states, rows)
 
@@ -156,6 +171,13 @@ class Witnesses:
         identity = await self.client.identify()
         if isinstance(identity, evidence.ServerIdentity):
             self.version, self._told_name = identity.version, identity.client_name or self._told_name
+
+    async def _is_identified(self, rows: evidence.DatabaseList) -> bool:
+        """A list without rows tells nothing of whose it is: the server is asked."""
+        if not rows.rows and not self._has_metrics:
+            self._identify_due = float("-inf")
+            await self._identify()
+        return self._is_the_server(rows)
 
     def _is_the_server(self, rows: evidence.DatabaseList) -> bool:
         found = {row.client_name for row in rows.rows.values()}

@@ -259,7 +259,7 @@ async def test_strategy_that_takes_too_long_is_ended_and_can_do_nothing_any_more
 
 @pytest.mark.parametrize("cost", [StepClass.SOFT, StepClass.SERVER_RESTART])
 async def test_strategy_that_asks_for_more_than_its_class_has_changes_nothing(cost: StepClass) -> None:
-    house = stage(overreach, cost, workloadRef={"name": "evolution-api"})
+    house = stage(overreach, cost, workloadRef={"kind": "Deployment", "name": "evolution-api"})
 
     await house.take()
 

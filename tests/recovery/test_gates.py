@@ -35,7 +35,9 @@ GENTLE = (Step.CREATE, RECONNECT, RESTART)
 DAY = timedelta(days=1)
 LONG_AGO = RecoveryStatus(incident="i", started_at=START - DAY, last_resort_since=START - DAY)
 CLOSED = witnesses.Sample(taken_at=START, states=frozenset({state("close")}))
-PAIRED = records.Record(paired=True, sample=CLOSED, observations=2)
+AGREED = witnesses.Agreement(first=START - timedelta(seconds=60), last=START)
+PAIRED = records.Record(paired=True, sample=CLOSED, agreement=AGREED, observations=2)
+SPOILT = Opinion(Verdict(HealthState.CORRUPTED, Reason.CREDENTIALS), since=START, observations=2)
 EMPTY = replace(PAIRED, paired=False)
 SHUT = MaintenanceWindow(schedule="* * * * *", duration_seconds=3600, kind=MaintenanceKind.DENY)
 SPENT = Budget(windows=tuple(Window(step_class=one, max=0, period_seconds=60) for one in StepClass))
@@ -128,6 +130,16 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
     "one step elsewhere": ({"guard": Guard(restartable=True, in_flight=1)}, Reason.TOO_MANY_IN_FLIGHT, (SERVER,)),
     "seen once": ({"observations": 1}, Reason.AWAITING_OBSERVATION, ALL),
     "read once": ({"record": replace(PAIRED, observations=1)}, Reason.AWAITING_OBSERVATION, ALL),
+    "no sample of its turns": (
+        {"opinion": SPOILT, "record": replace(PAIRED, agreement=None)},
+        Reason.AWAITING_OBSERVATION,
+        (*LOSING, Step.DELETE),
+    ),
+    "samples of its turns too close": (
+        {"opinion": SPOILT, "record": replace(PAIRED, agreement=replace(AGREED, first=START - timedelta(seconds=59)))},
+        Reason.AWAITING_OBSERVATION,
+        (*LOSING, Step.DELETE),
+    ),
     "no sample": ({"record": replace(PAIRED, sample=None)}, Reason.AWAITING_OBSERVATION, (RECONNECT,)),
 }
 
@@ -151,7 +163,9 @@ def test_every_gate_is_seen_to_hold() -> None:
     assert silent == set()
 
 
-@pytest.mark.parametrize("name", ["never", "approval", "young", "not vouched for", "not surveyed"])
+@pytest.mark.parametrize(
+    "name", ["never", "approval", "young", "not vouched for", "not surveyed", "no sample of its turns"]
+)
 def test_what_spares_a_pairing_does_not_spare_an_instance_that_holds_nothing(name: str) -> None:
     facts, reason, _ = HELD[name]
     record = replace(facts.get("record", EMPTY), paired=False)
@@ -180,7 +194,9 @@ def test_approval_lets_a_loss_through(name: str) -> None:
     assert gates.against(situation(approved=True, **facts), RECREATE) == ()
 
 
-@pytest.mark.parametrize("name", ["never", "restricted", "storm", "pause", "dry run", "not surveyed", "budget"])
+@pytest.mark.parametrize(
+    "name", ["never", "restricted", "storm", "pause", "dry run", "not surveyed", "budget", "no sample of its turns"]
+)
 def test_approval_does_not_let_a_loss_through_against(name: str) -> None:
     facts, reason, _ = HELD[name]
 

@@ -9,6 +9,7 @@ import pytest
 
 from support.world import START
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.health.opinion import Opinion
 from whatsapp_operator.health.spans import Spans
@@ -28,7 +29,9 @@ def spoilt(*, for_how_long: timedelta = HOUR) -> gates.Situation:
     return gates.Situation(
         now=START,
         opinion=Opinion(Verdict(HealthState.CORRUPTED, Reason.CREDENTIALS), since=START, observations=2),
-        record=records.Record(paired=True, turning_since=began, observations=2),
+        record=records.Record(
+            paired=True, turning_since=began, agreement=witnesses.Agreement(first=began, last=START), observations=2
+        ),
         history=RecoveryStatus(incident="20261123-7f3a", started_at=began, last_resort_since=START),
         policy=RecoveryPolicy(),
         spans=Spans(),

@@ -2,7 +2,8 @@
 
 A flapping instance shows `close` in 56 of 57 reads, and looks closed, or stuck, to anyone who polls. So before such a
 conclusion memory is read some hundred times within half a minute, once per incident, for few instances at a time. One
-whose state goes on to change, or whose reads prove nothing, is sampled again ever more rarely.
+whose state goes on to change, or whose reads prove nothing, is sampled again ever more rarely; before its pairing is
+given up for that, two samples have to agree.
 """
 
 from __future__ import annotations

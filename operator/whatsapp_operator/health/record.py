@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
-from whatsapp_operator.health.witnesses import PROBES, Absence, Database, Memory, Probe, Sample, Turning
+from whatsapp_operator.health.witnesses import PROBES, Absence, Agreement, Database, Memory, Probe, Sample, Turning
 
 BAILEYS = "WHATSAPP-BAILEYS"
 
@@ -44,6 +44,8 @@ class Record:
     turning_since: datetime | None = None
     """Since when close and connecting take turns, open never between them, no two turns far apart."""
     turned: Turning | None = None
+    agreement: Agreement | None = None
+    """The samples since the last step that all showed such turns."""
     reopened_at: datetime | None = None
     """When a sample last saw it open again and again: single reads mostly miss it."""
     probe: Probe = _UNPROBED
@@ -158,7 +160,7 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
             memory = _next_memory(record, None, at=at)
-            seen = replace(record, memory=memory, absence=None, sample=None, probe=Probe())
+            seen = replace(record, memory=memory, absence=None, sample=None, agreement=None, probe=Probe())
             return _counted(seen, at=at)
         case _:
             return record
@@ -187,7 +189,7 @@ def _turned(record: Record, sample: Sample | None, *, at: datetime) -> Record:
     turns_on = sample is not None or (bool(record.changes) and at - record.changes[-1][0] <= _TURNS_WITHIN)
     if turns_on and record.turning_since is not None:
         return record
-    return replace(record, turning_since=at, turned=None if record.changes else record.turned)
+    return replace(record, turning_since=at, turned=None if record.changes else record.turned, agreement=None)
 
 
 def _counted(record: Record, *, at: datetime) -> Record:
@@ -208,7 +210,7 @@ def _opened(record: Record, *, at: datetime) -> Record:
     row = record.row
     baseline = row.disconnection_at if row else record.baseline
     seen = replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None)
-    return replace(seen, turning_since=None, turned=None)
+    return replace(seen, turning_since=None, turned=None, agreement=None)
 
 
 def _closed(record: Record, *, at: datetime) -> Record:
@@ -299,18 +301,25 @@ def saw_absence(record: Record, *, at: datetime) -> Record:
 
 def lost_from_memory(record: Record) -> Record:
     """A complete read of memory lacks it, and so does the list: what memory showed before no longer holds."""
-    return replace(record, memory=None, sample=None)
+    return replace(record, memory=None, sample=None, agreement=None)
 
 
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
     reopened_at = sample.taken_at if sample.openings >= REPLACED_OPENINGS else None
-    seen = replace(record, sample=sample, reopened_at=reopened_at)
+    seen = replace(record, sample=sample, reopened_at=reopened_at, agreement=_agreed(record, sample))
     if sample.constant is not None or ConnectionState.OPEN in sample.states:
         seen = replace(seen, turning_since=None, turned=None)
     else:
         seen = replace(seen, turning_since=record.turning_since or sample.taken_at)
     return _counted(seen, at=sample.taken_at)
+
+
+def _agreed(record: Record, sample: Sample) -> Agreement | None:
+    if not sample.turns:
+        return None
+    before = record.agreement
+    return Agreement(first=before.first if before is not None else sample.taken_at, last=sample.taken_at)
 
 
 def saw_probe(record: Record, result: evidence.ProbeResult | evidence.Unknown, *, at: datetime) -> Record:
@@ -340,7 +349,7 @@ def _suspected(record: Record) -> Probe:
 def after_step(record: Record) -> Record:
     """Forget what was seen before a step, so that the next one rests on newer evidence; latches stay."""
     seen = replace(record, memory=None, absence=None, sample=None, changes=(), remembered=None)
-    seen = replace(seen, turning_since=None, turned=None, reopened_at=None)
+    seen = replace(seen, turning_since=None, turned=None, agreement=None, reopened_at=None)
     return replace(seen, observed_at=None, observations=0, probe=_suspected(record))
 
 

@@ -338,7 +338,7 @@ def _turns_often(seen: Seen) -> bool:
 def _sampled_turns(seen: Seen) -> bool:
     """A sample caught it in both states; another is taken before this one is too old."""
     sample = seen.record.sample
-    if sample is None or sample.states != {_CLOSE, _CONNECTING}:
+    if sample is None or not sample.turns:
         return False
     return seen.now - sample.taken_at <= _SAMPLE_SPANS * seconds(seen.spans.flapping)
 

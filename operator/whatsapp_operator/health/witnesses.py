@@ -65,6 +65,23 @@ class Sample:
         """The one state that all reads showed."""
         return next(iter(self.states)) if len(self.states) == 1 else None
 
+    @property
+    def turns(self) -> bool:
+        """Whether it was close and connecting in turn, and never open."""
+        return self.states == {ConnectionState.CLOSE, ConnectionState.CONNECTING}
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Samples in a row that showed close and connecting in turn, and it never open."""
+
+    first: datetime
+    last: datetime
+
+    def lasted(self, span: timedelta) -> bool:
+        """Whether there are two, this far apart: one can miss every opening of what opens for tenths of a second."""
+        return self.last - self.first >= span
+
 
 @dataclass(frozen=True, slots=True)
 class Turning:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import RESTRICTED_CODES, ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.health import stability
 from whatsapp_operator.health.opinion import OBSERVATIONS, Opinion
 from whatsapp_operator.health.spans import Spans
 from whatsapp_operator.recovery import guard as guards
@@ -240,6 +241,14 @@ def was_seen_only_once(situation: Situation, step: Step) -> Hold | None:
     return None if seen_twice or situation.asked_for(step) else Hold(Reason.AWAITING_OBSERVATION)
 
 
+def openings_may_have_been_missed(situation: Situation, step: Step) -> Hold | None:
+    """S18, which a restart of the server heals, looks like S7 to a sample that meets none of its short openings."""
+    if situation.reason is not Reason.CREDENTIALS or not situation.loses(step):
+        return None
+    agree = stability.turns_agree(situation.record, situation.spans)
+    return None if agree else Hold(Reason.AWAITING_OBSERVATION)
+
+
 def close_is_not_known_to_be_stable(situation: Situation, step: Step) -> Hold | None:
     """Connect in the short close gap of a flapping or restarting instance starts a second socket that never ends."""
     if step is not Step.RECONNECT or _stable_close(situation.record):
@@ -272,6 +281,7 @@ GATES: tuple[Gate, ...] = (
     budget_is_spent,
     too_many_are_under_way,
     was_seen_only_once,
+    openings_may_have_been_missed,
     close_is_not_known_to_be_stable,
 )
 

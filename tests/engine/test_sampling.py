@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from support import simulated, surroundings
 from support.world import state
-from whatsapp_operator.engine import observer, ports
+from whatsapp_operator.engine import ports, sampling
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import witnesses
@@ -37,7 +37,7 @@ class SlowServer:
 async def taken(server: SlowServer) -> witnesses.Sample | None:
     context = surroundings.context(server.time)
     one = Server(key=ports.Key("messaging", "main"), body={}, client=cast("Any", server))
-    return await observer.sample(context, one, name="shop")
+    return await sampling.sample(context, one, name="shop")
 
 
 async def test_sample_of_a_slow_server_has_all_its_reads() -> None:

@@ -11,10 +11,10 @@ an instance that was just created would look like a ghost.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from whatsapp_operator.engine import alarm, warmup
+from whatsapp_operator.engine import alarm, rounds, warmup
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -23,7 +23,6 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import witnesses
 from whatsapp_operator.health.rules import ABSENT_TIMES
-from whatsapp_operator.recovery import sampling
 from whatsapp_operator.resources import instance
 
 _HURRY_SECONDS = 1.0
@@ -168,6 +167,7 @@ class Observer:
         answer = await client.list_memory() if seen.has_metrics is not False else None
         if isinstance(answer, evidence.MemoryList):
             seen.has_metrics, seen.version, seen.client_name = True, answer.version, answer.client_name
+            seen.unread = {}
             self._context.telemetry.check_took("memory", self._context.clock.monotonic() - began)
             return answer.states
         if isinstance(answer, evidence.Unknown) and answer.why is not evidence.Ignorance.NO_SUCH_ROUTE:
@@ -180,14 +180,22 @@ class Observer:
         await self._identify()
         client = self._server.client
         assert client is not None  # noqa: S101 - `run` reads only with a client
-        names = list(self._server.subjects)
-        readings = await asyncio.gather(*(client.read_memory(name) for name in names))
-        for reading in readings:
-            if isinstance(reading, evidence.Unknown):
-                self._failed(reading)
-                return None
-        pairs = zip(names, readings, strict=True)
-        return {name: reading.state for name, reading in pairs if isinstance(reading, evidence.InMemory)}
+        answer = await rounds.read(client, list(self._server.subjects))
+        if isinstance(answer, evidence.Unknown):
+            self._failed(answer)
+            return None
+        self._note_unread(answer)
+        return answer.states
+
+    def _note_unread(self, answer: rounds.Round) -> None:
+        """What is known of one that does not answer is as old as the last round in which it did."""
+        seen, at = self._server.observed, self._context.clock.now()
+        before, since = seen.unread, seen.memory_at or at
+        if answer.may_have_met_a_restart(before):
+            self._server.warm_up = warmup.begin(self._server.warm_up)
+        seen.unread = {name: before.get(name, since) for name in answer.unread}
+        returned = before.keys() - answer.unread.keys()
+        self._forget_before_gap(one for name, one in self._server.subjects.items() if name in returned)
 
     async def _identify(self) -> None:
         """Without `/metrics`: version and client name by `GET /`, rarely, and its failure proves nothing."""
@@ -215,7 +223,8 @@ class Observer:
 
     def _tells_news(self, states: States) -> bool:
         """Whether something opened, closed or went, which only means something beside what the database says."""
-        return any(records.is_news(one.record.memory, states.get(name)) for name, one in self._server.subjects.items())
+        subjects, unread = self._server.subjects, self._server.observed.unread
+        return any(records.is_news(subjects[name].record.memory, states.get(name)) for name in subjects.keys() - unread)
 
     async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
         server, at = self._server, self._context.clock.now()
@@ -230,7 +239,7 @@ class Observer:
             server.observed.memory_at = at
             server.observed.key_accepted = True
             if gap:
-                self._forget_before_gap()
+                self._forget_before_gap(server.subjects.values())
         if server.identity_confirmed and states is not None:
             if isinstance(rows, evidence.DatabaseList):
                 server.observed.rows, server.observed.rows_at = rows.rows, at
@@ -244,9 +253,8 @@ class Observer:
     def _look_at_server(self) -> None:
         """When there is news of it; at rest its looks themselves say when the next one is due, which is rarely."""
         server, seen = self._server, self._server.observed
-        told: tuple[object, ...]
-        told = (seen.unknown, seen.version, seen.client_name, seen.vanished, id(seen.rows), len(server.subjects))
-        told = (*told, server.warm, server.fresh(self._context.clock.now()), server.identity_confirmed)
+        read = (seen.unknown, seen.version, seen.client_name, seen.vanished, id(seen.rows), len(server.subjects))
+        told = (*read, server.warm, server.fresh(self._context.clock.now()), server.identity_confirmed)
         if told != self._told:
             self._told, self._looks_due = told, _LOOKS_AFTER_NEWS
         storm = server.ledger is not None and server.ledger.storm is not None
@@ -254,8 +262,9 @@ class Observer:
             self._looks_due = max(self._looks_due - 1, 0)
             self._context.look_at_server(server)
 
-    def _forget_before_gap(self) -> None:
-        for one in self._server.subjects.values():
+    @staticmethod
+    def _forget_before_gap(subjects: Iterable[Subject]) -> None:
+        for one in subjects:
             one.record = records.after_gap(one.record)
             one.steady = False
 
@@ -269,7 +278,7 @@ class Observer:
         listed = rows.rows.keys() if server.observed.has_metrics else rows.rows.keys() & server.subjects.keys()
         server.warm_up = warmup.observed(
             server.warm_up,
-            listed=listed,
+            listed=listed - server.observed.unread.keys(),
             held=states.keys(),
             at=self._context.clock.now(),
             growth=timedelta(seconds=self._context.spans.warm_up_growth),
@@ -285,6 +294,10 @@ class Observer:
         for name, one in self._server.subjects.items():
             if one.stepped_at >= self._last_tick:
                 # Read before the step, or during it: it tells nothing of what the step did.
+                continue
+            if name in self._server.observed.unread:
+                # That what is known of it has become too old, no read will tell.
+                self._context.look_at(one)
                 continue
             if one.steady and self._unchanged(one, states.get(name), both, name):
                 continue
@@ -377,18 +390,3 @@ def _proved_longest_ago(absent: list[tuple[str, Subject]]) -> list[tuple[str, Su
         return absence.seen_at.timestamp() if absence is not None else 0.0
 
     return sorted(absent, key=proved_at)[:_PROOFS_AT_ONCE]
-
-
-async def sample(context: Context, server: Server, *, name: str) -> witnesses.Sample | None:
-    """Read memory many times in a short time; None when any read proved nothing."""
-    client = server.client
-    if client is None:
-        return None
-    return await sampling.sample(
-        lambda: client.read_memory(name),
-        spans=context.spans,
-        now=context.clock.now,
-        monotonic=context.clock.monotonic,
-        sleep=context.sleep,
-        random=context.random.random,
-    )

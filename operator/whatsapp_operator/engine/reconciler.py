@@ -133,7 +133,7 @@ class Reconciler:
             restore(one)
         if requests.take_up(draft):
             self._context.hurry(server)
-        if not self._context.may_step or not server.fresh(draft.now):
+        if not self._context.may_step or not server.fresh_for(draft.instance.remote_name, draft.now):
             return await self._wait_for_the_server(server, draft)
         await finalizers.add(self._context, instance.KIND, one, names.FINALIZER)
         draft.instance = one.instance or draft.instance

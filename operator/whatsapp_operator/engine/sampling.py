@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import Counter
 
-from whatsapp_operator.engine import observer, ports, seeing
+from whatsapp_operator.engine import ports, seeing
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.health import record as records
-from whatsapp_operator.health import stability
+from whatsapp_operator.health import stability, witnesses
+from whatsapp_operator.recovery import sampling
 from whatsapp_operator.resources.reasons import Reason
 
 _LONGER_EACH_TIME = 4.0
@@ -63,10 +64,25 @@ class Sampler:
     async def _take(self, server: Server, draft: Draft) -> None:
         one, began = draft.subject, self._context.clock.monotonic()
         try:
-            taken = await observer.sample(self._context, server, name=draft.instance.remote_name)
+            taken = await sample(self._context, server, name=draft.instance.remote_name)
             if taken is not None and one.stepped_at < began:
                 one.record = records.saw_sample(one.record, taken)
         finally:
             one.sampling = False
             self._running[server.key] -= 1
         self._context.look_at(one)
+
+
+async def sample(context: Context, server: Server, *, name: str) -> witnesses.Sample | None:
+    """Read memory many times in a short time; None when any read proved nothing."""
+    client = server.client
+    if client is None:
+        return None
+    return await sampling.sample(
+        lambda: client.read_memory(name),
+        spans=context.spans,
+        now=context.clock.now,
+        monotonic=context.clock.monotonic,
+        sleep=context.sleep,
+        random=context.random.random,
+    )

@@ -57,6 +57,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.NOT_FOUND: "The instance does not exist on the server; it is created.",
     Reason.TERMINATING: "DELETE was sent; the server has not finished it. It is asked again.",
     Reason.NOT_OBSERVED: "Nothing was observed yet.",
+    Reason.NOT_ANSWERED: "The server answers for its other instances, and not for this one, so nothing is known of it. "
+    "Ask it for GET /instance/connectionState/{instance}, and look at its log.",
     Reason.SERVER_UNREACHABLE: "The server could not be read lately, so nothing is known. See the conditions of the "
     "EvolutionServer {server}.",
     Reason.KEY_REJECTED: "The server rejects the API key. Put the value of AUTHENTICATION_API_KEY into the Secret of "

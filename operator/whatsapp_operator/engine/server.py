@@ -46,6 +46,8 @@ class Observed:
     """Seconds that the last answered reads took, with the pause that must follow; an outage stretches nothing."""
     unknown: evidence.Ignorance | None = None
     """Why the last read proved nothing; None when it did."""
+    unread: Mapping[str, datetime] = field(default_factory=dict)
+    """Instances for which alone the server does not answer, and when it last did."""
     ever_read: bool = False
     began_at: datetime | None = None
     """When this process first tried to read the server."""
@@ -183,6 +185,11 @@ class Server:
         # What is of the future is as old as it may be: the wall clock has gone back since, nobody knows by how much.
         return abs(now - seen.memory_at) <= self.memory_limit and abs(now - seen.rows_at) <= rows_limit
 
+    def fresh_for(self, name: str, now: datetime) -> bool:
+        """As `fresh`, of one instance; a server without `/metrics` may answer for the others, and not for this one."""
+        since = self.observed.unread.get(name)
+        return self.fresh(now) and (since is None or abs(now - since) <= self.memory_limit)
+
     @property
     def memory_limit(self) -> timedelta:
         """How old a read of memory may be: three periods, or two reads of a server that needs longer for each."""
@@ -212,9 +219,9 @@ class Server:
         row = subject.record.row
         proxy = row.proxy if row is not None else None
         return Neighbours(
-            fresh=self.fresh(now),
+            fresh=self.fresh_for(name, now),
             warm=self.warm,
-            why_unknown=self.why_unknown(),
+            why_unknown=Reason.NOT_ANSWERED if self.fresh(now) else self.why_unknown(),
             mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
             mostly_without_code=self._mostly_without_code(subject),
             vouched_at=self.observed.vouchers.latest(proxy, but=name),

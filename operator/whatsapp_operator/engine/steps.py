@@ -108,7 +108,7 @@ class Steps:
             carried_out_at=draft.now - since,
             verdict=draft.verdict,
             record=draft.subject.record,
-            observable=server.fresh(draft.now) and server.observed.unknown is None,
+            observable=server.fresh_for(draft.instance.remote_name, draft.now) and server.observed.unknown is None,
             announced_at=flying.since,
             replaced_id=draft.subject.replaced_id,
         )

@@ -36,6 +36,7 @@ class Reason(words.Vocabulary):
     TERMINATING = "Terminating"
     UNKNOWN = "Unknown"
     NOT_OBSERVED = "NotObserved"
+    NOT_ANSWERED = "NotAnswered"
 
     # The single checks.
     EXISTS = "Exists"

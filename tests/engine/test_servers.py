@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -87,6 +89,33 @@ async def test_server_that_is_observed_reads_its_secret_again_in_a_minute_also_a
     await house.look(after=3)
 
     assert "read secret" not in house.cluster.calls
+
+
+class Late:
+    """Tasks whose first turn never comes."""
+
+    def spawn(self, _name: str, work: Coroutine[object, object, None], /) -> asyncio.Task[None]:
+        async def wait() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                work.close()
+
+        return asyncio.get_running_loop().create_task(wait())
+
+
+async def test_who_waits_for_a_list_is_told_when_the_observer_is_ended_before_its_first_turn(house: House) -> None:
+    house.context.tasks = Late()
+    await house.look()
+    watching = house.context.observers[house.one.key]
+    waiting = asyncio.create_task(house.context.list_rows(house.one))
+    await asyncio.sleep(0)
+
+    await house.servers.forget(house.one)
+
+    nothing = evidence.Unknown(evidence.Ignorance.BROKEN)
+    assert await asyncio.wait_for(waiting, timeout=1) == nothing
+    assert await asyncio.wait_for(watching.list_rows(), timeout=1) == nothing
 
 
 @pytest.mark.parametrize("understood", [True, False])

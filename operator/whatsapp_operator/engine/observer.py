@@ -48,6 +48,7 @@ class Observer:
         self._told: tuple[object, ...] = ()
         self._looks_due = 0
         self._wanted_rows: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]] = []
+        self._is_over = False
 
     async def run(self) -> None:
         """Observe until cancelled."""
@@ -59,7 +60,12 @@ class Observer:
                 await self._alarm.wait()
                 await self._keep_distance()
         finally:
-            self._answer(self._wanted_rows, evidence.Unknown(evidence.Ignorance.BROKEN))
+            self.end()
+
+    def end(self) -> None:
+        """Nothing is read any more; whoever waits for a list is told so, also where `run` had no turn yet."""
+        self._is_over = True
+        self._answer(self._wanted_rows, evidence.Unknown(evidence.Ignorance.BROKEN))
 
     async def _tick_safely(self) -> None:
         try:
@@ -89,6 +95,8 @@ class Observer:
 
     async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
         """A list of the database begun after this call; calls at about the same time share one."""
+        if self._is_over:
+            return evidence.Unknown(evidence.Ignorance.BROKEN)
         if self._trial_in() > 0:
             return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
         wanted: asyncio.Future[evidence.DatabaseList | evidence.Unknown] = asyncio.get_running_loop().create_future()

@@ -31,7 +31,7 @@ class Servers:
         self._context, self._writer = context, writer
         self._announcer = Announcer(context)
         self._restarts = server_restart.ServerRestarts(context, writer, self._announcer)
-        self._tasks: dict[ports.Key, asyncio.Task[None]] = {}
+        self._tasks: dict[ports.Key, tuple[Observer, asyncio.Task[None]]] = {}
         self._secrets_due: dict[ports.Key, float] = {}
         self._secrets_generation: dict[ports.Key, int] = {}
 
@@ -207,7 +207,7 @@ class Servers:
         if one.key not in self._tasks and one.client is not None:
             watching = Observer(self._context, one)
             self._context.observers[one.key] = watching
-            self._tasks[one.key] = self._context.tasks.spawn("observe-server", watching.run())
+            self._tasks[one.key] = watching, self._context.tasks.spawn("observe-server", watching.run())
 
     async def forget(self, one: Server) -> None:
         """The resource is gone, or another replica's: stop observing.
@@ -228,8 +228,10 @@ class Servers:
     def _let_go(self, one: Server) -> ports.Evolution | None:
         """End the observer, and return the client that is to be closed."""
         self._context.observers.pop(one.key, None)
-        task = self._tasks.pop(one.key, None)
-        if task is not None:
+        if one.key in self._tasks:
+            watching, task = self._tasks.pop(one.key)
+            # A task that is cancelled before its first turn never ends what it was to do.
+            watching.end()
             task.cancel()
         client, one.client, one.endpoint = one.client, None, None
         self._secrets_due.pop(one.key, None)

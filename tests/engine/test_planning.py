@@ -12,6 +12,7 @@ from support.servers import Cluster
 from support.world import START, a_row
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import warmup
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.existence import Existence
 from whatsapp_operator.engine.planning import Planning
@@ -114,3 +115,17 @@ async def test_who_needs_no_restart_any_more_or_may_have_none_takes_the_wish_bac
     await planning.plan(one, draft)
 
     assert one.wishes == {}
+
+
+async def test_ghost_that_may_be_about_to_be_loaded_is_not_acted_upon_and_others_are() -> None:
+    _, one, draft, planning = stage()
+    begin_incident(draft)
+    one.warm_up = warmup.WarmUp(done=True, ghosts=frozenset({"i0"}), doubted=frozenset({"i0"}))
+    other = one.subjects["i1"]
+
+    await planning.plan(one, draft)
+
+    assert Reason.WARMING_UP in draft.plan.blocked_by
+    assert one.wishes == {}
+    assert not one.neighbours(draft.subject, name="i0", now=draft.now).warm
+    assert one.neighbours(other, name="i1", now=draft.now).warm

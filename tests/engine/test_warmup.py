@@ -54,6 +54,35 @@ def test_ghosts_confirmed_before_do_not_hold_up_a_server_that_only_failed_a_read
     assert looks(warmup.begin(known), "abcde").done
 
 
+def test_ghost_confirmed_before_is_in_doubt_for_minutes_after_a_failed_read_since_a_restart_may_be_loading_it() -> None:
+    known = looks(WarmUp(), *["abcde"] * 31)
+    assert known.is_missing("f")
+
+    first = looks(warmup.begin(known), "abcde")
+    assert first.done
+    assert not first.is_missing("f")
+    assert first.is_missing("a"), "what was held until now is missing when it goes: the others are not held up"
+
+    assert not looks(first, *["abcde"] * 29).is_missing("f")
+    assert looks(first, *["abcde"] * 30).is_missing("f")
+
+
+def test_ghost_stays_in_doubt_for_as_long_as_others_are_loaded_and_no_longer_for_those_that_are_new() -> None:
+    known = looks(WarmUp(), *["abcd"] * 31)
+    assert known.ghosts == {"e", "f"}
+    first = looks(warmup.begin(known), "abcd")
+
+    assert not looks(first, "abcde", every=300).is_missing("f")
+    assert looks(first, "abcdg", listed="abcdefg", every=300).is_missing("f")
+
+
+def test_each_failed_read_puts_a_ghost_in_doubt_anew() -> None:
+    known = looks(WarmUp(), *["abcde"] * 31)
+    again = warmup.begin(looks(warmup.begin(known), *["abcde"] * 31))
+
+    assert not looks(again, *["abcde"] * 29).is_missing("f")
+
+
 def test_ghosts_confirmed_before_are_in_doubt_after_a_failed_read_and_a_restart() -> None:
     """That more than they is missing shows the restart; they may be the last to be loaded now."""
     known = looks(WarmUp(), *["abcde"] * 31)

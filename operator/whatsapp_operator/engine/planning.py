@@ -102,7 +102,7 @@ class Planning:
             history=draft.recovery,
             policy=draft.policy.recovery,
             spans=self._context.spans,
-            warm=server.warm,
+            warm=server.warm_for(draft.instance.remote_name),
             acted_on=server.acted_on,
             server_valid=server.problem is None,
             paused=draft.paused,

@@ -214,13 +214,17 @@ class Server:
         """Whether what is missing on the server is missing."""
         return self.warm_up.done and self.observed.ever_read and self.observed.unknown is None
 
+    def warm_for(self, name: str) -> bool:
+        """Whether, if memory lacks this instance, it is missing."""
+        return self.warm and self.warm_up.is_missing(name)
+
     def neighbours(self, subject: Subject, *, name: str, now: datetime) -> Neighbours:
         """What the other instances tell about one."""
         row = subject.record.row
         proxy = row.proxy if row is not None else None
         return Neighbours(
             fresh=self.fresh_for(name, now),
-            warm=self.warm,
+            warm=self.warm_for(name),
             why_unknown=Reason.NOT_ANSWERED if self.fresh(now) else self.why_unknown(),
             mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
             mostly_without_code=self._mostly_without_code(subject),

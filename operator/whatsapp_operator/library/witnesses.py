@@ -73,7 +73,7 @@ class Witnesses:
 
     def is_warm(self, name: str) -> bool:
         """Whether what the server does not hold of its listed instances is missing, and not just loading."""
-        return self._warm_up(name).done
+        return self._warm_up(name).is_missing(name)
 
     def _warm_up(self, name: str) -> warmup.WarmUp:
         return self._warm_ups.get(self._scope(name), warmup.WarmUp())

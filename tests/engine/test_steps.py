@@ -88,7 +88,9 @@ async def test_step_that_nothing_speaks_against_is_taken_once_and_is_in_flight()
     assert one.in_flight == {draft.subject.key}
 
 
-@pytest.mark.parametrize("comes", ["pause of everything", "pause of the server", "steps of others", "restart"])
+@pytest.mark.parametrize(
+    "comes", ["pause of everything", "pause of the server", "steps of others", "another incarnation", "restart"]
+)
 async def test_step_is_not_taken_when_something_came_while_it_was_looked_at_once_more(comes: str) -> None:
     context, one, draft, evolution, steps = stage()
 
@@ -101,6 +103,8 @@ async def test_step_is_not_taken_when_something_came_while_it_was_looked_at_once
                 one.resource = one.resource.replace(spec=one.resource.spec.replace(pause=Pause(reason="now")))
             case "steps of others":
                 one.in_flight.update({ports.Key("messaging", "a"), ports.Key("messaging", "b")})
+            case "another incarnation":
+                one.observed.rows = {"i0": a_row("open", owner=True, identity="of-somebody-else")}
             case _:
                 one.warm_up = type(one.warm_up)()
 

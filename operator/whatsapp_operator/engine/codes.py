@@ -80,6 +80,8 @@ class Codes:
         one.pairing_next_at = self._context.clock.monotonic() + self._wait(draft)
         if client is None or await client.read_memory(name) != evidence.InMemory(ConnectionState.CONNECTING):
             return
+        if not server.stands_for(name, draft.instance_id):
+            return
         answer = await client.connect(name)
         if isinstance(answer, evidence.QRCode) and self._is_fresh(draft, answer.code):
             await self._offer(draft, answer.code)

@@ -125,9 +125,11 @@ async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
     wanted = await wanted_settings(context, draft)
     if not wanted or await _is_kept(context, draft, _SETTINGS):
         return Reason.SYNCED
-    if draft.subject.record.row is None or server.client is None:
+    name = draft.instance.remote_name
+    # What is wanted was read from Secrets: a list may have come meanwhile.
+    if draft.subject.record.row is None or server.client is None or not server.stands_for(name, draft.instance_id):
         return Reason.CONFIGURATION_PENDING
-    answer = await server.client.set_settings(draft.instance.remote_name, wanted)
+    answer = await server.client.set_settings(name, wanted)
     context.hurry(server)
     return _after(answer)
 
@@ -144,10 +146,16 @@ async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
         return Reason.CONFIGURATION_PENDING
     if await server.client.find_webhook(name) == wanted:
         return Reason.SYNCED
-    answer = await server.client.set_webhook(name, wanted)
+    if not server.stands_for(name, draft.instance_id):
+        return Reason.CONFIGURATION_PENDING
+    return await _set_webhook(server.client, name, wanted)
+
+
+async def _set_webhook(client: ports.Evolution, name: str, wanted: evidence.Webhook) -> Reason:
+    answer = await client.set_webhook(name, wanted)
     if not isinstance(answer, evidence.Accepted):
         return _after(answer)
-    return Reason.SYNCED if await server.client.find_webhook(name) == wanted else Reason.CONFIGURATION_PENDING
+    return Reason.SYNCED if await client.find_webhook(name) == wanted else Reason.CONFIGURATION_PENDING
 
 
 def _after(answer: evidence.Outcome) -> Reason:

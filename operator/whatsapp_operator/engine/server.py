@@ -170,6 +170,14 @@ class Server:
         is_it = pinned is not None and self.observed.client_name == pinned and told <= {pinned}
         return is_it and not self.vanished(rows)
 
+    def stands_for(self, name: str, instance_id: str | None) -> bool:
+        """Whether a name may still be this incarnation's: somebody else may have created another one since.
+
+        By the last list, which costs no call; only what loses a session asks for one of its own.
+        """
+        row = self.observed.rows.get(name) if self.observed.rows is not None else None
+        return row is None or instance_id is None or row.id == instance_id
+
     def admits(self, namespace: str) -> bool:
         """Whether instances of a namespace may live here."""
         allowed = self.resource.spec.allowed_namespaces if self.resource else ()

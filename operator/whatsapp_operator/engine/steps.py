@@ -170,8 +170,10 @@ class Steps:
         return None
 
     def _refused_since(self, server: Server, draft: Draft, step_class: StepClass, *, asked: bool) -> bool:
-        """Whether the server as a whole refuses it by now: others may have been taken since it was planned."""
+        """Whether something came up since it was planned: others were taken, or a list that has another incarnation."""
         now = self._context.clock.now()
+        if not server.stands_for(draft.instance.remote_name, draft.instance_id):
+            return True
         guard = treasury.guard(self._context, server, key=draft.subject.key, now=now)
         if server_restart.pause_of(self._context, server, now=now) is not None or not server.fresh(now):
             return True

@@ -337,6 +337,27 @@ def test_who_acts_follows_from_whom_the_server_admits_now(house: House) -> None:
     assert house.acting("same") == "theirs"
 
 
+@pytest.mark.parametrize("order", [("theirs", "ours"), ("ours", "theirs")])
+def test_older_one_that_is_admitted_later_acts_as_it_would_after_a_restart(
+    house: House, order: tuple[str, str]
+) -> None:
+    bodies = {
+        "theirs": stranger(age=9, instanceName="same"),
+        "ours": {**wai("ours", age=1, instanceName="same"), "status": {"instanceID": "id-1"}},
+    }
+    house.saw(evs())
+    for name in order:
+        house.saw(bodies[name])
+    assert house.acting("same") == "ours"
+
+    house.saw(evs(version=2, allowedNamespaces=["elsewhere"]))
+
+    restarted = House()
+    for body in (*(bodies[name] for name in order), evs(version=2, allowedNamespaces=["elsewhere"])):
+        restarted.saw(body)
+    assert house.acting("same") == restarted.acting("same") == "theirs"
+
+
 async def test_resource_that_is_displaced_by_an_older_one_is_looked_at(house: House) -> None:
     """Its status still says what it said while it acted."""
     house.saw(evs())

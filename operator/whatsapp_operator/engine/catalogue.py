@@ -114,6 +114,14 @@ class Catalogue:
             self._elect(place)
 
     def _elect(self, place: tuple[ports.Key, str]) -> None:
+        """The oldest of those that are admitted acts, also one that was admitted only now.
+
+        Who acted until then gives way, as it does to an older one that a late watch event tells of: what counts is what
+        there is, and not who was seen first, so that every replica, and this one after a restart, elects the same. The
+        one that gives way is told so (`Duplicate`), and its instance keeps its token, by which it is not the other's:
+        it is not touched (`AlreadyExists`) until one of the two resources is deleted. Whom to admit is the choice of
+        the server's owner.
+        """
         one, name = self._context.servers.get(place[0]), place[1]
         if one is None:
             return

@@ -53,6 +53,7 @@ def refusal(kubectl: kube.Kubectl, wanted: Object) -> str:
 
 GOOD = {
     "least instance": instance(),
+    "resource named as every object, with a name on the server": instance("constructor", instanceName="shop"),
     "dotted name with a name on the server": instance("a.dotted.name", instanceName="User_1"),
     "every second counts": instance(
         health=dict.fromkeys(
@@ -127,6 +128,11 @@ BAD = {
         instance("a.b"),
         "metadata.name becomes the instance's name on the server",
     ),
+    "name of every object": (
+        instance(instanceName="constructor"),
+        'spec.instanceName: Invalid value: "constructor": must be no name that every JavaScript object has',
+    ),
+    "resource named as every object": (instance("constructor"), "set spec.instanceName or choose another"),
     "long name": (instance("a" * 241, instanceName="a"), "metadata.name must be at most 240 characters"),
     "no time": (
         instance(health={"stuckTimeoutSeconds": 0}),

@@ -101,6 +101,8 @@ BAD_INSTANCES: Mapping[str, tuple[Body, str, str]] = {
         "webhook.headersSecretRef",
     ),
     "name that is no path segment": (instance_body(instanceName="a/b"), "spec.instanceName", "begin with a letter"),
+    "name of every object": (instance_body(instanceName="toString"), "spec.instanceName", "choose another"),
+    "resource named as every object": (instance_body("constructor"), "metadata.name", "choose another"),
     "dotted name of the resource": (instance_body("a.b"), "metadata.name", "set spec.instanceName"),
     "long name of the resource": (instance_body("a" * 241, instanceName="a"), "metadata.name", "a shorter one"),
     "span of no time": (instance_body(health={"stuckTimeoutSeconds": 0}), "spec.health.stuckTimeoutSeconds", "to 1"),

@@ -79,6 +79,11 @@ InstanceName = Annotated[
         r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         "must begin with a letter or digit and hold letters, digits, '_' and '-' only: it is part of the server's URLs",
     ),
+    rules.Matches(
+        r"^(constructor|hasOwnProperty|isPrototypeOf|propertyIsEnumerable|toLocaleString|toString|valueOf)$",
+        "must be no name that every JavaScript object has: the Evolution API takes it for one in use; choose another",
+        unless=True,
+    ),
 ]
 
 PhoneNumber = Annotated[
@@ -203,6 +208,12 @@ class WhatsAppInstance(Model):
             message="metadata.name becomes the instance's name on the server, which must be at most 100 letters, "
             "digits and '-': set spec.instanceName or choose another metadata.name",
             holds=lambda one: one.spec.instance_name is not None or _names_instance(one.metadata.name),
+        ),
+        rules.Rule(
+            cel="has(self.spec.instanceName) || self.metadata.name != 'constructor'",
+            message="metadata.name becomes the instance's name on the server, and the Evolution API takes "
+            "'constructor' for one in use: set spec.instanceName or choose another metadata.name",
+            holds=lambda one: one.spec.instance_name is not None or one.metadata.name != "constructor",
         ),
         rules.Rule(
             cel=f"size(self.metadata.name) <= {LONGEST_NAME}",

@@ -12,7 +12,10 @@ from support.world import START, a_row
 from whatsapp_operator.engine import deletion, existence, ports
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.resources import names
 
 TOKEN = "canary-token"  # noqa: S105 - a token of a test
 ROW = replace(a_row("open", owner=True, identity="id-of-i0"), token=TOKEN)
@@ -57,3 +60,73 @@ async def test_adopted_instance_is_deleted_where_its_spec_says_so() -> None:
 
 async def test_instance_that_this_operator_created_with_a_users_token_is_deleted() -> None:
     assert await is_ours(status={"adopted": False}, managed=False)
+
+
+NONSENSE = {"serverRef": {"name": "main"}, "deletionPolicy": "Burn"}
+
+
+class Going(Cluster):
+    """A Kubernetes API in which a namespace is being deleted, or only the resource."""
+
+    def __init__(self, *, is_going: bool) -> None:
+        super().__init__()
+        self.is_going, self.finalizers = is_going, [names.FINALIZER]
+
+    async def namespace_is_terminating(self, _namespace: str) -> bool:
+        return self.is_going
+
+    async def write_finalizers(
+        self, _kind: str, _key: ports.Key, finalizers: tuple[str, ...], *, resource_version: str
+    ) -> ports.Body:
+        del resource_version
+        self.finalizers = list(finalizers)
+        return self.resource
+
+
+def unread(*, deleted: bool = True) -> Subject:
+    """An instance that was created, and whose spec this operator does not understand any more."""
+    one = servers.a_subject("i0")
+    deletion = {"deletionTimestamp": "2026-11-23T10:00:00Z"} if deleted else {}
+    metadata = {**one.body["metadata"], "finalizers": [names.FINALIZER], **deletion}
+    one.update({**one.body, "metadata": metadata, "spec": NONSENSE})
+    assert one.instance is None
+    return one
+
+
+@pytest.mark.parametrize(
+    ("is_going", "deleted", "seconds", "is_released"),
+    [(True, True, 600, True), (True, True, 599, False), (False, True, 6000, False), (True, False, 6000, False)],
+    ids=["its time is over", "its time is not over", "its namespace stays", "it stays"],
+)
+async def test_instance_that_nobody_understands_is_let_go_when_its_namespace_has_been_going_for_long(
+    is_going: bool, deleted: bool, seconds: int, is_released: bool
+) -> None:
+    time, cluster, one, told = simulated.Time(), Going(is_going=is_going), unread(deleted=deleted), servers.Told()
+    context = servers.a_context(time, servers.a_server(), cluster, telemetry=told)
+    context.subjects[one.key] = one
+    cluster.resource = {"metadata": dict(one.body["metadata"]), "spec": NONSENSE}
+    reconciler = Reconciler(context, StatusWriter(context))
+
+    await reconciler.look(one)
+    time.advance(seconds)
+    wait = await reconciler.look(one)
+
+    assert cluster.finalizers == ([] if is_released else [names.FINALIZER])
+    assert [(entry.phase.value, entry.reason) for entry in told.audits] == (
+        [("orphaned", "InvalidSpec")] if is_released else []
+    )
+    assert (wait is None) is (is_released or not deleted)
+
+
+async def test_wait_for_a_namespace_to_be_gone_begins_anew_when_it_stays_after_all() -> None:
+    time, cluster, one = simulated.Time(), Going(is_going=True), unread()
+    context = servers.a_context(time, servers.a_server(), cluster)
+    deletions = deletion.Deletions(
+        context, existence.Existence(context, StatusWriter(context), Announcer(context)), Announcer(context)
+    )
+    for is_going in (True, False, True):
+        cluster.is_going = is_going
+        time.advance(599)
+        await deletions.release_unread(one)
+
+    assert cluster.finalizers == [names.FINALIZER]

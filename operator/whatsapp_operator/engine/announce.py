@@ -6,6 +6,7 @@ from whatsapp_operator.engine import ports, reporting, sentences
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.recovery import ladder
 from whatsapp_operator.resources import instance
 from whatsapp_operator.resources import server as servers
@@ -104,6 +105,24 @@ class Announcer:
     def audit_orphaned(self, server: ports.Key, draft: Draft) -> None:
         """The record of an instance that may be left behind."""
         self._audit(reporting.Phase.ORPHANED, server, draft, Step.DELETE, reason=Reason.ORPHANED)
+
+    def orphaned_unread(self, one: Subject, *, text: str) -> None:
+        """The record, and an Event, of an instance that may be left behind since its spec is not understood."""
+        server, name = one.seat or (ports.Key("", ""), one.metadata.name)
+        self._context.telemetry.audit(
+            reporting.Audit(
+                phase=reporting.Phase.ORPHANED,
+                key=one.key,
+                uid=one.metadata.uid,
+                server=server,
+                instance=name,
+                step=str(Step.DELETE),
+                step_class=str(ladder.class_of(Step.DELETE, protected=one.record.protected)),
+                reason=str(Reason.INVALID_SPEC),
+                evidence="",
+            )
+        )
+        self._emit(instance.KIND, one.metadata, Reason.ORPHANED, text)
 
     def _audit(
         self,

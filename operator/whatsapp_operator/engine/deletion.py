@@ -7,7 +7,7 @@ the audit trail says that it may be orphaned.
 
 from __future__ import annotations
 
-from whatsapp_operator.engine import existence, finalizers, ports, tokens
+from whatsapp_operator.engine import existence, finalizers, ports, sentences, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -158,16 +158,36 @@ class Deletions:
 
     async def _maybe_orphan(self, server: Server | None, draft: Draft) -> float | None:
         """Let go of an instance whose namespace is going and whose server or key is gone for good."""
-        one = draft.subject
-        is_going = self._context.kubernetes.namespace_is_terminating
-        if not await is_going(one.key.namespace) or not await self._is_gone_for_good(server, draft):
-            one.blocked_since = None
-            return _POLL_SECONDS
-        one.blocked_since = one.blocked_since or draft.now
-        if (draft.now - one.blocked_since).total_seconds() < self._context.spans.orphan_release:
+        gone = await self._is_gone_for_good(server, draft)
+        if not await self._is_blocked_for_long(draft.subject, is_gone_for_good=gone):
             return _POLL_SECONDS
         self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
         return await self._release(draft, Reason.ORPHANED)
+
+    async def release_unread(self, one: Subject) -> float | None:
+        """Let go of one whose spec nobody understands, and nobody will correct once its namespace is going.
+
+        Returns the seconds to the next look, None where there is nothing to wait for.
+
+        Raises:
+            ports.KubernetesError: the Kubernetes API did not do its part.
+        """
+        if one.metadata.deletion_timestamp is None or names.FINALIZER not in one.metadata.finalizers:
+            return None
+        if not await self._is_blocked_for_long(one):
+            return _POLL_SECONDS
+        self._announcer.orphaned_unread(one, text=sentences.ORPHANED_UNREAD)
+        await finalizers.remove(self._context, instance.KIND, one, names.FINALIZER)
+        return None
+
+    async def _is_blocked_for_long(self, one: Subject, *, is_gone_for_good: bool = True) -> bool:
+        """Whether it cannot be deleted, in a namespace that is going, for so long that it is let go."""
+        if not is_gone_for_good or not await self._context.kubernetes.namespace_is_terminating(one.key.namespace):
+            one.blocked_since = None
+            return False
+        now = self._context.clock.now()
+        one.blocked_since = one.blocked_since or now
+        return (now - one.blocked_since).total_seconds() >= self._context.spans.orphan_release
 
     async def _is_gone_for_good(self, server: Server | None, draft: Draft) -> bool:
         """Whether server or key went; a server that cannot be read may have gone with its namespace, and only so."""

@@ -101,8 +101,11 @@ class Reconciler:
         if seat is not None:
             seat.leave(one)
             seat.note_standing(one, Standing.APART)
+        wait = await self._deletions.release_unread(one)
+        if wait is None and one.metadata.deletion_timestamp is not None:
+            return None
         shown = present_invalid(one.status, one.metadata, one.problem or "", now=now)
-        return await self._writer.write_instance(one, shown) or None
+        return min(filter(None, (await self._writer.write_instance(one, shown), wait)), default=None)
 
     def _stands_apart(self, draft: Draft) -> None:
         """It is in no step and no count of its server's, and needs no restart of it."""

@@ -164,6 +164,10 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 
+ORPHANED_UNREAD = (
+    "The instance may still be on the server: its spec was not understood, and nobody corrected it while its namespace "
+    "was being deleted."
+)
 NOT_DELETED_EITHER = (
     "What becomes of the instance stands in the spec, so its deletion waits: correct the spec, or remove the finalizer "
     f"{names.FINALIZER}, which leaves the instance on the server."

@@ -176,6 +176,19 @@ def test_dry_run_shows_the_step_and_why_it_is_not_taken() -> None:
     assert status.recovery.blocked_by == (Reason.DRY_RUN,)
 
 
+def test_restart_that_was_asked_for_and_dry_run_does_not_take_is_told_with_the_cure() -> None:
+    one = world.given().memory("close").database("open").paired()
+    one.policy, one.restart_requested = world.dry_run(), True
+
+    watched = view_of(one.watch(minutes=2))
+    told = conditions_of(watched)[ConditionType.REMEDIATION_ALLOWED]
+
+    assert watched.plan.step is Step.RESTART
+    assert (told.status, told.reason) == (ConditionStatus.FALSE, Reason.DRY_RUN)
+    assert "also if it was asked for by annotation" in told.message
+    assert "spec.recovery.mode here, or on the EvolutionServer" in told.message
+
+
 def test_what_only_takes_time_does_not_forbid_remediation() -> None:
     plan = planner.Plan(step=Step.RESTART, at=START, blocked_by=(Reason.AWAITING_OBSERVATION,))
 

@@ -166,7 +166,10 @@ class Options:
         float, _span("A starting server is warm when its memory has not grown for this long.")
     ] = _SPANS.warm_up_growth
     orphan_release_seconds: Annotated[
-        float, _span("In a terminating namespace an instance is released when its server is gone for this long.")
+        float,
+        _span(
+            "In a terminating namespace an instance is released when its server is gone, or its spec invalid, so long."
+        ),
     ] = _SPANS.orphan_release
     delete_retry_seconds: Annotated[float, _span("Before DELETE is sent again, doubling.")] = _SPANS.delete_retry
     recreate_wait_seconds: Annotated[float, _span("Before a second Recreate of an incident, doubling.")] = (

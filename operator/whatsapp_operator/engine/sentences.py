@@ -129,8 +129,9 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.UNSUPPORTED_VERSION: "This version of the Evolution API is only observed; see the EvolutionServer {server}.",
     Reason.RECOVERY_DISABLED: "recovery.mode is Disabled: the step in status.recovery.planned is not taken. To let it "
     "be taken set spec.recovery.mode here, or on the EvolutionServer {server}, to Enabled.",
-    Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken. To let it be taken set "
-    "spec.recovery.mode here, or on the EvolutionServer {server}, to Enabled.",
+    Reason.DRY_RUN: "recovery.mode is DryRun: the step in status.recovery.planned is not taken, also if it was asked "
+    "for by annotation. To let it be taken set spec.recovery.mode here, or on the EvolutionServer {server}, to "
+    "Enabled.",
     Reason.PAUSED: "Nothing is changed on the server while a pause is in force; see the condition Paused.",
     Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried at most hourly.",
     Reason.RETRY_DELAY: "The next step waits, see status.recovery.planned.",

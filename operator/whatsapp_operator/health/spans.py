@@ -29,7 +29,7 @@ class Spans:
     warm_up_growth: float = 300
     """A starting server has loaded what it will when memory has not grown for this long."""
     orphan_release: float = 600
-    """A deletion in a terminating namespace is released when its server is gone for this long."""
+    """A deletion in a terminating namespace is released when its server is gone, or its spec invalid, for this long."""
     delete_retry: float = 60
     """DELETE is sent again after this long, doubling."""
     recreate_wait: float = 600

@@ -86,8 +86,9 @@ class RecoveryOverrides(Model):
 
     mode: RecoveryMode | None = Field(
         default=None,
-        description="Enabled: recovery steps are taken. DryRun: they are planned and shown in status, none is taken. "
-        "Disabled: none is taken but those that are asked for. Enabled when nothing is set.",
+        description="Enabled: recovery steps are taken. DryRun: they are planned and shown in status, none is taken, "
+        "also none that is asked for. Disabled: none is taken but those that are asked for. Enabled when nothing "
+        "is set.",
     )
     max_attempts: int | None = Field(
         default=None,

@@ -125,6 +125,13 @@ def test_right_to_restart_servers_narrows_to_names(helm: charts.Helm) -> None:
     assert rule["resourceNames"] == ["evolution"]
 
 
+@pytest.mark.parametrize("namespaces", [[], ["shop"]])
+def test_release_that_is_to_grant_nothing_grants_nothing(helm: charts.Helm, namespaces: list[str]) -> None:
+    found = helm.render({"namespaces": namespaces, "rbac": {"create": False, "userRoles": False}})
+
+    assert kinds(found) & {"Role", "RoleBinding", "ClusterRoleBinding"} == set()
+
+
 def test_rights_narrow_with_the_watched_namespaces(helm: charts.Helm) -> None:
     found = helm.render(rights.NO_OTHERS | {"namespaces": ["shop", "456"]}, namespace="operators")
 
@@ -155,7 +162,7 @@ def test_every_combination_of_switches_is_linted_and_templated(
         "approval": {"create": switch},
         "podDisruptionBudget": {"create": switch},
         "serviceMonitor": {"create": switch},
-        "serverRestart": {"namespaces": namespaces},
+        "serverRestart": {"namespaces": namespaces if switch else []},
     }
 
     assert "0 chart(s) failed" in helm("lint", "--strict", str(charts.CHART), values=values)
@@ -163,7 +170,6 @@ def test_every_combination_of_switches_is_linted_and_templated(
 
     expected = {"Deployment"}
     expected |= {"CustomResourceDefinition"} if definitions["install"] else set()
-    expected |= {"Role", "RoleBinding"} if namespaces else set()
     if switch:
         expected |= {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "PodDisruptionBudget"} | ADMISSION
         expected |= {"Service", "ServiceMonitor"}
@@ -297,6 +303,14 @@ def test_every_option_is_a_flag_that_the_operator_knows(helm: charts.Helm) -> No
         ({"image": {"digest": "0.1.0"}}, "'/image/digest'"),
         ({"image": {"repository": "registry.example:5000/whatsapp-operator:0.1.0"}}, "'/image/repository'"),
         ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the ServiceAccount"),
+        (
+            {"serverRestart": {"resourceNames": ["evolution"]}},
+            "serverRestart.resourceNames: has no effect without serverRestart.namespaces: name the namespaces",
+        ),
+        (
+            {"rbac": {"create": False}, "serverRestart": {"namespaces": ["shop"]}},
+            "serverRestart.namespaces: with rbac.create=false the release grants no rights: leave it out",
+        ),
     ],
     ids=lambda one: json.dumps(one) if isinstance(one, dict) else "",
 )

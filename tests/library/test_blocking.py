@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,15 @@ import httpx
 import pytest
 
 from evolution_simulator import control_client
-from whatsapp_operator.library import CleanupRefused, InstanceManager, Settings, SQLiteRecordStore
+from whatsapp_operator.library import (
+    CleanupRefused,
+    InstanceManager,
+    InstanceRecord,
+    ManagerClosed,
+    MemoryRecordStore,
+    Settings,
+    SQLiteRecordStore,
+)
 
 KEY = "the-global-key"
 QUICK = Settings(poll_seconds=0.05)
@@ -78,4 +87,64 @@ def test_a_closed_manager_says_so_and_leaves_no_thread(simulator: control_client
     with pytest.raises(RuntimeError, match="closed"):
         manager.check_instance_health("instance-00000")
     manager.close()
+    assert threading.active_count() == before
+
+
+class Stalled(MemoryRecordStore):
+    """A store that never answers, and tells when it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.closed = threading.Event(), threading.Event()
+
+    async def get(self, name: str) -> InstanceRecord | None:
+        del name
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def close(self) -> None:
+        self.closed.set()
+
+
+def test_closing_ends_the_calls_of_other_threads_instead_of_hanging_them() -> None:
+    before, store = threading.active_count(), Stalled()
+    manager = InstanceManager(url="http://127.0.0.1:9", api_key=KEY, store=store)
+
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        waiting = [pool.submit(manager.check_instance_health, name) for name in ("one", "two", "one")]
+        assert store.asked.wait(timeout=10)
+        manager.close()
+        found = [one.exception(timeout=10) for one in waiting]
+
+    assert [type(one) for one in found] == [ManagerClosed] * 3
+    assert store.closed.is_set()
+    assert threading.active_count() == before
+
+
+def test_two_threads_may_close_at_once() -> None:
+    manager = InstanceManager(url="http://127.0.0.1:9", api_key=KEY)
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for one in [pool.submit(manager.close) for _ in range(2)]:
+            one.result(timeout=10)
+
+    with pytest.raises(ManagerClosed):
+        manager.check_instance_health("one")
+
+
+class Failing(MemoryRecordStore):
+    """A store that cannot be closed."""
+
+    async def close(self) -> None:
+        raise OSError
+
+
+def test_error_of_the_store_in_closing_comes_through_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    manager = InstanceManager(url="http://127.0.0.1:9", api_key=KEY, store=Failing())
+
+    with pytest.raises(OSError):  # noqa: PT011 - the very one that the store raises
+        manager.close()
+
     assert threading.active_count() == before

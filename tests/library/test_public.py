@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import subprocess
 import sys
+import threading
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +18,9 @@ from whatsapp_operator import library
 
 NAMES = {
     "AsyncInstanceManager", "CleanupRefused", "CleanupUnfinished", "EnsureResult", "HealthCheck", "InstanceError",
-    "InstanceManager", "InstanceRecord", "MemoryRecordStore", "Reason", "RecordStore", "SQLiteRecordStore",
-    "ServerUnknown", "SessionLossNotAllowed", "Settings", "Spans", "State", "Surroundings",
+    "InstanceManager", "InstanceRecord", "InvalidArgument", "LibraryError", "ManagerClosed", "MemoryRecordStore",
+    "Reason", "RecordStore", "RecordUnreadable", "SQLiteRecordStore", "ServerUnknown", "SessionLossNotAllowed",
+    "Settings", "Spans", "State", "Surroundings",
 }  # fmt: skip
 
 CALLS = {
@@ -97,16 +101,51 @@ def test_states_are_lower_case_words() -> None:
     }  # fmt: skip
 
 
-def test_every_error_is_an_instance_error() -> None:
+def test_every_error_has_its_place_in_the_tree() -> None:
+    kinds = (library.InstanceError, library.InvalidArgument, library.ManagerClosed, library.RecordUnreadable)
+    assert all(issubclass(error, library.LibraryError) for error in kinds)
+    assert issubclass(library.InvalidArgument, ValueError)
+    assert issubclass(library.ManagerClosed, RuntimeError)
+
+
+def test_every_error_of_a_cleanup_is_an_instance_error() -> None:
     errors = (library.ServerUnknown, library.CleanupRefused, library.CleanupUnfinished, library.SessionLossNotAllowed)
     assert all(issubclass(error, library.InstanceError) for error in errors)
     assert issubclass(library.SessionLossNotAllowed, library.CleanupRefused)
 
 
-@pytest.mark.parametrize("given", [{"max_attempts": 0}, {"stuck_timeout_seconds": -1}, {"poll_seconds": 0}])
-def test_settings_refuse_numbers_that_are_not_above_zero(given: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="must be above 0"):
-        library.Settings(**given)  # type: ignore[arg-type] # the fields' names are the words
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"max_attempts": 0}, "max_attempts must be above 0"),
+        ({"stuck_timeout_seconds": -1}, "stuck_timeout_seconds must be above 0"),
+        ({"poll_seconds": 0}, "poll_seconds must be above 0"),
+        ({"poll_seconds": math.nan}, "poll_seconds must be above 0, and finite"),
+        ({"poll_seconds": math.inf}, "poll_seconds must be above 0, and finite"),
+        ({"max_attempts": "3"}, "max_attempts must be a whole number, and is str"),
+        ({"max_attempts": 2.5}, "max_attempts must be a whole number, and is float"),
+        ({"max_attempts": True}, "max_attempts must be a whole number, and is bool"),
+        ({"poll_seconds": None}, "poll_seconds must be a number, and is NoneType"),
+        ({"probe": 1}, "probe must be True or False, and is int"),
+        ({"spans": {"stable": 30}}, "spans must be Spans, and is dict"),
+        ({"spans": library.Spans(stable=0)}, r"spans\.stable must be above 0"),
+        ({"spans": library.Spans(stable_samples=1.5)}, r"spans\.stable_samples must be a whole number"),  # type: ignore[arg-type] # so is meant
+    ],
+)
+def test_settings_refuse_what_cannot_be_meant_and_name_it(given: dict[str, Any], told: str) -> None:
+    with pytest.raises(library.InvalidArgument, match=told):
+        library.Settings(**given)
+
+
+@pytest.mark.parametrize("manager", [library.AsyncInstanceManager, library.InstanceManager])
+@pytest.mark.parametrize("argument", ["url", "api_key"])
+def test_manager_refuses_what_is_no_text_and_leaves_nothing_running(manager: type, argument: str) -> None:
+    before = threading.active_count()
+
+    with pytest.raises(library.InvalidArgument, match=f"{argument} must be a text, and is NoneType: is it set at all"):
+        manager(**{"url": "http://evolution-api:8080", "api_key": "key", argument: None})
+
+    assert threading.active_count() == before
 
 
 def test_the_library_is_used_without_loading_anything_of_kubernetes() -> None:

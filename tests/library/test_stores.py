@@ -13,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from whatsapp_operator.evolution.evidence import ConnectionState
-from whatsapp_operator.library import InstanceRecord, MemoryRecordStore, Reason, RecordStore, SQLiteRecordStore
+from whatsapp_operator.library import (
+    InstanceRecord,
+    MemoryRecordStore,
+    Reason,
+    RecordStore,
+    RecordUnreadable,
+    SQLiteRecordStore,
+)
 from whatsapp_operator.resources.status import RecoveryStatus
 from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepRecord, StepResult
 
@@ -157,3 +164,27 @@ async def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
     for path in (nowhere, text):
         with pytest.raises(sqlite3.Error, match=re.escape(f"the records in {path} cannot be used")):
             await SQLiteRecordStore(path).get("one")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("recovery", "{"), ("recovery", None), ("recovery", "[]"), ("state", "purring"), ("checked_at", "noon")],
+)
+async def test_row_that_is_no_record_is_told_by_the_librarys_own_error_and_may_be_forgotten(
+    tmp_path: Path, column: str, value: str | None
+) -> None:
+    path = tmp_path / "r.db"
+    store = SQLiteRecordStore(path)
+    await store.put(FULL)
+    await store.put(InstanceRecord(name="other"))
+    with closing(sqlite3.connect(path)) as opened, opened:
+        opened.execute(f"UPDATE instances SET {column} = ? WHERE name = 'shop'", (value,))  # noqa: S608 - ours
+
+    with pytest.raises(RecordUnreadable, match=r"the record of instance 'shop' in .*r\.db cannot be read") as told:
+        await store.get("shop")
+
+    assert told.value.name == "shop"
+    assert await store.get("other") == InstanceRecord(name="other")
+    assert await store.delete("shop")
+    assert await store.get("shop") is None
+    await store.close()

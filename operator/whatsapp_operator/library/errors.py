@@ -1,12 +1,17 @@
-"""What the calls of the library raise.
+"""What the library raises.
 
-    InstanceError
-    ├── ServerUnknown          nothing could be read of the instance, so nothing was done
-    ├── CleanupRefused         a cleanup is not called for, or is held back; nothing was done
-    │   └── SessionLossNotAllowed   the instance is protected: `allow_session_loss=True` is needed
-    └── CleanupUnfinished      DELETE may have been sent, and the instance was not proved gone
+    LibraryError
+    ├── InvalidArgument        what a manager or `Settings` was given cannot be meant; it is a ValueError, too
+    ├── ManagerClosed          a call on a closed manager, or one that `close` has ended; it is a RuntimeError, too
+    ├── RecordUnreadable       what the store has of an instance is no record
+    └── InstanceError
+        ├── ServerUnknown          nothing could be read of the instance, so nothing was done
+        ├── CleanupRefused         a cleanup is not called for, or is held back; nothing was done
+        │   └── SessionLossNotAllowed   the instance is protected: `allow_session_loss=True` is needed
+        └── CleanupUnfinished      DELETE may have been sent, and the instance was not proved gone
 
-A check, a recovery and `ensure_healthy_instance` raise none of them: what they could not find out is in their result.
+A check, a recovery and `ensure_healthy_instance` raise no InstanceError: what they could not find out is in their
+result.
 """
 
 from __future__ import annotations
@@ -17,8 +22,34 @@ from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources.reasons import Reason
 
 
-class InstanceError(Exception):
-    """The root of what the calls of the library raise; `name` is the instance's."""
+class LibraryError(Exception):
+    """The root of all that the library raises."""
+
+
+class InvalidArgument(LibraryError, ValueError):  # noqa: N818 - the fact is the name, and the root says error
+    """What a manager or `Settings` was given cannot be meant; the text names it."""
+
+
+class ManagerClosed(LibraryError, RuntimeError):  # noqa: N818 - the fact is the name, and the root says error
+    """The manager is closed; a call that was under way then is where a cancelled one is."""
+
+    def __init__(self) -> None:
+        super().__init__("the manager is closed: make another one")
+
+
+class RecordUnreadable(LibraryError):  # noqa: N818 - the fact is the name, and the root says error
+    """What the store has of the instance `name` is no record: somebody else wrote it, or the file is damaged."""
+
+    def __init__(self, name: str, *, where: str) -> None:
+        super().__init__(
+            f"the record of instance {name!r} in {where} cannot be read: put the file back from a copy, or forget the "
+            f"instance by the store's delete({name!r}); its attempts then count from zero"
+        )
+        self.name = name
+
+
+class InstanceError(LibraryError):
+    """The root of what a cleanup raises; `name` is the instance's."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)

@@ -50,12 +50,17 @@ class AsyncInstanceManager:
         client_name: str | None = None,
         surroundings: Surroundings | None = None,
     ) -> None:
-        """Never raise: a URL or key that cannot be used makes every state `unknown`, and the reason says why.
+        """Connect to nothing yet: a URL or key that cannot be used makes every state `unknown`; the reason says why.
 
         `api_key` is the server's own; `store` keeps records, in memory if None, and is closed with the manager.
         `ca_bundle` is PEM and replaces the system's authorities. `metrics_auth` is user name and password of
         `/metrics`. `client_name` is the server's DATABASE_CONNECTION_CLIENT_NAME; if None, the first one seen.
+
+        Raises:
+            InvalidArgument: `url` or `api_key` is no text, as where a variable of the environment is not set.
         """
+        for argument, value in (("url", url), ("api_key", api_key)):
+            _refuse_what_is_no_text(argument, value)
         settings, around = settings or Settings(), surroundings or Surroundings()
         self._client: Final = client.Client(
             url=url,
@@ -169,6 +174,11 @@ class AsyncInstanceManager:
         except errors.InstanceError:
             return False
         return True
+
+
+def _refuse_what_is_no_text(argument: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise errors.InvalidArgument(f"{argument} must be a text, and is {type(value).__name__}: is it set at all?")
 
 
 def _ensured(case: Case, *, recovered: bool, cleaned: bool) -> EnsureResult:

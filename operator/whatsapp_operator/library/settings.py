@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 
 from whatsapp_operator.health.spans import Spans
+from whatsapp_operator.library import errors
 from whatsapp_operator.resources.overrides import SessionLoss
 from whatsapp_operator.resources.policy import RecoveryPolicy
 
@@ -50,12 +52,10 @@ class Settings:
         """Refuse what could not be meant.
 
         Raises:
-            ValueError: a number is not above 0.
+            errors.InvalidArgument: a value is of another type than its field, or a number is not above 0.
         """
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                raise ValueError(f"{one.name} must be above 0")
+        _refuse_what_cannot_be_meant(self)
+        _refuse_what_cannot_be_meant(self.spans, prefix="spans.")
 
     @property
     def policy(self) -> RecoveryPolicy:
@@ -66,6 +66,29 @@ class Settings:
             step_timeout_seconds=self.step_timeout_seconds,
             session_loss=SessionLoss.REQUIRE_APPROVAL,
         )
+
+
+_ACCEPTED: Mapping[str, tuple[str, tuple[type, ...]]] = {
+    "int": ("a whole number", (int,)),
+    "float": ("a number", (int, float)),
+    "bool": ("True or False", (bool,)),
+    "Spans": ("Spans", (Spans,)),
+}
+
+
+def _refuse_what_cannot_be_meant(given: Settings | Spans, *, prefix: str = "") -> None:
+    for one in fields(given):
+        value, kind = getattr(given, one.name), str(one.type)
+        if not _is_of(kind, value):
+            wanted = _ACCEPTED[kind][0]
+            raise errors.InvalidArgument(f"{prefix}{one.name} must be {wanted}, and is {type(value).__name__}")
+        if kind in ("int", "float") and not 0 < value < math.inf:
+            raise errors.InvalidArgument(f"{prefix}{one.name} must be above 0, and finite")
+
+
+def _is_of(kind: str, value: object) -> bool:
+    """To Python True is a number, too."""
+    return isinstance(value, _ACCEPTED[kind][1]) and (kind == "bool" or not isinstance(value, bool))
 
 
 def _now() -> datetime:

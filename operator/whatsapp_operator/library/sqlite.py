@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pydantic
 
+from whatsapp_operator.library import errors
 from whatsapp_operator.library.store import InstanceRecord
 
 _T = TypeVar("_T")
@@ -32,6 +33,7 @@ class SQLiteRecordStore:
 
     Raises:
         sqlite3.Error: from every call, when the file cannot be read or written, or is of a newer version.
+        RecordUnreadable: from `get`, when the row of an instance is none of this store's.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -42,7 +44,11 @@ class SQLiteRecordStore:
     async def get(self, name: str) -> InstanceRecord | None:
         """The record of an instance, None without one."""
         row = await self._in_thread(lambda opened: opened.execute(_GET, (name,)).fetchone())
-        return _record(row) if row is not None else None
+        try:
+            return _record(row) if row is not None else None
+        except (TypeError, ValueError) as error:
+            # Both JSON and pydantic say so of what they cannot read.
+            raise errors.RecordUnreadable(name, where=str(self._path)) from error
 
     async def put(self, record: InstanceRecord) -> None:
         """Keep a record in place of the one before; it is on disk when this returns."""

@@ -227,6 +227,89 @@ async def test_a_deletion_that_is_lost_is_told_and_the_next_call_ends_it(stage: 
     assert await stage.store.get("one") is None
 
 
+HOOK = {"enabled": True, "url": "http://127.0.0.1:9/hook", "events": ["CALL", "MESSAGES_UPSERT"]}
+
+
+async def webhook(stage: Stage) -> tuple[bool, list[str]]:
+    """Whether the webhook is on, and its events."""
+    found = (await stage.bench.request("GET", "/webhook/find/one")).json()
+    return found["enabled"], sorted(found["events"])
+
+
+async def an_unfinished_cleanup(stage: Stage) -> None:
+    """An instance whose DELETE was lost, with its webhook off."""
+    await a_dead_code(stage)
+    await stage.bench.request("POST", "/webhook/set/one", json={"webhook": HOOK})
+    await stage.bench.break_("one", "S11")
+    with pytest.raises(CleanupUnfinished):
+        await clean(stage)
+    assert await webhook(stage) == (False, [])
+
+
+@pytest.fixture
+async def another(stage: Stage, stage_on: Stages) -> Stage:
+    """A process that begins after the cleanup, beside the same store and server."""
+    await an_unfinished_cleanup(stage)
+    return await stage_on(bench=stage.bench, store=stage.store)
+
+
+async def test_an_unfinished_cleanup_is_remembered_and_finished_by_the_next_ensure(another: Stage) -> None:
+    kept = await another.store.get("one")
+    assert kept is not None
+    assert kept.deletion_since is not None
+    assert kept.webhook_events == ("CALL", "MESSAGES_UPSERT")
+    before = another.mark()
+    another.bench.pass_time(121)
+
+    result = await another.run(another.manager.ensure_healthy_instance("one"))
+
+    assert (result.cleaned, result.ready) == (True, True)
+    assert another.changes(since=before) == ["logout", "delete"]
+    assert await another.store.get("one") is None
+
+
+async def test_nothing_gentle_is_done_to_an_instance_that_is_being_deleted(another: Stage) -> None:
+    before = another.mark()
+
+    assert not await another.run(another.manager.try_recover_instance("one"))
+    assert another.changes(since=before) == []
+
+
+async def test_the_webhook_of_one_that_works_after_all_is_on_again(another: Stage) -> None:
+    await another.bench.control("POST", "/instances/one/pair", {})
+
+    result = await another.run(another.manager.ensure_healthy_instance("one"))
+
+    assert (result.healthy, result.cleaned) == (True, False)
+    assert await webhook(another) == (True, ["CALL", "MESSAGES_UPSERT"])
+    kept = await another.store.get("one")
+    assert kept is not None
+    assert (kept.deletion_since, kept.webhook_events) == (None, None)
+
+
+async def test_a_webhook_that_somebody_has_switched_on_meanwhile_is_left_as_it_is(another: Stage) -> None:
+    await another.bench.control("POST", "/instances/one/pair", {})
+    await another.bench.request("POST", "/webhook/set/one", json={"webhook": {**HOOK, "events": ["CALL"]}})
+    before = another.mark()
+
+    assert (await another.run(another.manager.ensure_healthy_instance("one"))).healthy
+    assert another.changes(since=before) == []
+    assert await webhook(another) == (True, ["CALL"])
+
+
+@pytest.mark.parametrize("call", ["ensure_healthy_instance", "cleanup_corrupted_instance"])
+async def test_a_deletion_that_the_server_has_ended_by_itself_is_told_as_a_cleanup(another: Stage, call: str) -> None:
+    await another.bench.request("DELETE", "/instance/delete/one")
+    another.bench.pass_time(60)
+    before = another.mark()
+
+    result = await another.run(getattr(another.manager, call)("one"))
+
+    assert getattr(result, "cleaned", result) is True
+    assert another.changes(since=before) == []
+    assert await another.store.get("one") is None
+
+
 async def test_one_that_opens_in_the_last_moment_is_spared_and_keeps_its_webhook(stage_on: Stages) -> None:
     stage = await stage_on("2.3.6")
     await a_zombie(stage)

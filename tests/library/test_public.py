@@ -52,7 +52,8 @@ FIELDS = {
     library.EnsureResult: ("name", "healthy", "cleaned", "recovered", "state", "reason", "detail"),
     library.InstanceRecord: (
         "name", "instance_id", "state", "reason", "since", "checked_at", "last_healthy_at", "connection",
-        "connection_since", "paired", "baseline", "row_updated_at", "client_name", "recovery",
+        "connection_since", "paired", "baseline", "row_updated_at", "client_name", "recovery", "deletion_since",
+        "webhook_events",
     ),
     library.Settings: (
         "max_attempts", "retry_delay_seconds", "check_timeout_seconds", "stuck_timeout_seconds",

@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,8 @@ FULL = InstanceRecord(
             ),
         ),
     ),
+    deletion_since=NOON,
+    webhook_events=("CALL", "MESSAGES_UPSERT"),
 )
 
 
@@ -187,4 +190,21 @@ async def test_row_that_is_no_record_is_told_by_the_librarys_own_error_and_may_b
     assert await store.get("other") == InstanceRecord(name="other")
     assert await store.delete("shop")
     assert await store.get("shop") is None
+    await store.close()
+
+
+async def test_file_of_an_older_version_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    new = SQLiteRecordStore(path)
+    await new.put(FULL)
+    await new.close()
+    with closing(sqlite3.connect(path)) as opened, opened:
+        for column in ("deletion_since", "webhook_events"):
+            opened.execute(f"ALTER TABLE instances DROP COLUMN {column}")
+        opened.execute("PRAGMA user_version = 1")
+
+    store = SQLiteRecordStore(path)
+    assert await store.get("shop") == replace(FULL, deletion_since=None, webhook_events=None)
+    await store.put(FULL)
+    assert await store.get("shop") == FULL
     await store.close()

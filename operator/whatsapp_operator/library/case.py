@@ -39,6 +39,9 @@ class Case:
         # what is seen from now on.
         self.recovery = incident.concluded(self._kept.recovery, StepResult.INTERRUPTED, now=self._now())
         self._stepped_at = self._now()
+        self.deletion_since = self._kept.deletion_since
+        self.webhook_events = self._kept.webhook_events
+        """Of the webhook that a cleanup has switched off."""
 
     def _now(self) -> datetime:
         return self._means.around.now()
@@ -68,12 +71,15 @@ class Case:
         await self.sight.look()
         if before not in (None, self.sight.instance_id):
             self._kept, self.recovery = InstanceRecord(name=self.name), RecoveryStatus()
+            self.deletion_since = self.webhook_events = None
         self._note_incident()
 
     def _note_incident(self) -> None:
         if self.is_well:
             min_healthy = seconds(self._means.settings.min_healthy_seconds)
             self.recovery = incident.rested(self.recovery, now=self._now(), min_healthy=min_healthy)
+            # It outlived its DELETE, or was never sent one.
+            self.deletion_since = None
             return
         self.recovery = incident.worsened(self.recovery)
         if self.sight.believed.confirmed and incident.is_bad(self.sight.verdict):
@@ -143,7 +149,12 @@ class Case:
     def should_cleanup(self) -> bool:
         """Whether no gentler step is left than one that begins anew."""
         settled = self.sight.believed.confirmed and self.sight.unknown is None
-        return settled and planner.next_step(self.situation()) in _LOSING
+        return settled and (self.is_being_deleted or planner.next_step(self.situation()) in _LOSING)
+
+    @property
+    def is_being_deleted(self) -> bool:
+        """Whether a cleanup has sent DELETE, and did not see its end: whatever else is done would undo half of it."""
+        return self.deletion_since is not None and not self.sight.is_absent and not self.is_unknown
 
     @property
     def against_cleanup(self) -> Reason | None:
@@ -180,6 +191,15 @@ class Case:
         self._open_incident()
         step_class, reason = self.situation().class_of(step), self.sight.verdict.reason
         self.recovery = incident.announced(self.recovery, step, step_class=step_class, reason=reason, now=self._now())
+
+    def silences(self, webhook: evidence.Webhook | evidence.Unknown | None) -> None:
+        """The webhook is about to be switched off; to be kept before it is."""
+        if isinstance(webhook, evidence.Webhook) and webhook.enabled:
+            self.webhook_events = tuple(sorted(webhook.events))
+
+    def deletes(self) -> None:
+        """DELETE is about to be sent; to be kept before it is."""
+        self.deletion_since = self.deletion_since or self._now()
 
     def stepped(self) -> None:
         """The step was carried out, or ended in an error."""
@@ -248,4 +268,6 @@ class Case:
             row_updated_at=row.updated_at if row is not None else None,
             client_name=self._means.witnesses.client_name,
             recovery=self.recovery,
+            deletion_since=self.deletion_since,
+            webhook_events=self.webhook_events,
         )

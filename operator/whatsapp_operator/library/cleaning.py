@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from whatsapp_operator.evolution import evidence
@@ -31,21 +33,60 @@ async def clean_up(case: Case, keeper: Keeper, *, allow_session_loss: bool) -> N
     # Others were asked meanwhile, and a phone may have been linked, or the name be another instance's by now.
     if not await case.has_the_same_row() or not await case.is_still_so():
         raise _refused(case, Reason.AWAITING_OBSERVATION)
-    case.announce(Step.DELETE)
-    await keeper.keep_announced(case)
-    _log.warning("cleaning the instance up", instance=case.name, protected=case.sight.record.protected)
-    webhook = await case.client.find_webhook(case.name)
-    try:
-        done = await strategies.delete(case.work)
-    finally:
-        case.stepped()
+    done = await _delete(case, keeper)
     if done is not strategies.Done.DONE:
-        await _give_back(case, webhook, done)
+        await _remember(case, keeper, done)
         _log.warning("the cleanup is not finished", instance=case.name, deletion=done.value.lower())
         raise errors.CleanupUnfinished(case.name, done=done)
     _log.info("the instance is deleted", instance=case.name)
     await keeper.reset(case.name)
     _log.info("cleanup is complete", instance=case.name)
+
+
+async def _delete(case: Case, keeper: Keeper) -> strategies.Done:
+    """The operator's safe delete; a crash at any point leaves the next call to know how far it came."""
+    case.silences(await case.client.find_webhook(case.name))
+    case.announce(Step.DELETE)
+    await keeper.keep_announced(case)
+    _log.warning("cleaning the instance up", instance=case.name, protected=case.sight.record.protected)
+    work = case.work
+    try:
+        prepared = await strategies.prepare_delete(work)
+        if prepared is not strategies.Done.DONE:
+            return prepared
+        case.deletes()
+        await keeper.keep_announced(case)
+        return await strategies.delete_prepared(work)
+    finally:
+        case.stepped()
+
+
+async def _remember(case: Case, keeper: Keeper, done: strategies.Done) -> None:
+    """One that was spared goes on working: its webhook, which a safe delete switches off first, is on again."""
+    if done is strategies.Done.REFUSED:
+        case.deletion_since = None
+        await _give_back(case)
+    await keeper.keep_announced(case)
+
+
+async def settle(case: Case, keeper: Keeper) -> None:
+    """Put the webhook back of an instance that a cleanup began to delete, and that is well."""
+    if case.is_well and case.webhook_events is not None:
+        await _give_back(case)
+        await keeper.keep(case)
+
+
+async def _give_back(case: Case) -> None:
+    """Switched off, a webhook keeps all but its events; what somebody has switched on since is theirs."""
+    found = await case.client.find_webhook(case.name)
+    if isinstance(found, evidence.Unknown) or case.webhook_events is None:
+        return
+    if found is not None and not found.enabled:
+        wanted = replace(found, enabled=True, events=frozenset(case.webhook_events))
+        if not isinstance(await case.client.set_webhook(case.name, wanted), evidence.Accepted):
+            return
+        _log.info("the webhook is on again", instance=case.name)
+    case.webhook_events = None
 
 
 async def _is_vouched_for(case: Case) -> bool:
@@ -55,18 +96,12 @@ async def _is_vouched_for(case: Case) -> bool:
     return not await vouching.may_be_an_outage(case.client, listed, case.name)
 
 
-async def _give_back(case: Case, webhook: evidence.Webhook | evidence.Unknown | None, done: strategies.Done) -> None:
-    """One that was spared goes on working: its webhook, which a safe delete switches off first, is on again."""
-    if done is strategies.Done.REFUSED and isinstance(webhook, evidence.Webhook) and webhook.enabled:
-        await case.client.set_webhook(case.name, webhook)
-
-
 def refuse(case: Case, *, allow_session_loss: bool) -> None:
     """Raise what is against a cleanup; return where nothing is. No call is made for it."""
     if case.is_unknown:
         raise errors.ServerUnknown(case.name, reason=case.sight.reason)
     against = case.against_cleanup
-    if against is not None:
+    if against is not None and not case.is_being_deleted:
         raise _refused(case, against)
     holds = gates.against(case.situation(approved=allow_session_loss), Step.RECREATE)
     reasons = tuple(dict.fromkeys(hold.reason for hold in holds))

@@ -115,6 +115,9 @@ class AsyncInstanceManager:
         up to the stuck timeout. Raises only what the store raises.
         """
         async with self._case(name) as case:
+            if case.is_being_deleted:
+                _log.warning("no step is taken: a cleanup has to be finished", instance=name)
+                return False
             return await Recovery(case, self._means, self._keeper).run()
 
     async def cleanup_corrupted_instance(self, name: str, *, allow_session_loss: bool = False) -> bool:
@@ -132,7 +135,8 @@ class AsyncInstanceManager:
         """
         async with self._case(name) as case:
             if case.sight.is_absent:
-                return False
+                return case.deletion_since is not None
+            await cleaning.settle(case, self._keeper)
             await cleaning.clean_up(case, self._keeper, allow_session_loss=allow_session_loss)
             return True
 
@@ -145,10 +149,11 @@ class AsyncInstanceManager:
         """
         async with self._case(name) as case:
             was_well = case.is_well
-            recovered = await Recovery(case, self._means, self._keeper).run() and not was_well
+            await cleaning.settle(case, self._keeper)
+            recovered = not case.is_being_deleted and await Recovery(case, self._means, self._keeper).run()
             cleaned = await self._cleans_up(case, allow_session_loss=allow_session_loss)
-            result = _ensured(case, recovered=recovered, cleaned=cleaned)
-        facts = {"instance": name, "healthy": result.healthy, "cleaned": cleaned, "recovered": recovered}
+            result = _ensured(case, recovered=recovered and not was_well, cleaned=cleaned)
+        facts = {"instance": name, "healthy": result.healthy, "cleaned": cleaned, "recovered": result.recovered}
         _log.info("the instance is ready" if result.ready else "the instance is not ready", **facts)
         return result
 
@@ -164,6 +169,9 @@ class AsyncInstanceManager:
             yield case
 
     async def _cleans_up(self, case: Case, *, allow_session_loss: bool) -> bool:
+        if case.sight.is_absent:
+            # What a cleanup began has come to its end since.
+            return case.deletion_since is not None
         if not case.should_cleanup:
             return False
         try:

@@ -17,11 +17,12 @@ from whatsapp_operator.library import errors
 from whatsapp_operator.library.store import InstanceRecord
 
 _T = TypeVar("_T")
-_VERSION = 1
+_VERSION = 2
 _COLUMNS = tuple(one.name for one in fields(InstanceRecord))
 _TABLE = f"CREATE TABLE IF NOT EXISTS instances ({', '.join(_COLUMNS)}, PRIMARY KEY (name)) WITHOUT ROWID"
 _GET = f"SELECT {', '.join(_COLUMNS)} FROM instances WHERE name = ?"  # noqa: S608 - made of our own field names
-_PUT = f"INSERT OR REPLACE INTO instances VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - question marks
+_PUT = f"INSERT OR REPLACE INTO instances ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"  # noqa: S608 - as above
+_AS_JSON = ("recovery", "webhook_events")
 _ADAPTER: pydantic.TypeAdapter[InstanceRecord] = pydantic.TypeAdapter(InstanceRecord)
 
 
@@ -110,16 +111,20 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(f"the records are of version {version}, newer than this library's {_VERSION}")
     with connection:
         connection.execute(_TABLE)
+        known = {column for _, column, *_ in connection.execute("PRAGMA table_info(instances)").fetchall()}
+        for column in _COLUMNS:
+            if column not in known:
+                connection.execute(f"ALTER TABLE instances ADD COLUMN {column}")
         connection.execute(f"PRAGMA user_version = {_VERSION}")
 
 
 def _row(record: InstanceRecord) -> tuple[Any, ...]:
     values = _ADAPTER.dump_python(record, mode="json")
-    values["recovery"] = json.dumps(values["recovery"])
+    values |= {column: json.dumps(values[column]) for column in _AS_JSON if values[column] is not None}
     return tuple(values[column] for column in _COLUMNS)
 
 
 def _record(row: tuple[Any, ...]) -> InstanceRecord:
     values = dict(zip(_COLUMNS, row, strict=True))
-    values["recovery"] = json.loads(values["recovery"])
+    values |= {column: json.loads(values[column]) for column in _AS_JSON if values[column] is not None}
     return _ADAPTER.validate_python(values)

@@ -44,6 +44,10 @@ class InstanceRecord:
     """The server's client name: under another one it is another database that answers."""
     recovery: RecoveryStatus = field(default_factory=RecoveryStatus)
     """The present incident and its steps, as the operator keeps it in a status."""
+    deletion_since: datetime | None = None
+    """Since when DELETE was sent, perhaps, and the instance neither seen gone nor well."""
+    webhook_events: tuple[str, ...] | None = None
+    """The events of the webhook that a cleanup has switched off, until it is on again; None where none is."""
 
     @property
     def attempts(self) -> int:

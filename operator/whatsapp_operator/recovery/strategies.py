@@ -180,8 +180,11 @@ async def recreate(work: Work) -> Done:
 async def delete(work: Work) -> Done:
     """Safe delete: webhook off and read back, logged out where there is a socket, DELETE, poll until gone."""
     prepared = await prepare_delete(work)
-    if prepared is not Done.DONE:
-        return prepared
+    return prepared if prepared is not Done.DONE else await delete_prepared(work)
+
+
+async def delete_prepared(work: Work) -> Done:
+    """DELETE, where what must come before it was done; poll until gone."""
     asked = await _ask_to_delete(work)
     return asked if asked is not Done.DONE else await _until_gone(work)
 

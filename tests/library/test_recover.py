@@ -155,6 +155,42 @@ async def test_attempts_are_counted_over_processes(stage_on: Stages, tmp_path_fa
     assert kept.attempts == 1
 
 
+@pytest.mark.parametrize(("seconds", "attempts"), [(700, 1), (400, 2)])
+async def test_attempts_count_from_zero_when_it_was_well_for_long_and_nobody_called(
+    stage: Stage, seconds: float, attempts: int
+) -> None:
+    await stage.bench.create_open()
+    await stage.bench.break_("one", "S17")
+    assert await recover(stage) == (True, ["restart"])
+
+    stage.bench.pass_time(seconds)
+    await stage.bench.break_("one", "S17")
+    assert await recover(stage) == (True, ["restart"])
+
+    kept = await stage.store.get("one")
+    assert kept is not None
+    assert kept.attempts == attempts
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(700, 1), (100, 2)])
+async def test_attempts_count_from_zero_when_it_has_logged_in_by_itself_and_nobody_saw_it(
+    stage_on: Stages, seconds: float, attempts: int
+) -> None:
+    stage = await stage_on("2.3.6", max_attempts=2)
+    await stage.bench.create_open()
+    await stage.bench.break_("one", "S4")
+    assert await recover(stage) == (False, ["restart", "restart"])
+
+    await stage.bench.control("POST", "/instances/one/pair", {})
+    stage.bench.pass_time(seconds)
+    await stage.bench.break_("one", "S17")
+    await recover(stage)
+
+    kept = await stage.store.get("one")
+    assert kept is not None
+    assert kept.attempts == attempts
+
+
 async def test_attempts_count_from_zero_after_lasting_health(stage: Stage) -> None:
     await stage.bench.create_open()
     await stage.bench.break_("one", "S17")

@@ -38,6 +38,7 @@ class Case:
         # A step that an earlier process left in flight was counted when it was announced; what comes next rests on
         # what is seen from now on.
         self.recovery = incident.concluded(self._kept.recovery, StepResult.INTERRUPTED, now=self._now())
+        self._was_looked_at = False
         self._stepped_at = self._now()
         self.deletion_since = self._kept.deletion_since
         self.webhook_events = self._kept.webhook_events
@@ -72,7 +73,24 @@ class Case:
         if before not in (None, self.sight.instance_id):
             self._kept, self.recovery = InstanceRecord(name=self.name), RecoveryStatus()
             self.deletion_since = self.webhook_events = None
+        if not self._was_looked_at and self.sight.unknown is None:
+            self._was_looked_at = True
+            self._note_what_ended_unseen()
         self._note_incident()
+
+    def _note_what_ended_unseen(self) -> None:
+        """Nobody looks between two calls: what was well for long enough meanwhile begins another incident."""
+        since = self.recovery.healthy_since or self._logged_in_at
+        if since is not None and self._now() - since >= seconds(self._means.settings.min_healthy_seconds):
+            self.recovery = incident.reset(self.recovery)
+
+    @property
+    def _logged_in_at(self) -> datetime | None:
+        """When it last turned open, if that was since the last call: only a login writes it."""
+        row, known = self.sight.record.row, self._kept.row_updated_at
+        if row is None or row.updated_at is None or known is None or row.state is not ConnectionState.OPEN:
+            return None
+        return row.updated_at if row.updated_at > known else None
 
     def _note_incident(self) -> None:
         if self.is_well:

@@ -269,6 +269,9 @@ async def test_an_unfinished_cleanup_is_remembered_and_finished_by_the_next_ensu
 
 
 async def test_nothing_gentle_is_done_to_an_instance_that_is_being_deleted(another: Stage) -> None:
+    """Any other that shows a dead code is restarted."""
+    await another.run(another.manager.check_instance_health("one"))
+    another.bench.pass_time(121)
     before = another.mark()
 
     assert not await another.run(another.manager.try_recover_instance("one"))

@@ -50,17 +50,14 @@ class AsyncInstanceManager:
         client_name: str | None = None,
         surroundings: Surroundings | None = None,
     ) -> None:
-        """Connect to nothing yet: a URL or key that cannot be used makes every state `unknown`; the reason says why.
+        """Make no call: a URL or key that cannot be used makes every state `unknown`, and the reason says why.
 
         `api_key` is the server's own; `store` keeps records, in memory if None, and is closed with the manager.
         `ca_bundle` is PEM and replaces the system's authorities. `metrics_auth` is user name and password of
-        `/metrics`. `client_name` is the server's DATABASE_CONNECTION_CLIENT_NAME; if None, the first one seen.
-
-        Raises:
-            InvalidArgument: `url` or `api_key` is no text, as where a variable of the environment is not set.
+        `/metrics`. `client_name` is the server's DATABASE_CONNECTION_CLIENT_NAME; if None, the first one seen. A URL
+        or key that is no text, as where a variable of the environment is not set, raises InvalidArgument.
         """
-        for argument, value in (("url", url), ("api_key", api_key)):
-            _refuse_what_is_no_text(argument, value)
+        _refuse_what_is_no_text(url=url, api_key=api_key)
         settings, around = settings or Settings(), surroundings or Surroundings()
         self._client: Final = client.Client(
             url=url,
@@ -184,9 +181,10 @@ class AsyncInstanceManager:
         return True
 
 
-def _refuse_what_is_no_text(argument: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise errors.InvalidArgument(f"{argument} must be a text, and is {type(value).__name__}: is it set at all?")
+def _refuse_what_is_no_text(**arguments: object) -> None:
+    for name, value in arguments.items():
+        if not isinstance(value, str):
+            raise errors.InvalidArgument(f"{name} must be a text, and is {type(value).__name__}: is it set at all?")
 
 
 def _ensured(case: Case, *, recovered: bool, cleaned: bool) -> EnsureResult:

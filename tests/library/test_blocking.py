@@ -113,9 +113,9 @@ def test_closing_ends_the_calls_of_other_threads_instead_of_hanging_them() -> No
 
     with ThreadPoolExecutor(max_workers=3) as pool:
         waiting = [pool.submit(manager.check_instance_health, name) for name in ("one", "two", "one")]
-        assert store.asked.wait(timeout=10)
+        assert store.asked.wait(timeout=60)
         manager.close()
-        found = [one.exception(timeout=10) for one in waiting]
+        found = [one.exception(timeout=60) for one in waiting]
 
     assert [type(one) for one in found] == [ManagerClosed] * 3
     assert store.closed.is_set()
@@ -127,7 +127,7 @@ def test_two_threads_may_close_at_once() -> None:
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for one in [pool.submit(manager.close) for _ in range(2)]:
-            one.result(timeout=10)
+            one.result(timeout=60)
 
     with pytest.raises(ManagerClosed):
         manager.check_instance_health("one")

@@ -218,6 +218,8 @@ def paused(pause: PauseInForce, *, server: tuple[str, str]) -> str:
 
 
 def _filled(text: str, one: WhatsAppInstance) -> str:
+    if "{" not in text:
+        return text
     namespace, server = one.server_key
     return text.format(
         name=one.metadata.name,

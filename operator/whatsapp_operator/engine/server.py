@@ -108,6 +108,8 @@ class Server:
     told_storm: bool = False
     told_pause: PauseInForce | None = None
     """The pause under which the instances were last looked at."""
+    _health: tuple[EvolutionServer, policy.HealthPolicy] | None = field(default=None, repr=False)
+    """What follows from a resource for `health`, and from which."""
 
     def update(self, body: Mapping[str, Any]) -> None:
         """Take a newer version of the resource."""
@@ -139,8 +141,12 @@ class Server:
 
     @property
     def health(self) -> policy.HealthPolicy:
-        """The policy of reads that serve all instances."""
-        return policy.server_health(self.resource.spec) if self.resource else policy.HealthPolicy()
+        """The policy of reads that serve all instances; every look at an instance asks for it several times."""
+        if self.resource is None:
+            return policy.HealthPolicy()
+        if self._health is None or self._health[0] is not self.resource:
+            self._health = self.resource, policy.server_health(self.resource.spec)
+        return self._health[1]
 
     @property
     def pinned_client_name(self) -> str | None:

@@ -80,6 +80,18 @@ def merge(previous: Sequence[Condition], wanted: Sequence[Condition], *, now: da
 
 
 def _since(before: Condition | None, condition: Condition, *, now: datetime) -> Condition:
-    unchanged = before is not None and before.status is condition.status
-    moment = before.last_transition_time if before is not None and unchanged else None
-    return condition.replace(last_transition_time=moment or now)
+    if before is None or before.status is not condition.status:
+        return condition.replace(last_transition_time=now)
+    if _says_the_same(before, condition):
+        return before
+    return condition.replace(last_transition_time=before.last_transition_time or now)
+
+
+def _says_the_same(before: Condition, condition: Condition) -> bool:
+    """Nearly all conditions do at nearly every look: what was read then need not be built, and checked, once more."""
+    return (
+        before.last_transition_time is not None
+        and before.reason == condition.reason
+        and before.message == condition.message
+        and before.observed_generation == condition.observed_generation
+    )

@@ -126,7 +126,9 @@ def recreate(stage: Stage, *, namespace: str, name: str, spec: Mapping[str, Any]
 
 
 def _create_when_free(stage: Stage, namespace: str, name: str, spec: Mapping[str, Any]) -> None:
-    if stage.create(kinds.INSTANCES, namespace, name, spec=spec) == 409:
+    if stage.api.find(kinds.INSTANCES, namespace, name) is None:
+        stage.create(kinds.INSTANCES, namespace, name, spec=spec)
+    else:
         _later(stage, _RECREATE_AGAIN_SECONDS, _create_when_free, stage, namespace, name, spec)
 
 
@@ -138,8 +140,9 @@ def recreate_server(stage: Stage, *, server: str, seconds: float) -> None:
 
 
 def _create_server_when_free(stage: Stage, server: str) -> None:
-    spec = stage.server_setup(server).spec
-    if stage.create(kinds.SERVERS, setups.HOME, server, spec=spec) == 409:
+    if stage.api.find(kinds.SERVERS, setups.HOME, server) is None:
+        stage.create(kinds.SERVERS, setups.HOME, server, spec=stage.server_setup(server).spec)
+    else:
         _later(stage, _RECREATE_AGAIN_SECONDS, _create_server_when_free, stage, server)
 
 

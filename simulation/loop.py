@@ -6,7 +6,10 @@ There are no threads, no sockets and no clock behind it, so that the same progra
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import collections
+import contextvars
+import heapq
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 T = TypeVar("T")
@@ -16,44 +19,54 @@ class StuckError(Exception):
     """Everything waits, and no timer is set: nothing can ever happen again."""
 
 
-class _Jump:
-    """Stands where the loop would wait for sockets."""
-
-    def __init__(self, loop: SimulatedLoop) -> None:
-        self._loop = loop
-
-    def select(self, timeout: float | None) -> list[Any]:
-        """Let the time pass that the loop would have waited."""
-        if timeout is None:
-            raise StuckError
-        if timeout > 0:
-            self._loop.jump()
-        return []
-
-    def close(self) -> None:
-        """There is nothing to close."""
-
-
 class SimulatedLoop(asyncio.BaseEventLoop):
-    """Seconds since the beginning of the simulation."""
+    """Seconds since the beginning of the simulation.
 
-    _scheduled: list[asyncio.TimerHandle]
-    _selector: _Jump
-    _clock_resolution: float
+    What is due at one moment is called in the order in which it was asked for.
+    """
+
+    _ready: collections.deque[asyncio.Handle]
+    _stopping: bool
 
     def __init__(self) -> None:
         super().__init__()
-        self._selector = _Jump(self)
         self._seconds = 0.0
-        self._clock_resolution = 1e-9
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._asked = 0
 
     def time(self) -> float:
         """Seconds of simulated time."""
         return self._seconds
 
-    def jump(self) -> None:
-        """To the next timer."""
-        self._seconds = max(self._seconds, self._scheduled[0].when())
+    def call_later(  # type: ignore[override]  # the arguments are not followed by their types here
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back after `delay` seconds."""
+        return self.call_at(self._seconds + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]  # the arguments are not followed by their types here
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at a moment of simulated time."""
+        timer = asyncio.TimerHandle(when, callback, args, self, context)
+        self._asked += 1
+        heapq.heappush(self._timers, (when, self._asked, timer))
+        return timer
+
+    def _run_once(self) -> None:
+        """Call what is ready; before that jump to the next timer where nothing is."""
+        ready, timers = self._ready, self._timers
+        while timers and (timers[0][2].cancelled() or timers[0][0] <= self._seconds or not ready):
+            when, _, timer = heapq.heappop(timers)
+            if not timer.cancelled():
+                self._seconds = max(self._seconds, when)
+                ready.append(timer)
+        if not ready and not self._stopping:
+            raise StuckError
+        for _ in range(len(ready)):
+            handle = ready.popleft()
+            if not handle.cancelled():
+                handle._run()  # noqa: SLF001 - as every asyncio loop does
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end, and leave no task behind."""
@@ -69,9 +82,6 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             task.cancel()
         if left:
             self.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-
-    def _process_events(self, event_list: list[Any]) -> None:
-        """There are none."""
 
     def _write_to_self(self) -> NoReturn:
         raise RuntimeError("a thread has called: there are none on simulated time")

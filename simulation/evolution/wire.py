@@ -65,11 +65,11 @@ class Wire:
         content = json.dumps(body).encode() if body is not None else b""
         request = message.Request(method=route.method, path=path, key=key, body=content)
         self._loop.call_later(self._way(), self._arrive, there, request, answer, self._loop.time())
+        limit = self._loop.call_later(self._timeout, _settle, answer, errors.TimedOut)
         try:
-            async with asyncio.timeout(self._timeout):
-                found = await answer
-        except TimeoutError as error:
-            raise errors.TimedOut(route.request) from error
+            found = await answer
+        finally:
+            limit.cancel()
         if isinstance(found, type):
             raise found(route.request)
         return found
@@ -82,9 +82,15 @@ class Wire:
         sent_at: float,
     ) -> None:
         def answered(what: message.Reply | host.Lost) -> None:
-            self._loop.call_later(self._way(), lambda: None if answer.done() else answer.set_result(what))
+            self._loop.call_later(self._way(), _settle, answer, what)
 
         there.arrive(request, caller=self._caller, sent_at=sent_at, answered=answered)
 
     def _way(self) -> float:
         return self._chance.uniform(*_WAY)
+
+
+def _settle(answer: asyncio.Future[message.Reply | host.Lost], what: message.Reply | host.Lost) -> None:
+    """What comes first counts: an answer, or the end of the time for it."""
+    if not answer.done():
+        answer.set_result(what)

@@ -67,11 +67,11 @@ class Wire:
         if not self.cut and fault not in faults.NO_EFFECT:
             late = rule.seconds if rule is not None and fault is faults.Fault.SLOW else 0.0
             self._loop.call_later(self._way(), self._arrive, call, answer, fault, late)
+        limit = self._loop.call_later(TIMEOUT_SECONDS, _settle, answer, None)
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS):
-                found = await answer
-        except TimeoutError:
-            found = None
+            found = await answer
+        finally:
+            limit.cancel()
         return found if found is not None else _fail(call)
 
     def _arrive(
@@ -85,10 +85,16 @@ class Wire:
         if fault in faults.NO_ANSWER or self.cut:
             return
         said = None if fault is faults.Fault.RESET_AFTER else found
-        self._loop.call_later(self._way() + late, lambda: None if answer.done() else answer.set_result(said))
+        self._loop.call_later(self._way() + late, _settle, answer, said)
 
     def _way(self) -> float:
         return self._chance.uniform(*_WAY)
+
+
+def _settle(answer: asyncio.Future[answers.Answer | None], what: answers.Answer | None) -> None:
+    """What comes first counts: an answer, or the end of the time for it."""
+    if not answer.done():
+        answer.set_result(what)
 
 
 def _fail(call: transport.Call) -> NoReturn:

@@ -118,7 +118,7 @@ def test_instance_alone_without_a_code_is_not_the_servers_trouble() -> None:
     one = a_server(instances=3)
     one.note_symptom(one.subjects["i0"], Symptom.WITHOUT_CODE)
 
-    assert not one.neighbours(one.subjects["i0"], name="i0", now=START).mostly_without_code
+    assert not one.mostly_without_code(one.subjects["i0"])
 
 
 def test_instances_without_a_code_are_the_servers_trouble_when_most_lack_one() -> None:
@@ -126,7 +126,7 @@ def test_instances_without_a_code_are_the_servers_trouble_when_most_lack_one() -
     for number in range(4):
         one.note_symptom(one.subjects[f"i{number}"], Symptom.WITHOUT_CODE if number else Symptom.SHOWS_CODE)
 
-    assert one.neighbours(one.subjects["i1"], name="i1", now=START).mostly_without_code
+    assert one.mostly_without_code(one.subjects["i1"])
 
 
 def test_nobody_vouches_for_itself() -> None:

@@ -69,7 +69,6 @@ NEIGHBOURS = st.builds(
     fresh=st.sampled_from([True, True, True, False]),
     warm=st.sampled_from([True, True, True, False]),
     mostly_flapping=st.booleans(),
-    mostly_without_code=st.booleans(),
     vouched_at=st.none() | st.sampled_from([START, START + timedelta(minutes=20)]),
 )
 

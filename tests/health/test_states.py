@@ -94,12 +94,6 @@ UNHEALED: list[tuple[str, Given, HealthState, Reason]] = [
         Reason.CHANNEL_CLOSED,
     ),
     (
-        "paired, closed in both, and no code says why",
-        lambda: given().memory("close").database("close").paired(),
-        HealthState.DEGRADED,
-        Reason.SETTLING,
-    ),
-    (
         "open in memory, another state in the database",
         lambda: given().memory("open").database("connecting"),
         HealthState.DEGRADED,
@@ -197,6 +191,13 @@ HEALED: list[tuple[str, Given, HealthState, Reason, list[Step]]] = [
         [RECONNECT],
     ),
     (
+        "paired, closed in both, and no code says why",
+        lambda: given().memory("close").database("close").paired(),
+        HealthState.DISCONNECTED,
+        Reason.UNEXPLAINED_CLOSE,
+        [RECONNECT, RECONNECT],
+    ),
+    (
         "never started",
         lambda: given().memory("close").database("close"),
         HealthState.DISCONNECTED,
@@ -290,7 +291,7 @@ WEEK_LONG: list[tuple[str, Given]] = [
     ("it is replaced", lambda: given().memory("open", "close", "connecting").database("open").paired()),
     ("its session is missing", lambda: given().memory("open").database("close").paired()),
     ("the server is away", lambda: given().memory("open").database("close").neighbour(fresh=False)),
-    ("nothing is understood", lambda: given().memory("close").database("close").paired()),
+    ("nothing is understood", lambda: given().memory("open").database("connecting").paired()),
 ]
 
 
@@ -366,13 +367,6 @@ def test_unscanned_pairing_code_that_ended_with_401_is_no_logout() -> None:
     one = given().memory("close").database("close", code=401, ended=LATER).watch(minutes=1)
 
     assert one.shown == (HealthState.DISCONNECTED, Reason.NOT_STARTED)
-
-
-def test_missing_qr_code_is_the_servers_trouble_while_most_lack_one() -> None:
-    one = given().memory("connecting").database("close").neighbour(mostly_without_code=True).watch(hours=1)
-
-    assert one.shown == (HealthState.DEGRADED, Reason.SETTLING)
-    assert one.taken == []
 
 
 def test_stuck_connecting_is_not_concluded_before_its_time() -> None:
@@ -603,7 +597,7 @@ def test_symptom_is_told_by_the_instances_own_evidence(given_this: Given, sympto
     one.policy = world.disabled()
 
     assert rules.symptom(one.watch(minutes=2).seen) is symptom
-    assert rules.symptom(one.neighbour(mostly_flapping=True, mostly_without_code=True).seen) is symptom
+    assert rules.symptom(one.neighbour(mostly_flapping=True).seen) is symptom
 
 
 def flags_everything(_: Seen) -> Verdict:

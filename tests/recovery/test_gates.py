@@ -110,6 +110,17 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
         Reason.NOT_VOUCHED_FOR,
         (*LOSING, SERVER, Step.DELETE),
     ),
+    "nobody gets a code": (
+        {
+            "opinion": Opinion(Verdict(HealthState.STUCK, Reason.NO_QR_CODE), since=START, observations=2),
+            "record": EMPTY,
+            "history": LONG_AGO.replace(started_at=START, last_resort_since=START),
+            "vouched": False,
+            "others_without_code": True,
+        },
+        Reason.NOT_VOUCHED_FOR,
+        ALL,
+    ),
     "young": (
         {"history": LONG_AGO.replace(started_at=START - timedelta(seconds=299))},
         Reason.SESSION_LOSS_DELAY,
@@ -233,6 +244,27 @@ def test_wait_for_the_last_resort_has_not_begun_before_no_gentle_step_is_left() 
     waits = situation(vouched=False, history=LONG_AGO.replace(last_resort_since=None))
 
     assert until(Reason.NOT_VOUCHED_FOR, RECREATE, waits) == START + timedelta(seconds=21_600)
+
+
+def unpaired_without_a_code(**facts: Any) -> Situation:
+    history = LONG_AGO.replace(started_at=START, last_resort_since=START)
+    return replace(situation(Reason.NO_QR_CODE, record=EMPTY, history=history, vouched=False), **facts)
+
+
+@pytest.mark.parametrize(("step", "seconds"), [(RESTART, 600), (RELOGIN, 21_600), (RECREATE, 21_600)])
+def test_where_most_get_no_code_a_restart_waits_some_minutes_and_the_rest_for_the_last_resort(
+    step: Step, seconds: int
+) -> None:
+    waits = unpaired_without_a_code(others_without_code=True)
+
+    assert until(Reason.NOT_VOUCHED_FOR, step, waits) == START + timedelta(seconds=seconds)
+    assert gates.against(replace(waits, now=START + timedelta(seconds=seconds)), step) == ()
+    assert gates.against(replace(waits, vouched=True), step) == ()
+    assert gates.against(replace(waits, others_without_code=False), step) == ()
+
+
+def test_restart_that_a_user_asks_for_waits_for_no_other_that_gets_no_code() -> None:
+    assert gates.against(unpaired_without_a_code(others_without_code=True, restart_requested=True), RESTART) == ()
 
 
 @pytest.mark.parametrize("reason", [Reason.GHOST, Reason.CONNECTING, Reason.CLOSED_SOCKET, Reason.DEAD_SOCKET])

@@ -110,6 +110,7 @@ class Planning:
             restart_requested=requests.asked(draft, names.Request.RESTART),
             guard=treasury.guard(self._context, server, key=draft.subject.key, now=draft.now),
             offers=self._context.plugged.offers,
+            others_without_code=server.mostly_without_code(draft.subject),
             vouched=vouching.vouched(
                 server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
             ),

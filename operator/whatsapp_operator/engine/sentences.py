@@ -46,11 +46,15 @@ SENTENCES: Mapping[Reason, str] = {
     "and RemediationAllowed for what holds more back.",
     Reason.REPLACED: "It is opened and replaced again and again: another server holds the same session, or two sockets "
     "of this one do. Make sure that only one Evolution API server uses this database, then restart that server.",
-    Reason.FLAPPING: f"It tries to connect without success: WhatsApp may be out of the server's reach. {_WAITS}",
+    Reason.FLAPPING: "It tries to connect without success: WhatsApp may be out of the server's reach. Nothing is done "
+    "for as long as that may be; it is looked at again all the time. Check that the server reaches WhatsApp. If it "
+    "does and this lasts, the stored credentials are unusable: delete the WhatsAppInstance, create it again, and scan.",
     Reason.CREDENTIALS: "Its stored credentials are unusable, while other instances of the server reach WhatsApp. It "
     "has to be logged out and paired again.",
     Reason.QR_EXPIRED: f"The QR codes were not scanned in time. {_WANT}",
     Reason.CLOSED_SOCKET: "The database says open, memory has said close for long: its close was lost.",
+    Reason.UNEXPLAINED_CLOSE: "It was paired, is closed, and no code says why. It is connected once more; if its "
+    "stored session is gone, as after SessionMissing and a restart of the server, it will show a QR code to scan.",
     Reason.NOT_STARTED: f"No phone was paired yet. {_WANT}",
     Reason.CHANNEL_CLOSED: "The channel was logged out; only a restart of the Evolution API server opens it again.",
     Reason.SETTLING: f"Its state is changing, or is not understood yet. {_WAITS}",
@@ -101,7 +105,8 @@ SENTENCES: Mapping[Reason, str] = {
     f"recovery.sessionLossDelaySeconds from the beginning of the incident. {_APPROVE}",
     Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, so WhatsApp or the "
     "network may be away, and this heal when it is back. The step waits for such proof, or for "
-    f"recovery.lastResortDelaySeconds after the gentle ones have failed. {_APPROVE}",
+    "recovery.lastResortDelaySeconds after the gentle ones have failed; one that costs nothing waits some minutes. "
+    f"{_APPROVE}",
     Reason.NEEDS_SERVER_RESTART: "Only a restart of the Evolution API server heals it without a loss. Restart it, or "
     "name its workload in spec.workloadRef of the EvolutionServer {server}, and it is done for you. Where the server "
     f"takes a deletion at all, the instance is recreated after recovery.lastResortDelaySeconds. {_APPROVE}",
@@ -109,7 +114,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.DEAF: "A logout left it deaf to incoming messages (Evolution API 2.3.6 and earlier) until the server "
     "restarts. Restart the Evolution API server, or run 2.3.7.",
     Reason.STORM: "So many paired instances of the server are bad at once that the cause is not theirs. Nothing is "
-    "done that would lose a pairing, and gentler steps go one at a time. See the EvolutionServer {server}.",
+    "done that would lose a pairing, and gentler steps go one at a time, until fewer are bad. What to do where that "
+    "lasts says the EvolutionServer {server}.",
     Reason.BUDGET_EXHAUSTED: "The server's budget for steps of this class is spent for now: see spec.budget and "
     "status.recovery.budget of the EvolutionServer {server}.",
     Reason.TOO_MANY_IN_FLIGHT: "Other steps are under way on the server: see spec.budget.maxInFlight of the "

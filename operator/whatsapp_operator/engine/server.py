@@ -241,11 +241,11 @@ class Server:
             warm=self.warm_for(name),
             why_unknown=Reason.NOT_ANSWERED if self.fresh(now) else self.why_unknown(),
             mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
-            mostly_without_code=self._mostly_without_code(subject),
             vouched_at=self.observed.vouchers.latest(proxy, but=name),
         )
 
-    def _mostly_without_code(self, subject: Subject) -> bool:
+    def mostly_without_code(self, subject: Subject) -> bool:
+        """Whether most of the other instances that want a QR code get none."""
         without = self.symptoms[Symptom.WITHOUT_CODE] - (subject.symptom is Symptom.WITHOUT_CODE)
         showing = self.symptoms[Symptom.SHOWS_CODE] - (subject.symptom is Symptom.SHOWS_CODE)
         return without > showing and without + showing > 1

@@ -54,7 +54,9 @@ _WHY_UNREACHABLE = {
 
 STORM_SENTENCES = {
     Reason.STORM: "So many paired instances are bad at once that the cause is not theirs: WhatsApp, the network or the "
-    "server's database may be down. Nothing is done that would lose a pairing, and gentler steps go one at a time.",
+    "server's database may be down. Nothing is done that would lose a pairing, and gentler steps go one at a time, "
+    "until fewer are bad. If it lasts: check that the server reaches WhatsApp and its database, then restart it, which "
+    "heals what a database fault left. Where each has a cause of its own raise spec.budget.storm: recovery goes on.",
     Reason.STORM_OVER: "Few paired instances are bad now; recovery goes on by what they show from here on.",
 }
 
@@ -209,7 +211,8 @@ def _identity(one: Server) -> _Finding:
     if one.observed.vanished:
         text = (
             "More than half of the known instances vanished from the database at once. If it is another database, "
-            "correct DATABASE_CONNECTION_URI; if they were deleted on purpose, delete their WhatsAppInstances."
+            "correct DATABASE_CONNECTION_URI. If they were deleted on purpose, set spec.deletionPolicy of their "
+            "WhatsAppInstances to Retain, and delete those: nothing is deleted on a server that may be another one."
         )
         return _FALSE, Reason.INSTANCES_VANISHED, text
     if one.observed.client_name is None:

@@ -22,7 +22,6 @@ class Neighbours:
     """The server has loaded what it will load."""
     why_unknown: Reason = Reason.SERVER_UNREACHABLE
     mostly_flapping: bool = False
-    mostly_without_code: bool = False
     vouched_at: datetime | None = None
     """When another instance, through the same proxy, last proved that WhatsApp can be reached from the server."""
 

@@ -136,7 +136,7 @@ def offers_no_code(seen: Seen) -> Verdict | None:
     """A person wants to scan, and there is nothing to scan."""
     if not seen.baileys or seen.memory is not _CONNECTING or seen.record.paired is not False:
         return None
-    if not seen.pairing_wanted or not _code_is_overdue(seen) or seen.neighbours.mostly_without_code:
+    if not seen.pairing_wanted or not _code_is_overdue(seen):
         return None
     return Verdict(HealthState.STUCK, Reason.NO_QR_CODE)
 
@@ -192,6 +192,15 @@ def was_never_started(seen: Seen) -> Verdict | None:
     if seen.baileys and seen.states(_CLOSE, _CLOSE) and not seen.record.paired:
         return Verdict(HealthState.DISCONNECTED, Reason.NOT_STARTED)
     return None
+
+
+def closed_for_no_known_reason(seen: Seen) -> Verdict | None:
+    """Paired, and both witnesses say close: no code tells of an end, as after S19 and a restart of the server."""
+    if not seen.baileys or not seen.states(_CLOSE, _CLOSE) or not seen.record.paired:
+        return None
+    if not seen.row_is_newer or not seen.sampled(_CLOSE):
+        return None
+    return Verdict(HealthState.DISCONNECTED, Reason.UNEXPLAINED_CLOSE)
 
 
 def shows_no_code_that_anybody_wants(seen: Seen) -> Verdict | None:
@@ -252,6 +261,7 @@ RULES: tuple[Rule, ...] = (
     let_its_code_expire,
     has_a_closed_socket,
     was_never_started,
+    closed_for_no_known_reason,
     shows_no_code_that_anybody_wants,
     has_a_closed_channel,
 )

@@ -19,7 +19,7 @@ class Spans:
     stable_samples: int = 300
     """Reads in a sample of stability."""
     flapping: float = 600
-    """Close and connecting in turn for this long is more than a bad network."""
+    """Close and connecting in turn, or no QR code for anybody, for this long is more than a bad network."""
     probe_again: float = 5
     """A probe that met a dead socket is taken once more after this long: it may have met the gap of a reconnect."""
     qr_wait: float = 30

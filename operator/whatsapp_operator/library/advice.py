@@ -35,6 +35,7 @@ _WHY_REFUSED: Mapping[Reason, str] = {
     Reason.NOT_STARTED: "a new QR code is what it needs: call try_recover_instance",
     Reason.QR_EXPIRED: "a new QR code is what it needs: call try_recover_instance",
     Reason.LOGGED_OUT: "a new QR code is what it needs: call try_recover_instance",
+    Reason.UNEXPLAINED_CLOSE: "it is closed and nothing says why: call try_recover_instance",
     Reason.SESSION_MISSING: "it works until the server restarts; have the phone at hand then",
     Reason.FLAPPING: "it tries to connect, and WhatsApp may be out of the server's reach: wait",
     Reason.SETTLING: "its state is not understood yet: call again",

@@ -44,6 +44,8 @@ class Situation:
     server_valid: bool = True
     """The server's spec is understood; while it is not, nothing is done by what it said before."""
     guard: Guard = field(default_factory=Guard)
+    others_without_code: bool = False
+    """Most of the other instances that want a QR code get none."""
     vouched: bool = False
     """Another instance of the server has just proved that WhatsApp can be reached from there."""
     approved: bool = False
@@ -182,6 +184,18 @@ def may_be_an_outage(situation: Situation, step: Step) -> Hold | None:
     return _last_resort(situation, Reason.NOT_VOUCHED_FOR)
 
 
+def others_get_no_code_either(situation: Situation, step: Step) -> Hold | None:
+    """WhatsApp may be away: what costs nothing is tried after a while all the same, the rest as a last resort."""
+    if situation.reason is not Reason.NO_QR_CODE or not situation.others_without_code or situation.vouched:
+        return None
+    if situation.asked_for(step):
+        return None
+    if situation.class_of(step) is not StepClass.SOFT:
+        return None if situation.loses(step) else _last_resort(situation, Reason.NOT_VOUCHED_FOR)
+    until = (situation.history.started_at or situation.now) + timedelta(seconds=situation.spans.flapping)
+    return Hold(Reason.NOT_VOUCHED_FOR, until) if situation.now < until else None
+
+
 def needs_a_restart_of_the_server(situation: Situation, step: Step) -> Hold | None:
     """Only a restart of the server heals without a loss, and no workload is named that may be restarted."""
     if situation.guard.restartable:
@@ -275,6 +289,7 @@ GATES: tuple[Gate, ...] = (
     waits_for_approval,
     needs_a_restart_of_the_server,
     may_be_an_outage,
+    others_get_no_code_either,
     incident_is_young,
     is_not_known_to_be_no_storm,
     is_outside_of_maintenance,

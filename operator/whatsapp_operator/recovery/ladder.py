@@ -75,6 +75,7 @@ LADDERS: Ladders = {
     Reason.QR_EXPIRED: (Rung(Step.RECONNECT),),
     Reason.CLOSED_SOCKET: (_RECONNECT_ONCE, _RESTART_SERVER, _RECREATE),
     Reason.NOT_STARTED: (Rung(Step.RECONNECT),),
+    Reason.UNEXPLAINED_CLOSE: (Rung(Step.RECONNECT),),
     Reason.CHANNEL_CLOSED: (Rung(Step.RESTART_SERVER),),
 }
 

@@ -29,6 +29,7 @@ class Reason(words.Vocabulary):
     CREDENTIALS = "Credentials"
     QR_EXPIRED = "QRExpired"
     CLOSED_SOCKET = "ClosedSocket"
+    UNEXPLAINED_CLOSE = "UnexplainedClose"
     NOT_STARTED = "NotStarted"
     CHANNEL_CLOSED = "ChannelClosed"
     SETTLING = "Settling"

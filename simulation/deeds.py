@@ -405,6 +405,7 @@ def clock_jump(stage: Stage, *, slot: int, seconds: float) -> None:
 def heal(stage: Stage) -> None:
     """Every fault stops, and whoever was asked for something does it."""
     stage.history.note("all faults stop")
+    stage.calm_since = stage.loop.time()
     stage.spoilt.rules.clear()
     stage.crash_after_announcement.clear()
     resume_everything(stage)

@@ -62,6 +62,8 @@ class Stage:
         self.outsiders: set[str] = set()
         """Ids of rows that others have made."""
         self.crash_after_announcement: list[int] = []
+        self.calm_since = float("inf")
+        """When all faults stopped."""
         self.jumped = 0.0
         """Seconds that wall clocks have jumped, in all."""
         self.loading_until: dict[str, tuple[float, float]] = {}

@@ -9,6 +9,9 @@ from simulation.kubernetes import kinds
 from simulation.sight import Body, Sight, remote_of
 from simulation.stage import key_of, ready, status_of
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import Step
+
+_TURNS_SECONDS = 120.0
 
 _FOR_A_HUMAN = frozenset(
     {
@@ -63,50 +66,43 @@ def told(body: Body) -> str:
 
 def _is_settled(sight: Sight, body: Body) -> bool:
     if "deletionTimestamp" in body["metadata"]:
-        return _condition(body, "Synced") in _DELETION_SAYS_WHY
-    status, reason = ready(body)
-    if status == "True":
+        return says_why_it_is_not_deleted(body)
+    if ready(body)[0] == "True":
         return sight.was(remote_of(body), ConnectionState.OPEN, within=60.0)
-    if reason in _FOR_A_HUMAN or _waits_for_a_human(body) or _waits_for_a_phone(sight, body):
+    if says_what_a_person_has_to_do(body) or _waits_for_a_phone(sight, body):
         return True
-    known = (_is_closed_without_a_code, _waits_with_most_others, _flaps_with_most_others, _is_held_by_a_lasting_storm)
-    return any(one(sight, body) for one in known)
+    return _flaps_with_most_others(sight, body) or _is_held_by_a_storm(body)
+
+
+def says_why_it_is_not_deleted(body: Body) -> bool:
+    """The server refuses it, or cannot be asked."""
+    return _condition(body, "Synced") in _DELETION_SAYS_WHY
+
+
+def says_what_a_person_has_to_do(body: Body) -> bool:
+    """Nothing goes on before a person does something."""
+    against = (status_of(body).get("recovery") or {}).get("blockedBy", ())
+    told = {ready(body)[1], _condition(body, "Synced")}
+    return not _BLOCKS_FOR_A_HUMAN.isdisjoint(against) or not _FOR_A_HUMAN.isdisjoint(told)
 
 
 def _flaps_with_most_others(sight: Sight, body: Body) -> bool:
     """Most of the server's instances flap: it is taken for WhatsApp's fault, also where each has a cause of its own."""
     same = [one for one in sight.stage.api.all(kinds.INSTANCES) if remote_of(one)[0] == remote_of(body)[0]]
-    flap = [one for one in same if status_of(one).get("reason") in (Reason.FLAPPING, Reason.CREDENTIALS)]
-    return body in flap and len(flap) * 2 > len(same) > 0
+    flap = [one for one in same if _flaps(sight, one)]
+    return status_of(body).get("reason") == Reason.FLAPPING and len(flap) * 2 > len(same)
 
 
-def _waits_with_most_others(sight: Sight, body: Body) -> bool:
-    """Most of those that wait for a code get none: it is taken for WhatsApp's fault, and waited for without an end."""
-    unexplained = status_of(body).get("reason") == Reason.SETTLING and not status_of(body).get("paired")
-    memory = sight.memory(remote_of(body))
-    return unexplained and memory is not None and memory.state is ConnectionState.CONNECTING
+def _flaps(sight: Sight, body: Body) -> bool:
+    turns = (ConnectionState.CLOSE, ConnectionState.CONNECTING)
+    return all(sight.was(remote_of(body), one, within=_TURNS_SECONDS) for one in turns)
 
 
-def _is_held_by_a_lasting_storm(sight: Sight, body: Body) -> bool:
-    """Only what a storm forbids is left: nobody may restart the server, or so many others wait for a person."""
-    server_name = remote_of(body)[0]
-    others = [one for one in sight.stage.api.all(kinds.INSTANCES) if one is not body and _waits_for_a_human(one)]
-    stormy = Reason.STORM in (status_of(body).get("recovery") or {}).get("blockedBy", ())
-    restarts = server_name in sight.stage.hosts and sight.stage.server_setup(server_name).workload
-    return stormy and (not restarts or any(remote_of(one)[0] == server_name for one in others))
-
-
-def _is_closed_without_a_code(sight: Sight, body: Body) -> bool:
-    """Paired, closed in both, and no code says why (S19 after a restart): no rule stands for it, and none is wanted."""
-    row, memory = sight.row(remote_of(body)), sight.memory(remote_of(body))
-    closed = row is not None and row.connection_status is ConnectionState.CLOSE
-    unexplained = status_of(body).get("reason") == Reason.SETTLING and bool(status_of(body).get("paired"))
-    return closed and unexplained and memory is not None and memory.state is ConnectionState.CLOSE
-
-
-def _waits_for_a_human(body: Body) -> bool:
-    against = (status_of(body).get("recovery") or {}).get("blockedBy", ())
-    return not _BLOCKS_FOR_A_HUMAN.isdisjoint(against) or _condition(body, "Synced") in _FOR_A_HUMAN
+def _is_held_by_a_storm(body: Body) -> bool:
+    """A storm forbids what is left: it ends when fewer are bad, or a person says that it is none (`storm_clears`)."""
+    recovery = status_of(body).get("recovery") or {}
+    planned = (recovery.get("planned") or {}).get("step")
+    return planned in (Step.RELOGIN, Step.RECREATE) and Reason.STORM in recovery.get("blockedBy", ())
 
 
 def _waits_for_a_phone(sight: Sight, body: Body) -> bool:

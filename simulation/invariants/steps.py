@@ -26,7 +26,7 @@ _VOUCHED_SECONDS = 60.0 + 2 * _SLACK_SECONDS
 _NOTICE_SECONDS = 15.0
 """A server that restarted so short a time ago may not have been looked at since."""
 _LOSES = (StepClass.SESSION_LOSS, StepClass.RECREATE)
-_LEDGER = "whatsapp-operator.dev/ledger"
+LEDGER = "whatsapp-operator.dev/ledger"
 
 
 def _now(sight: Sight) -> float:
@@ -113,7 +113,7 @@ def _over(sight: Sight, name: str, step_class: StepClass, *, slack: float) -> st
 def meets_no_storm(sight: Sight, one: Announced, _: server.Change) -> str | None:
     """Invariant 5: nothing that loses anything in a storm."""
     claim = sight.claim(one.remote[0])
-    text = claim["metadata"].get("annotations", {}).get(_LEDGER) if claim is not None else None
+    text = claim["metadata"].get("annotations", {}).get(LEDGER) if claim is not None else None
     stormy = text is not None and "storm" in json.loads(text)
     return "a storm is on" if stormy and one.step_class in _LOSES else None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evolution_simulator.api import message
 from simulation.evolution import host
-from simulation.invariants import calls, rest, restarts, steps, writes
+from simulation.invariants import calls, liveness, rest, restarts, steps, writes
 from simulation.kubernetes import kinds, server
 from simulation.sight import Sight, in_flight, remote_of
 from simulation.stage import Stage, key_of, ready, status_of
@@ -123,6 +123,24 @@ class Watchdog:
     # Now and then
 
     def look_around(self) -> None:
+        """What no call and no write shows."""
+        self._look_for_the_stale()
+        if self._stage.loop.time() >= self._stage.calm_since:
+            self._look_for_the_late()
+
+    def _look_for_the_late(self) -> None:
+        for body in self._stage.api.all(kinds.INSTANCES):
+            for check in liveness.OF_INSTANCES:
+                wrong = check(self._sight, body)
+                if wrong is not None:
+                    self._violate(check.__name__, f"{key_of(body).name}: {wrong}")
+        for name in self._stage.hosts:
+            for of_server in liveness.OF_SERVERS:
+                wrong = of_server(self._sight, name)
+                if wrong is not None:
+                    self._violate(of_server.__name__, f"{name}: {wrong}")
+
+    def _look_for_the_stale(self) -> None:
         """Invariant 8: while a leader runs, `Ready=True` implies a fresh observation."""
         if self._is_troubled():
             return

@@ -1,0 +1,109 @@
+"""What must go on once the faults have stopped, each within a bound of its own: a function whose name is the sentence.
+
+Asked again and again from then on, so that what comes late is found, and not only what never comes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from evolution_simulator import instance as instances
+from evolution_simulator.version import ConnectionState
+from simulation.invariants import rest
+from simulation.invariants.steps import LEDGER, seconds_of
+from simulation.kubernetes import kinds
+from simulation.sight import Body, Remote, Sight, remote_of
+from simulation.stage import status_of
+from whatsapp_operator.resources.reasons import Reason
+
+InstanceCheck = Callable[[Sight, Body], str | None]
+ServerCheck = Callable[[Sight, str], str | None]
+
+STUCK_SECONDS = 600.0
+"""A process that starts, a warm-up (five minutes where there are ghosts), the stuck timeout, and a sample."""
+STORM_SECONDS = 600.0
+"""A warm-up and a look at every instance, besides the cooldown."""
+DELETION_SECONDS = 600.0
+_MAY_WAIT = frozenset(
+    {
+        Reason.STORM,
+        Reason.BUDGET_EXHAUSTED,
+        Reason.TOO_MANY_IN_FLIGHT,
+        Reason.SERVER_RESTARTING,
+        Reason.DRY_RUN,
+        Reason.RECOVERY_DISABLED,
+    }
+)
+
+
+def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str | None:
+    """Paired, open to the database, and connecting for ever: a Restart is taken, where budget and policy let it."""
+    where = remote_of(body)
+    row, (since, state) = sight.row(where), sight.state_since(where)
+    if state is not ConnectionState.CONNECTING or row is None or row.connection_status is not ConnectionState.OPEN:
+        return None
+    recovery = status_of(body).get("recovery") or {}
+    if not status_of(body).get("paired") or rest.says_what_a_person_has_to_do(body) or recovery.get("attempts"):
+        return None
+    waited = _calm_for(sight, since)
+    if waited < STUCK_SECONDS or not _MAY_WAIT.isdisjoint(recovery.get("blockedBy", ())):
+        return None
+    return f"it has been connecting for {waited:.0f} s: {rest.told(body)}"
+
+
+def storm_clears(sight: Sight, name: str) -> str | None:
+    """No more than the floor of a storm are not well for so long that it has to be over."""
+    claim = sight.claim(name)
+    text = claim["metadata"].get("annotations", {}).get(LEDGER) if claim is not None else None
+    if text is None or "storm" not in json.loads(text) or _is_another_database(sight, name):
+        return None
+    limits = sight.budget(name).storm
+    few_for = _calm_for(sight, _few_since(sight, name, most=limits.floor))
+    if few_for < limits.cooldown_seconds + STORM_SECONDS:
+        return None
+    return f"a storm is on, though no more than {limits.floor} were not well for {few_for:.0f} s"
+
+
+def _few_since(sight: Sight, name: str, *, most: int) -> float:
+    """Since when no more than so many instances are not well, whatever the operator believes."""
+    places = {remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if remote_of(one)[0] == name}
+    well = sorted(sight.state_since(one)[0] for one in places if _is_well(sight, one))
+    wanted = len(places) - most
+    if wanted <= 0:
+        return 0.0
+    return well[wanted - 1] if wanted <= len(well) else float("inf")
+
+
+def _is_well(sight: Sight, where: Remote) -> bool:
+    row, memory = sight.row(where), sight.memory(where)
+    if row is None or memory is None or memory.state is not ConnectionState.OPEN:
+        return False
+    is_dead = isinstance(memory, instances.BaileysInstance) and memory.dead
+    return row.connection_status is ConnectionState.OPEN and not is_dead
+
+
+def _is_another_database(sight: Sight, name: str) -> bool:
+    told = (status_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if remote_of(one)[0] == name)
+    return any(one.get("reason") == Reason.INSTANCES_VANISHED for one in told)
+
+
+def deletion_ends_or_says_what_blocks_it(sight: Sight, body: Body) -> str | None:
+    """A resource that is to go goes, or its condition `Synced` says why not and what a person can do."""
+    asked_at = seconds_of(body["metadata"].get("deletionTimestamp"))
+    if asked_at is None or rest.says_why_it_is_not_deleted(body):
+        return None
+    waited = _calm_for(sight, asked_at)
+    return f"it is being deleted for {waited:.0f} s: {rest.told(body)}" if waited >= DELETION_SECONDS else None
+
+
+def _calm_for(sight: Sight, since: float) -> float:
+    """Seconds since then, or since the faults have stopped."""
+    return sight.stage.loop.time() - max(since, sight.stage.calm_since)
+
+
+OF_INSTANCES: tuple[InstanceCheck, ...] = (
+    stuck_instance_is_restarted_within_a_bound,
+    deletion_ends_or_says_what_blocks_it,
+)
+OF_SERVERS: tuple[ServerCheck, ...] = (storm_clears,)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from simulation.kubernetes import kinds, server
-from simulation.stage import status_of
+from simulation.stage import condition, status_of
 from whatsapp_operator.engine import reporting
 from whatsapp_operator.recovery import ladder
 from whatsapp_operator.resources.reasons import Reason
@@ -22,6 +22,8 @@ class Coverage:
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     steps: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By step and verdict."""
+    deletions: Counter[str] = field(default_factory=Counter)
+    """Resources that were to go: what they said, and whether they went."""
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By step and what is against it."""
     struck: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -32,17 +34,28 @@ class Coverage:
         self.reasons.update(other.reasons)
         self.transitions.update(other.transitions)
         self.steps.update(other.steps)
+        self.deletions.update(other.deletions)
         self.refusals.update(other.refusals)
         self.struck.update(other.struck)
 
     def written(self, change: server.Change) -> None:
         """A write to the API server."""
+        self._note_deletion(change)
         if change.kind is not kinds.INSTANCES or change.subresource != "status" or change.before is None:
             return
         before, after = (str(status_of(one).get("reason") or "New") for one in (change.before, change.after))
         if before != after:
             self.reasons[after] += 1
             self.transitions[before, after] += 1
+
+    def _note_deletion(self, change: server.Change) -> None:
+        if change.kind is not kinds.INSTANCES or "deletionTimestamp" not in change.after["metadata"]:
+            return
+        said, says = (condition(one, "Synced")[1] if one is not None else "" for one in (change.before, change.after))
+        if change.type == "DELETED":
+            self.deletions["Ended"] += 1
+        elif says != said:
+            self.deletions[says] += 1
 
     def audited(self, entry: reporting.Audit) -> None:
         """An audit record."""
@@ -74,6 +87,7 @@ class Coverage:
         yield f"states of instances    {len(self.reasons)}"
         yield f"transitions            {len(self.transitions)}"
         yield f"steps by verdict       {len(self.steps)}, {sum(self.steps.values())} in all"
+        yield f"deletions              {', '.join(f'{what} {n}' for what, n in sorted(self.deletions.items()))}"
         yield f"refusals by step       {len(self.refusals)}"
         yield f"faults                 {len(faults)}"
         yield f"pairs of state, fault  {len(self.struck)} of {len(faults) * len(states)}"
@@ -85,7 +99,8 @@ class Coverage:
         yield f"states never reached: {', '.join(sorted(told)) or 'none'}"
         refused = {reason for _, reason in self.refusals}
         yield f"refusals never met: {', '.join(sorted(_AGAINST - refused)) or 'none'}"
-        pairs = {(step.value, result.value) for step in Step for result in StepResult}
+        # A DELETE has no verdict: it is sent again until the instance is gone.
+        pairs = {(step.value, result.value) for step in Step if step is not Step.DELETE for result in StepResult}
         missing = sorted(f"{step} {verdict}" for step, verdict in pairs - self.steps.keys())
         yield f"verdicts never passed: {', '.join(missing) or 'none'}"
 

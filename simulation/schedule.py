@@ -89,6 +89,13 @@ def _breakages(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[st
     return "break_all", _server(chance, setup) | {"state": chance.choice(("S1", "S3", "S5", "S17", "S13"))}
 
 
+def _given_up(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
+    one = chance.choice(setup.instances)
+    place = {"server": one.server, "namespace": one.namespace, "name": one.name}
+    state = chance.choice(("S3", "S4", "S10", "S11", "S17"))
+    return "break_and_delete", place | {"state": state, "seconds": _span(chance, 5, 40)}
+
+
 def _disconnect(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
     return "disconnect", _remote(chance, setup) | {"code": chance.choice((401, 403, 408, 428))}
 
@@ -105,6 +112,12 @@ def _server_trouble(chance: random.Random, setup: setups.Setup) -> tuple[str, di
     if what == "database_down":
         args["drops"] = chance.random() < 0.6
     return what, args
+
+
+def _rollout(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
+    if chance.random() < 0.5:
+        return "roll_out_in_restart", {"seconds": _span(chance, 0.01, 1, 10)}
+    return "slow_rollout", _server(chance, setup) | {"seconds": _span(chance, 60, 700)}
 
 
 def _version(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
@@ -193,7 +206,15 @@ def _evolution_fault(chance: random.Random, setup: setups.Setup) -> tuple[str, d
 
 
 _VERBS = (None, "list", "get", "create", "patch", "delete")
-_RESOURCES = (None, "whatsappinstances/status", "whatsappinstances", "evolutionservers/status", "secrets", "leases")
+_RESOURCES = (
+    None,
+    "whatsappinstances/status",
+    "whatsappinstances",
+    "evolutionservers/status",
+    "secrets",
+    "leases",
+    "deployments",
+)
 
 
 def _kubernetes_fault(chance: random.Random, _: setups.Setup) -> tuple[str, dict[str, Any]]:
@@ -233,6 +254,8 @@ def _process(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str,
 _WEIGHTS: Mapping[Draw, float] = {
     _breakage: 6,
     _breakages: 1,
+    _given_up: 0.5,
+    _rollout: 0.4,
     _disconnect: 1.5,
     _phone: 1.5,
     _server_trouble: 2,

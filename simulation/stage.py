@@ -62,6 +62,9 @@ class Stage:
         self.outsiders: set[str] = set()
         """Ids of rows that others have made."""
         self.crash_after_announcement: list[int] = []
+        self.slow_rollouts: dict[str, float] = {}
+        """Seconds that the next pod of a server takes."""
+        self.roll_outs_in_restart: list[float] = []
         self.calm_since = float("inf")
         """When all faults stopped."""
         self.jumped = 0.0
@@ -90,11 +93,17 @@ class Stage:
         found = self.hosts.get(name) if namespace == setups.HOME else None
         if found is None:
             return 1.0
-        down = self.chance.uniform(1.0, 8.0)
+        down = self.slow_rollouts.pop(name, 0.0) or self.chance.uniform(1.0, 8.0)
         self.history.note(f"{name}: its pod is replaced")
         found.model.stop()
         self.loop.call_later(down, functools.partial(self.begin_server, name))
         return down
+
+    def roll_out_by_hand(self, name: str) -> None:
+        """What `kubectl rollout restart` does."""
+        at = f"by hand at {self.loop.time():.3f}"
+        template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": at}}}
+        self.user("patch", kinds.DEPLOYMENTS, setups.HOME, name, {"spec": {"template": template}})
 
     def begin_server(self, name: str) -> None:
         """The process of a server starts, and loads its rows one after another."""
@@ -222,8 +231,13 @@ def status_of(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def ready(body: Mapping[str, Any]) -> tuple[str, str]:
     """Status and reason of the condition `Ready`."""
+    return condition(body, "Ready")
+
+
+def condition(body: Mapping[str, Any], kind: str) -> tuple[str, str]:
+    """Status and reason of a condition."""
     for one in status_of(body).get("conditions", ()):
-        if one["type"] == "Ready":
+        if one["type"] == kind:
             return str(one["status"]), str(one["reason"])
     return "Unknown", ""
 

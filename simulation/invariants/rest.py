@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from evolution_simulator.version import ConnectionState
 from simulation.kubernetes import kinds
 from simulation.sight import Body, Sight, remote_of
-from simulation.stage import key_of, ready, status_of
+from simulation.stage import condition, key_of, ready, status_of
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
@@ -76,13 +74,13 @@ def _is_settled(sight: Sight, body: Body) -> bool:
 
 def says_why_it_is_not_deleted(body: Body) -> bool:
     """The server refuses it, or cannot be asked."""
-    return _condition(body, "Synced") in _DELETION_SAYS_WHY
+    return condition(body, "Synced")[1] in _DELETION_SAYS_WHY
 
 
 def says_what_a_person_has_to_do(body: Body) -> bool:
     """Nothing goes on before a person does something."""
     against = (status_of(body).get("recovery") or {}).get("blockedBy", ())
-    told = {ready(body)[1], _condition(body, "Synced")}
+    told = {ready(body)[1], condition(body, "Synced")[1]}
     return not _BLOCKS_FOR_A_HUMAN.isdisjoint(against) or not _FOR_A_HUMAN.isdisjoint(told)
 
 
@@ -114,11 +112,6 @@ def _waits_for_a_phone(sight: Sight, body: Body) -> bool:
     if reason == Reason.CREDENTIALS_LOST:
         return nobody_scans
     return reason in _UNPAIRED and (body["spec"].get("pairing") or {}).get("mode") != "Always"
-
-
-def _condition(body: Body, kind: str) -> str:
-    conditions: Any = status_of(body).get("conditions", ())
-    return next((str(one["reason"]) for one in conditions if one["type"] == kind), "")
 
 
 def rests(sight: Sight) -> bool:

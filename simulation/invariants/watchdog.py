@@ -89,6 +89,9 @@ class Watchdog:
             wrong = check(self._sight, change.name, change.writer)
             if wrong is not None:
                 self._violate(check.__name__, f"RestartServer of {change.name}: {wrong}")
+        if self._stage.roll_outs_in_restart:
+            seconds = self._stage.roll_outs_in_restart.pop(0)
+            self._stage.loop.call_later(seconds, self._stage.roll_out_by_hand, change.name)
         self._crash_if_told(change.writer)
 
     def _crash_if_told(self, identity: str) -> None:

@@ -1,0 +1,40 @@
+"""What becomes of calls and of watch events on their way."""
+
+from __future__ import annotations
+
+from evolution_simulator import faults
+from simulation.deeds.doing import deed
+from simulation.kubernetes import faults as kubernetes_faults
+from simulation.kubernetes import watch
+from simulation.stage import Stage
+
+
+@deed
+def evolution_fault(
+    stage: Stage, *, server: str, fault: str, route: str | None, count: int, status: int, seconds: float
+) -> None:
+    """The next requests to a server are spoilt."""
+    stage.hosts[server].faults.add(faults.Kind(fault), route=route, count=count, status=status, seconds=seconds)
+
+
+@deed
+def kubernetes_fault(stage: Stage, *, fault: str, verb: str | None, resource: str | None, count: int) -> None:
+    """The next calls to the API server are spoilt."""
+    kind = kubernetes_faults.Fault(fault)
+    stage.spoilt.rules.append(kubernetes_faults.Rule(fault=kind, verb=verb, resource=resource, count=count))
+
+
+@deed
+def watch_trouble(stage: Stage, *, slot: int, what: str, count: int) -> None:
+    """The next events of the watch are lost, repeated or late."""
+    one = stage.replica(slot)
+    if one is not None:
+        one.watch.trouble += [watch.Trouble(what)] * count
+
+
+@deed
+def watch_break(stage: Stage, *, slot: int, seconds: float) -> None:
+    """The stream breaks, and is opened anew later."""
+    one = stage.replica(slot)
+    if one is not None:
+        one.watch.shut(seconds)

@@ -17,7 +17,7 @@ from simulation import deeds, drawing, schedule
 from simulation import setup as setups
 from simulation.coverage import Coverage
 from simulation.history import History, Violation
-from simulation.invariants import rest
+from simulation.invariants import liveness, rest
 from simulation.invariants.watchdog import Watchdog
 from simulation.kubernetes import kinds
 from simulation.loop import SimulatedLoop
@@ -134,12 +134,12 @@ class _Run:
 
     async def _settle(self, stage: Stage, sight: Sight, dog: Watchdog) -> None:
         """The liveness half."""
-        calm = _Lasting(lambda: not rest.restless(sight), self._loop, _SETTLED_SECONDS)
+        calm = _Lasting(lambda: not liveness.restless(sight), self._loop, _SETTLED_SECONDS)
         match await self._until(calm, stage, dog, at=self._loop.time() + _BOUND_SECONDS):
             case _Ended.BROKEN:
                 return
             case _Ended.LATE:
-                stage.history.violate("everything_is_ready_or_says_why", "; ".join(rest.restless(sight)))
+                stage.history.violate("everything_is_ready_or_says_why", "; ".join(liveness.restless(sight)))
                 return
         began, resting = self._loop.time(), rest.rests(sight)
         ended = await self._until(

@@ -15,6 +15,9 @@ from simulation.system import stream
 BEGIN_SECONDS = 80.0
 """By then instances are usually created and paired."""
 _LENGTHS = (200.0, 400.0, 900.0)
+_NUMBER = (3, 14)
+_FOLLOWING = 0.4
+_FELT_SECONDS = (5.0, 90.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +54,21 @@ def draw(seed: object, setup: setups.Setup) -> Schedule:
     chance = stream(seed, "schedule")
     length = chance.choice(_LENGTHS)
     draws, weights = zip(*_WEIGHTS.items(), strict=True)
-    times = sorted(round(BEGIN_SECONDS + chance.uniform(0, length), 3) for _ in range(chance.randint(3, 14)))
     entries = []
-    for number, at in enumerate(times):
+    for number, at in enumerate(_times(chance, length)):
         what, args = chance.choices(draws, weights)[0](chance, setup)
         entries.append(Entry(number, at, what, args))
     return Schedule(tuple(entries), BEGIN_SECONDS + length + 20.0)
+
+
+def _times(chance: random.Random, length: float) -> list[float]:
+    """When deeds happen: some soon after another one, while that is still felt."""
+    times: list[float] = []
+    for _ in range(chance.randint(*_NUMBER)):
+        follows = bool(times) and chance.random() < _FOLLOWING
+        after = chance.choice(times) + chance.uniform(*_FELT_SECONDS) if follows else length
+        times.append(after if after < length else chance.uniform(0, length))
+    return sorted(round(BEGIN_SECONDS + at, 3) for at in times)
 
 
 def _place(chance: random.Random, setup: setups.Setup) -> dict[str, Any]:

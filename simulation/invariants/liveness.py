@@ -52,24 +52,39 @@ def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str 
     return f"it has been connecting for {waited:.0f} s: {rest.told(body)}"
 
 
+def restless(sight: Sight) -> list[str]:
+    """What is not at rest yet: instances that are neither Ready nor say why, and storms that have to end."""
+    storms = [f"{name} has a storm of {_few(sight, name)} at most" for name in sight.stage.hosts if _ebbs(sight, name)]
+    return [*rest.restless(sight), *storms]
+
+
 def storm_clears(sight: Sight, name: str) -> str | None:
     """No more than the floor of a storm are not well for so long that it has to be over."""
+    if not _ebbs(sight, name):
+        return None
+    few_for = _calm_for(sight, _few_since(sight, name))
+    late = few_for >= sight.budget(name).storm.cooldown_seconds + STORM_SECONDS
+    return f"a storm is on, though {_few(sight, name)} at most were not well for {few_for:.0f} s" if late else None
+
+
+def _few(sight: Sight, name: str) -> int:
+    return sight.budget(name).storm.floor
+
+
+def _ebbs(sight: Sight, name: str) -> bool:
+    """A storm is on, and so few are not well that it has to end."""
     claim = sight.claim(name)
     text = claim["metadata"].get("annotations", {}).get(LEDGER) if claim is not None else None
     if text is None or "storm" not in json.loads(text) or _is_another_database(sight, name):
-        return None
-    limits = sight.budget(name).storm
-    few_for = _calm_for(sight, _few_since(sight, name, most=limits.floor))
-    if few_for < limits.cooldown_seconds + STORM_SECONDS:
-        return None
-    return f"a storm is on, though no more than {limits.floor} were not well for {few_for:.0f} s"
+        return False
+    return _few_since(sight, name) < float("inf")
 
 
-def _few_since(sight: Sight, name: str, *, most: int) -> float:
-    """Since when no more than so many instances are not well, whatever the operator believes."""
+def _few_since(sight: Sight, name: str) -> float:
+    """Since when no more instances than make no storm are not well, whatever the operator believes."""
     places = {remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if remote_of(one)[0] == name}
     well = sorted(sight.state_since(one)[0] for one in places if _is_well(sight, one))
-    wanted = len(places) - most
+    wanted = len(places) - _few(sight, name)
     if wanted <= 0:
         return 0.0
     return well[wanted - 1] if wanted <= len(well) else float("inf")

@@ -251,16 +251,13 @@ def unpaired_without_a_code(**facts: Any) -> Situation:
     return replace(situation(Reason.NO_QR_CODE, record=EMPTY, history=history, vouched=False), **facts)
 
 
-@pytest.mark.parametrize(("step", "seconds"), [(RESTART, 600), (RELOGIN, 21_600), (RECREATE, 21_600)])
-def test_where_most_get_no_code_a_restart_waits_some_minutes_and_the_rest_for_the_last_resort(
-    step: Step, seconds: int
-) -> None:
-    waits = unpaired_without_a_code(others_without_code=True)
+def test_where_most_get_no_code_a_step_waits_some_minutes_for_somebody_who_vouches() -> None:
+    waits, end = unpaired_without_a_code(others_without_code=True), START + timedelta(seconds=120)
 
-    assert until(Reason.NOT_VOUCHED_FOR, step, waits) == START + timedelta(seconds=seconds)
-    assert gates.against(replace(waits, now=START + timedelta(seconds=seconds)), step) == ()
-    assert gates.against(replace(waits, vouched=True), step) == ()
-    assert gates.against(replace(waits, others_without_code=False), step) == ()
+    assert until(Reason.NOT_VOUCHED_FOR, RESTART, waits) == end
+    assert gates.against(replace(waits, now=end), RESTART) == ()
+    assert gates.against(replace(waits, vouched=True), RESTART) == ()
+    assert gates.against(replace(waits, others_without_code=False), RESTART) == ()
 
 
 def test_restart_that_a_user_asks_for_waits_for_no_other_that_gets_no_code() -> None:

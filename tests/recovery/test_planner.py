@@ -375,3 +375,27 @@ def test_every_step_rests_on_two_observations_after_the_step_before(unhealed: Ca
 
     assert len(one.taken) > 5
     assert min(one.rested_on) >= 2
+
+
+def test_where_most_get_no_code_nothing_but_a_restart_is_tried_before_the_last_resort() -> None:
+    worn = history_of(attempts=9)
+    alone = situation(Reason.NO_QR_CODE, history=worn)
+    with_others = situation(Reason.NO_QR_CODE, history=worn, others_without_code=True)
+    at_last = situation(
+        Reason.NO_QR_CODE, history=worn, others_without_code=True, now=START + timedelta(seconds=21_600)
+    )
+
+    assert planner.plan(with_others).step is Step.RESTART
+    assert [planner.plan(one).step for one in (alone, at_last)] == [Step.RELOGIN, Step.RELOGIN]
+
+
+def test_restarts_where_most_get_no_code_become_rare() -> None:
+    def waits(attempts: int) -> float:
+        planned = planner.plan(
+            situation(Reason.NO_QR_CODE, history=history_of(attempts=attempts), others_without_code=True)
+        )
+        assert planned.not_before is not None
+        return (planned.not_before - START).total_seconds()
+
+    assert waits(1) < waits(3) < waits(8) <= HOUR
+    assert waits(20) == HOUR

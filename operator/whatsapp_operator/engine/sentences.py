@@ -105,7 +105,7 @@ SENTENCES: Mapping[Reason, str] = {
     f"recovery.sessionLossDelaySeconds from the beginning of the incident. {_APPROVE}",
     Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, so WhatsApp or the "
     "network may be away, and this heal when it is back. The step waits for such proof, or for "
-    "recovery.lastResortDelaySeconds after the gentle ones have failed; one that costs nothing waits some minutes. "
+    "recovery.lastResortDelaySeconds after the gentle ones have failed; one that costs nothing waits two minutes. "
     f"{_APPROVE}",
     Reason.NEEDS_SERVER_RESTART: "Only a restart of the Evolution API server heals it without a loss. Restart it, or "
     "name its workload in spec.workloadRef of the EvolutionServer {server}, and it is done for you. Where the server "

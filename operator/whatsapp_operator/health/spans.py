@@ -19,13 +19,14 @@ class Spans:
     stable_samples: int = 300
     """Reads in a sample of stability."""
     flapping: float = 600
-    """Close and connecting in turn, or no QR code for anybody, for this long is more than a bad network."""
+    """Close and connecting in turn for this long is more than a bad network."""
     probe_again: float = 5
     """A probe that met a dead socket is taken once more after this long: it may have met the gap of a reconnect."""
     qr_wait: float = 30
     """A QR code is issued within this long after the socket was opened."""
     frozen: float = 120
-    """`updatedAt` moves at each new QR code, 45 s apart; not moving for this long, none is issued."""
+    """`updatedAt` moves at each new QR code, 45 s apart; not moving for this long, none is issued. So long, too, those
+    that get none wait for each other."""
     warm_up_growth: float = 300
     """A starting server has loaded what it will when memory has not grown for this long."""
     orphan_release: float = 600

@@ -75,6 +75,17 @@ class Situation:
         deaf_since, restarted_at = self.history.deaf_since, self.guard.restarted_at
         return deaf_since is not None and (restarted_at is None or restarted_at < deaf_since)
 
+    @property
+    def shares_its_lack_of_a_code(self) -> bool:
+        """Whether most others get no QR code either, and neither a voucher nor time tells that it is their own fault.
+
+        Until then a Restart, which costs nothing, is tried ever more rarely; what costs more would mostly be in vain.
+        """
+        if self.reason is not Reason.NO_QR_CODE or not self.others_without_code or self.vouched:
+            return False
+        last_resort = timedelta(seconds=self.policy.last_resort_delay_seconds)
+        return self.now - (self.history.started_at or self.now) < last_resort
+
     def class_of(self, step: Step) -> StepClass:
         """What a step would cost here."""
         return ladder.class_of(step, protected=self.record.protected, offers=self.offers)
@@ -185,14 +196,10 @@ def may_be_an_outage(situation: Situation, step: Step) -> Hold | None:
 
 
 def others_get_no_code_either(situation: Situation, step: Step) -> Hold | None:
-    """WhatsApp may be away: what costs nothing is tried after a while all the same, the rest as a last resort."""
-    if situation.reason is not Reason.NO_QR_CODE or not situation.others_without_code or situation.vouched:
+    """WhatsApp may be away, and all of this heal when it is back; but some hang from then on, and a Restart heals."""
+    if not situation.shares_its_lack_of_a_code or situation.asked_for(step):
         return None
-    if situation.asked_for(step):
-        return None
-    if situation.class_of(step) is not StepClass.SOFT:
-        return None if situation.loses(step) else _last_resort(situation, Reason.NOT_VOUCHED_FOR)
-    until = (situation.history.started_at or situation.now) + timedelta(seconds=situation.spans.flapping)
+    until = (situation.history.started_at or situation.now) + timedelta(seconds=situation.spans.frozen)
     return Hold(Reason.NOT_VOUCHED_FOR, until) if situation.now < until else None
 
 

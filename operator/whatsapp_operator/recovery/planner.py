@@ -95,6 +95,10 @@ def next_step(situation: Situation) -> Step | None:
         return Step.RESTART
     if situation.deaf:
         return Step.RESTART_SERVER
+    return Step.RESTART if situation.shares_its_lack_of_a_code else _next_of_its_ladder(situation)
+
+
+def _next_of_its_ladder(situation: Situation) -> Step | None:
     if situation.reason in ladder.FOR_PAIRING and not situation.pairing_wanted:
         return None
     if situation.reason in ladder.ONCE and situation.server_restarted:

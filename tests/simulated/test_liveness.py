@@ -1,0 +1,127 @@
+"""What must go on does, within its bound; and what would keep it from going on is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from unittest import mock
+
+import pytest
+from simulation import deeds
+from simulation import setup as setups
+from simulation.run import Sabotage, Scenario, run
+from simulation.stage import Stage
+
+from simulated.scenarios import broken, scenario
+from whatsapp_operator.engine import deletion
+from whatsapp_operator.recovery import ladder, ledger, strategies
+from whatsapp_operator.resources.reasons import Reason
+
+DELETE = ("delete", {"namespace": setups.HOME, "name": "i0"})
+QUICK_STORM = {"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}}
+
+
+async def sends_nothing(_: strategies.Work) -> strategies.Done:
+    return strategies.Done.PENDING
+
+
+def never_restarts_what_connects() -> mock._patch_dict:
+    return mock.patch.dict(ladder.LADDERS, {Reason.CONNECTING: ()})
+
+
+def counts_no_calm() -> mock._patch[object]:
+    real = ledger.weathered
+
+    def weathered(before: ledger.Ledger, *, bad: int, **more: object) -> ledger.Ledger:
+        return real(before, bad=bad if before.storm is None else 99, **more)  # type: ignore[arg-type]  # as given
+
+    return mock.patch.object(ledger, "weathered", weathered)
+
+
+def deletes_nothing_and_says_nothing() -> mock._patch[object]:
+    return mock.patch.multiple(
+        deletion, strategies=mock.Mock(wraps=strategies, delete=sends_nothing), _REFUSED_AFTER=99
+    )
+
+
+STUCK = scenario((0, *broken("i0", "S17")), ends=30.0)
+STORMY = scenario(
+    *((0, *broken(f"i{number}", "S17")) for number in range(3)), instances=4, ends=120.0, budget=QUICK_STORM
+)
+GOING = scenario((0, *DELETE), ends=30.0)
+
+HELD_UP: Mapping[str, tuple[Scenario, Sabotage]] = {
+    "stuck_instance_is_restarted_within_a_bound": (STUCK, never_restarts_what_connects),
+    "storm_clears": (STORMY, counts_no_calm),
+    "deletion_ends_or_says_what_blocks_it": (GOING, deletes_nothing_and_says_nothing),
+}
+
+
+@pytest.mark.parametrize("invariant", HELD_UP)
+def test_what_is_held_up_is_found_and_nothing_is_where_the_operator_is_as_it_should_be(invariant: str) -> None:
+    scene, sabotage = HELD_UP[invariant]
+
+    assert run(1, scenario=scene, sabotage=sabotage).broken == invariant
+    assert run(1, scenario=scene).broken is None
+
+
+def told(scene: Scenario) -> str:
+    outcome = run(1, scenario=scene)
+    assert outcome.broken is None
+    return outcome.history.text()
+
+
+def test_what_is_closed_without_a_code_after_a_restart_of_the_server_is_connected_and_paired_again() -> None:
+    restart = ("server_down", {"server": "main", "seconds": 3.0, "listener_only": False})
+
+    history = told(scenario((0, *broken("i0", "S19")), (120, *restart)))
+
+    assert "announces Reconnect of i0 (Soft, UnexplainedClose)" in history
+    assert history.rindex("tells of i0: Healthy") > history.index("tells of i0: UnexplainedClose")
+
+
+def test_closed_without_a_code_is_not_connected_while_recovery_is_only_planned() -> None:
+    restart = ("server_down", {"server": "main", "seconds": 3.0, "listener_only": False})
+
+    history = told(scenario((0, *broken("i0", "S19")), (120, *restart), recovery={"mode": "DryRun"}))
+
+    assert "UnexplainedClose plans Reconnect against [DryRun]" in history
+    assert "announces Reconnect" not in history
+
+
+def hang_all(instances: int) -> Scenario:
+    """Nobody scans, and no instance gets a code: WhatsApp answers no login for a while, and each hangs from then on."""
+    away = ("reach", {"server": "main", "how": "silent", "seconds": 150.0})
+    return scenario((-78, *away), instances=instances, ends=1500.0, scans=5.0, budget={"maxInFlight": 1})
+
+
+def test_where_no_instance_gets_a_code_one_is_restarted_after_a_while_and_then_the_others() -> None:
+    history = told(hang_all(4))
+
+    first = history.index("announces Restart of ")
+    waited = history.rindex("NoQRCode plans Restart against [NotVouchedFor]", 0, first)
+    assert waited < first
+    assert "announces Relogin" not in history
+    assert "announces Recreate" not in history
+    assert all(f"tells of i{number}: Healthy" in history for number in range(4))
+
+
+@deeds.doing.deed
+def wipe(stage: Stage, *, server: str, names: tuple[str, ...]) -> None:
+    """Somebody deletes instances on the server by hand, past the operator."""
+    model = stage.hosts[server].model
+    for name in names:
+        del model.database.rows[name], model.memory[name]
+    model.memory_changed()
+
+
+def test_instances_that_were_deleted_by_hand_can_be_let_go_and_then_the_others_are_looked_after_again() -> None:
+    gone = ("i0", "i1", "i2")
+    keep = (
+        (60.0, "edit", {"namespace": setups.HOME, "name": one, "spec": {"deletionPolicy": "Retain"}}) for one in gone
+    )
+    let_go = ((70.0, "delete", {"namespace": setups.HOME, "name": one}) for one in gone)
+
+    history = told(scenario((0, "wipe", {"server": "main", "names": gone}), *keep, *let_go, instances=4))
+
+    assert history.rindex("tells of i3: Healthy") > history.index("tells of i3: InstancesVanished")
+    assert "calls delete" not in history

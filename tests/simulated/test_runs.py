@@ -17,7 +17,7 @@ from simulated.scenarios import SCENARIOS
 
 TREE = Path(__file__).resolve().parents[2]
 SEEDS, SHARE = 150, 10
-FAULTY = 1025
+FAULTY = 1026
 """A seed with many deeds."""
 TWO_SERVERS = 75
 DELETING = 0

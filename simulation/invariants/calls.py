@@ -15,6 +15,7 @@ from simulation.kubernetes import kinds
 from simulation.replica import NAMESPACE
 from simulation.sight import Announced, Body, Remote, Sight
 from simulation.stage import key_of, status_of
+from simulation.system import BEGIN
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.steps import Step, StepClass
 
@@ -28,6 +29,8 @@ _ENDING = ("logout", "delete")
 _STARTERS = (Step.RECONNECT, Step.RELOGIN, Step.RECREATE, Step.CREATE)
 _ENDERS = (Step.RELOGIN, Step.RECREATE)
 _FIRST_CONNECT_SECONDS = 60.0
+_NOTICED_SECONDS = 300.0
+"""What was begun before an end was seen is over so long after it: outages of the servers included."""
 
 
 def remote(one: host.Arrival) -> Remote:
@@ -209,7 +212,9 @@ def whatsapp_is_not_asked_for_a_refused_account(sight: Sight, one: host.Arrival)
     asked = _announced(sight, body, Step.RESTART)
     if asked is not None and asked.reason == "Requested":
         return None
-    begun = body is not None and status_of(body).get("reason") != "Restricted"
+    ended = (row.disconnection_at or 0.0) - BEGIN.timestamp()
+    unseen = body is not None and status_of(body).get("reason") != "Restricted"
+    begun = unseen and sight.stage.loop.time() - ended < _NOTICED_SECONDS
     return None if begun else "the account is restricted"
 
 

@@ -287,6 +287,10 @@ def test_nothing_is_done_for_a_qr_code_that_nobody_wants(reason_for_pairing: Giv
 WEEK_LONG: list[tuple[str, Given]] = [
     ("a scan is awaited", lambda: given().memory("connecting").database("connecting").issuing_codes()),
     ("the account is banned", lambda: ended(403)),
+    (
+        "the account was banned once, before the pairing that is closed now",
+        lambda: given().memory("close").database("close", code=403, ended=START).paired(),
+    ),
     ("it flaps with all the others", lambda: flapping_alone().neighbour(mostly_flapping=True)),
     ("it is replaced", lambda: given().memory("open", "close", "connecting").database("open").paired()),
     ("its session is missing", lambda: given().memory("open").database("close").paired()),

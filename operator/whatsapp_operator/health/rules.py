@@ -200,6 +200,9 @@ def closed_for_no_known_reason(seen: Seen) -> Verdict | None:
         return None
     if not seen.row_is_newer or not seen.sampled(_CLOSE):
         return None
+    if seen.row is not None and seen.row.code in RESTRICTED_CODES:
+        # Of a pairing before this one, or taken for that because a read of memory was late: in doubt it is refused.
+        return Verdict(HealthState.DISCONNECTED, Reason.RESTRICTED)
     return Verdict(HealthState.DISCONNECTED, Reason.UNEXPLAINED_CLOSE)
 
 

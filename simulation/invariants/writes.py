@@ -40,8 +40,8 @@ def status_is_written_only_when_it_changes(sight: Sight, change: server.Change) 
 
 
 def ready_tells_the_truth(sight: Sight, change: server.Change) -> str | None:
-    """`Ready=True` is of an instance that was open within the last polls."""
-    if change.kind is not kinds.INSTANCES or ready(change.after)[0] != "True":
+    """`Ready=True` is of an instance that was open within the last polls; no other write says anything."""
+    if change.kind is not kinds.INSTANCES or change.subresource != "status" or ready(change.after)[0] != "True":
         return None
     if sight.was(remote_of(change.after), ConnectionState.OPEN, within=_POLL_SECONDS):
         return None

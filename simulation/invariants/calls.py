@@ -29,6 +29,8 @@ _ENDING = ("logout", "delete")
 _STARTERS = (Step.RECONNECT, Step.RELOGIN, Step.RECREATE, Step.CREATE)
 _ENDERS = (Step.RELOGIN, Step.RECREATE)
 _FIRST_CONNECT_SECONDS = 60.0
+_LISTED_SECONDS = 75.0
+"""Two reads of the database, and how long each may take."""
 _NOTICED_SECONDS = 300.0
 """What was begun before an end was seen is over so long after it: outages of the servers included."""
 
@@ -64,13 +66,24 @@ def only_the_holder_of_the_claim_changes(sight: Sight, one: host.Arrival) -> str
 
 
 def only_instances_with_a_resource_change(sight: Sight, one: host.Arrival) -> str | None:
-    """Invariant 7: instances without a resource, or owned by another, are never changed."""
+    """Invariant 7: instances without a resource, or owned by another, are never changed.
+
+    What is no step, such as to read a QR code, rests on the last list: that of one who has just taken the name may be.
+    """
     body = _acting(sight, one)
     if body is None:
         return "no resource stands for it"
+    if not one.steps and _was_just_taken(sight, one):
+        return None
     if not any(sight.owns(each, remote(one)) for each in sight.standing_for(remote(one))):
         return "it is somebody else's"
     return None
+
+
+def _was_just_taken(sight: Sight, one: host.Arrival) -> bool:
+    row = sight.row(remote(one))
+    age = BEGIN.timestamp() + sight.stage.loop.time() - row.created_at if row is not None else _LISTED_SECONDS
+    return row is not None and row.id in sight.stage.outsiders and age < _LISTED_SECONDS
 
 
 def create_only_what_does_not_exist(sight: Sight, one: host.Arrival) -> str | None:

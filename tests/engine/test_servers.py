@@ -11,7 +11,7 @@ import pytest
 from support import servers, simulated
 from support.servers import Cluster, Told
 from whatsapp_operator.engine import context as contexts
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import ports, server_restart
 from whatsapp_operator.engine.servers import Servers
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
@@ -133,3 +133,23 @@ async def test_server_stays_while_an_instance_may_have_to_be_deleted_with_its_ke
     assert not await house.servers._may_go(house.one)  # noqa: SLF001 - a look would go on to much else
     one.update({**one.body, "metadata": {**metadata, "finalizers": []}, "spec": spec})
     assert await house.servers._may_go(house.one)  # noqa: SLF001 - as above
+
+
+async def test_instances_are_looked_at_once_more_when_a_restarted_server_cannot_be_read_in_time(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their look right after the restart says nothing, since reading has only just begun: `Ready` would stay True."""
+    looks: list[object] = []
+    monkeypatch.setattr(contexts.Context, "look_at_all", lambda *_, **__: looks.append(None))
+    await house.look()
+    server_restart.forget(house.one)
+    house.one.observed.began_at = house.time.now()
+    await house.look(after=1)
+    looks.clear()
+
+    seen = []
+    for after in (10, 30, 30):
+        await house.look(after=after)
+        seen.append(len(looks))
+
+    assert seen == [0, 1, 1]

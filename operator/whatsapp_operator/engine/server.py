@@ -100,6 +100,7 @@ class Server:
     workload: ports.Workload | None = None
     workload_problem: Reason | None = None
     was_fresh: bool | None = None
+    """None also while reading has only just begun."""
     was_warm: bool = False
     known_since: float = 0.0
     """Monotonic seconds at which this process first heard of it."""

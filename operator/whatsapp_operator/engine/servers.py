@@ -242,10 +242,16 @@ class Servers:
         return client
 
     def _tell_instances(self, one: Server) -> None:
-        """When what is known of the server begins or ends to be worth something, all its instances are looked at."""
-        fresh, warm = one.fresh(self._context.clock.now()), one.warm
-        if fresh is not one.was_fresh or (warm and not one.was_warm):
-            one.was_fresh = fresh
+        """When what is known of the server begins or ends to be worth something, all its instances are looked at.
+
+        While reading has only just begun, at a start or after a restart of the server, they say nothing new: so they
+        are looked at once more when that ends, too.
+        """
+        now, warm = self._context.clock.now(), one.warm
+        fresh = one.fresh(now)
+        known = None if not fresh and one.just_begun(now) else fresh
+        if known is not one.was_fresh or (warm and not one.was_warm):
+            one.was_fresh = known
             # What is no longer known is said at once; what can be known again comes spread out.
             self._context.look_at_all(one, spread=fresh)
         one.was_warm = warm

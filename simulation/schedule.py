@@ -128,8 +128,8 @@ def _server_trouble(chance: random.Random, setup: setups.Setup) -> tuple[str, di
 
 def _rollout(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
     if chance.random() < 0.5:
-        return "roll_out_in_restart", {"seconds": _span(chance, 0.01, 1, 10)}
-    return "slow_rollout", _server(chance, setup) | {"seconds": _span(chance, 60, 700)}
+        return "roll_out_in_restart", _remote(chance, setup) | {"seconds": _span(chance, 0.01, 1, 10)}
+    return "slow_rollout", _remote(chance, setup) | {"seconds": _span(chance, 60, 900)}
 
 
 def _version(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:

@@ -85,15 +85,17 @@ def server_up(stage: Stage, server: str) -> None:
 
 
 @deed
-def slow_rollout(stage: Stage, *, server: str, seconds: float) -> None:
-    """The next pod of the server takes long to be there, as where its image has to be pulled, or no node has room."""
+def slow_rollout(stage: Stage, *, server: str, name: str, seconds: float) -> None:
+    """An instance needs a restart of its server, whose next pod takes long: its image has to be pulled, say."""
     stage.slow_rollouts[server] = seconds
+    break_instance(stage, server=server, name=name, state="S1")
 
 
 @deed
-def roll_out_in_restart(stage: Stage, *, seconds: float) -> None:
-    """So long after the operator announces the next restart of a server, a person rolls it out by hand."""
+def roll_out_in_restart(stage: Stage, *, server: str, name: str, seconds: float) -> None:
+    """An instance needs a restart of its server; so long after that is announced a person rolls it out by hand."""
     stage.roll_outs_in_restart.append(seconds)
+    break_instance(stage, server=server, name=name, state="S1")
 
 
 @deed

@@ -15,6 +15,7 @@ from simulated.scenarios import broken, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import Step, StepResult
 
 DELETE = ("delete", {"namespace": setups.HOME, "name": "i0"})
 QUICK_STORM = {"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}}
@@ -125,3 +126,35 @@ def test_instances_that_were_deleted_by_hand_can_be_let_go_and_then_the_others_a
 
     assert history.rindex("tells of i3: Healthy") > history.index("tells of i3: InstancesVanished")
     assert "calls delete" not in history
+
+
+WORKLOAD = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}
+
+
+@pytest.mark.parametrize(
+    ("deed", "seconds", "verdict"),
+    [("slow_rollout", 700.0, StepResult.FAILED), ("roll_out_in_restart", 0.5, StepResult.INTERRUPTED)],
+)
+def test_restart_of_a_server_that_fails_or_is_interrupted_leaves_nobody_behind(
+    deed: str, seconds: float, verdict: StepResult
+) -> None:
+    outcome = run(
+        1,
+        scenario=scenario(
+            (0, deed, {"server": "main", "name": "i0", "seconds": seconds}), ends=1200.0, workloadRef=WORKLOAD
+        ),
+    )
+
+    assert outcome.broken is None
+    assert outcome.coverage.steps[Step.RESTART_SERVER, verdict] == 1
+
+
+def test_deletion_that_the_server_refuses_says_so_and_ends_once_it_has_restarted() -> None:
+    given_up = {"server": "main", "namespace": setups.HOME, "name": "i0", "state": "S3", "seconds": 5.0}
+    restart = ("server_down", {"server": "main", "seconds": 3.0, "listener_only": False})
+
+    outcome = run(1, scenario=scenario((0, "break_and_delete", given_up), (300, *restart)))
+
+    assert outcome.broken is None
+    assert outcome.coverage.deletions[Reason.DELETION_REFUSED] == 1
+    assert outcome.coverage.deletions["Ended"] == 1

@@ -20,8 +20,9 @@ from whatsapp_operator.resources.reasons import Reason
 InstanceCheck = Callable[[Sight, Body], str | None]
 ServerCheck = Callable[[Sight, str], str | None]
 
-STUCK_SECONDS = 600.0
-"""A process that starts, a warm-up (five minutes where there are ghosts), the stuck timeout, and a sample."""
+STUCK_SECONDS = 1200.0
+"""A process that starts, a warm-up (five minutes where there are ghosts), the stuck timeout, and a sample; one that saw
+it turn before it was stuck is not taken anew for ten minutes."""
 STORM_SECONDS = 600.0
 """A warm-up and a look at every instance, besides the cooldown."""
 DELETION_SECONDS = 600.0

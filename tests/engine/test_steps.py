@@ -151,6 +151,40 @@ async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_o
     assert (draft.recovery.deaf_since is not None) is is_deaf
 
 
+async def test_step_that_switches_the_webhook_off_is_announced_with_a_configuration_that_is_to_be_verified() -> None:
+    """What is only said after it would be lost with the process, and with a status that is not written at once."""
+    context, one, draft, evolution, steps = stage()
+    context.observers[one.key] = Lists(evidence.DatabaseList({}))
+    draft.configured_generation = 1
+    cluster: Any = context.kubernetes
+    client: Any = evolution
+    found = [evidence.Webhook("http://shop/hook"), None]
+
+    async def find_webhook(_name: str) -> evidence.Webhook | None:
+        return found.pop(0)
+
+    async def logout(_name: str) -> evidence.Outcome:
+        return evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+    client.find_webhook, client.logout = find_webhook, logout
+
+    await steps.take(one, draft, Plan(step=Step.RELOGIN, step_class=StepClass.SESSION_LOSS))
+
+    (announced,) = cluster.statuses
+    assert announced["recovery"]["inFlight"]["step"] == "Relogin"
+    assert "configuredGeneration" not in announced
+
+
+async def test_step_that_leaves_the_configuration_alone_does_not_have_it_verified_anew() -> None:
+    context, one, draft, _, steps = stage()
+    draft.configured_generation = 1
+    cluster: Any = context.kubernetes
+
+    await steps.take(one, draft, RESTART)
+
+    assert [status["configuredGeneration"] for status in cluster.statuses] == [1]
+
+
 ASSESSED = a_row("open", owner=True)
 
 

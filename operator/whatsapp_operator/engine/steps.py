@@ -218,6 +218,9 @@ class Steps:
         if step is Step.RELOGIN and treasury.traits_of(server).relogin_deafens:
             # Before it is taken, since a crash must not forget it.
             draft.recovery = draft.recovery.replace(deaf_since=draft.now)
+        if _beforehand(step, step_class).configures:
+            # Likewise: it is verified anew once the step is over, by whatever process there is then.
+            draft.configured_generation = None
         draft.plan = planner.NOTHING
         await write_ahead(self._writer, draft)
 

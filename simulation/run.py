@@ -149,6 +149,8 @@ class _Run:
             dog,
             at=began + (_QUIET_BOUND_SECONDS if resting else _QUIET_SECONDS),
         )
+        if ended is not _Ended.BROKEN and (wrong := rest.misconfigured(sight)):
+            stage.history.violate("configuration_is_as_it_was_asked_for", "; ".join(wrong))
         if ended is _Ended.LATE and resting and rest.rests(sight):
             stage.history.violate("nothing_is_written_at_rest", "writes go on")
 

@@ -21,7 +21,7 @@ from simulation.replica import NAMESPACE
 from simulation.stage import Stage, key_of, status_of
 from whatsapp_operator.cluster import secrets
 from whatsapp_operator.engine import leadership, ports
-from whatsapp_operator.resources import parsing, policy
+from whatsapp_operator.resources import names, parsing, policy
 from whatsapp_operator.resources.budgets import Budget
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.steps import Step, StepClass
@@ -45,6 +45,9 @@ class Announced:
     key: ports.Key
     remote: Remote
     row_id: str | None
+    incident: str
+    approval: str | None
+    """The annotation that approves it, where one does."""
     over_at: float | None = None
 
 
@@ -79,12 +82,15 @@ class Sight:
         """By uid: the versions of a resource, with the time at which each was written."""
         self.created: dict[Remote, list[tuple[float, str]]] = defaultdict(list)
         """Creates that were carried out, and by whom."""
+        self.restarted: dict[Remote, list[float]] = defaultdict(list)
+        """When the restarts of an instance that have arrived were sent."""
         self.restarts: dict[str, list[float]] = defaultdict(list)
         """By server: when a restart of it was announced."""
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
         stage.api.listeners.append(self._written)
         for one in stage.hosts.values():
             one.on_answer.append(self._answered)
+            one.on_arrival.append(self._arrived)
             self._follow(one)
 
     # What happens
@@ -111,6 +117,10 @@ class Sight:
             if state is ConnectionState.OPEN:
                 self.vouched[there.name].append((now, name))
 
+    def _arrived(self, one: host.Arrival) -> None:
+        if one.route == "restart":
+            self.restarted[one.host.name, one.instance or ""].append(one.sent_at)
+
     def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
         now, name = self.stage.loop.time(), one.host.name
         reads = self.reads[one.caller, name]
@@ -135,11 +145,17 @@ class Sight:
         versions = self.specs[body["metadata"]["uid"]]
         if change.type == "ADDED" or change.before is None or change.before["spec"] != body["spec"]:
             versions.append((self.stage.loop.time(), body))
-        if (found := status_of(body).get("instanceID")) is not None:
+        found = status_of(body).get("instanceID")
+        if found is not None and self._is_proved(body, found):
             self.owned_ids[key].add(found)
         self._note_step(change, key)
         if change.type == "DELETED" and (last := self.current.pop(key, None)) is not None:
             last.over_at = last.over_at or self.stage.loop.time()
+
+    def _is_proved(self, body: Body, instance_id: str) -> bool:
+        """What a status says of whose an instance is has to be true when it is first said."""
+        row = self.row(remote_of(body))
+        return row is None or row.id != instance_id or row.token == self.token(body)
 
     def _note_step(self, change: server.Change, key: ports.Key) -> None:
         before, after = (in_flight(body) if body is not None else None for body in (change.before, change.after))
@@ -147,7 +163,8 @@ class Sight:
             return
         known = self.current.get(key)
         if before is not None and known is not None:
-            known.over_at = known.over_at or self.stage.loop.time()
+            if after is None or _is_concluded(change.after, before):
+                known.over_at = known.over_at or self.stage.loop.time()
             self.current.pop(key, None)
         if after is None or change.type == "DELETED":
             return
@@ -167,6 +184,8 @@ class Sight:
             key=key,
             remote=remote,
             row_id=row.id if row is not None else None,
+            incident=(status_of(change.after).get("recovery") or {}).get("incident", ""),
+            approval=approval_of(change),
         )
 
     # How things are
@@ -196,6 +215,17 @@ class Sight:
         pairs = list(seen)
         ends = [at for at, _ in pairs[1:]] + [float("inf")]
         return any(found is state and end >= begin for (_, found), end in zip(pairs, ends, strict=True))
+
+    def spent(self, remote: Remote, state: ConnectionState | None, *, within: float) -> float:
+        """Seconds of the last ones in which memory showed a state."""
+        return sum(end - begin for begin, end, found in self.spans(remote, within=within) if found is state)
+
+    def spans(self, remote: Remote, *, within: float) -> list[tuple[float, float, ConnectionState | None]]:
+        """What memory showed in the last seconds: from when, until when, and what."""
+        now, pairs = self.stage.loop.time(), list(self.states.get(remote, ()))
+        ends = [at for at, _ in pairs[1:]] + [now]
+        every = [(max(at, now - within), end, found) for (at, found), end in zip(pairs, ends, strict=True)]
+        return [(begin, end, found) for begin, end, found in every if end > begin]
 
     def protected(self, remote: Remote) -> bool:
         """Whether it is paired, or holds data."""
@@ -260,6 +290,20 @@ class Sight:
         """How often a process has read the memory state of an instance since a moment."""
         reads = self.reads[process, remote[0]]
         return sum(at > moment for at in (*reads.memory, *reads.single[remote[1]]))
+
+
+def _is_concluded(after: Body, before: Body) -> bool:
+    """Whether the history has the verdict on the step that was in flight."""
+    history = (status_of(after).get("recovery") or {}).get("history", ())
+    return any((one["step"], one["startTime"]) == (before["step"], before["since"]) for one in history)
+
+
+def approval_of(change: server.Change) -> str | None:
+    """The annotation by which a person has approved what status offered for approval."""
+    before = status_of(change.before) if change.before is not None else {}
+    offered = ((before.get("recovery") or {}).get("approval") or {}).get("token")
+    given: str | None = change.after["metadata"].get("annotations", {}).get(names.APPROVE)
+    return given if given is not None and given == offered else None
 
 
 def in_flight(body: Body) -> Body | None:

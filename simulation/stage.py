@@ -42,6 +42,8 @@ class Stage:
         self.replicas: list[Replica] = []
         self.fault_times: dict[str, float] = {}
         self.on_audit: list[Callable[[reporting.Audit], None]] = []
+        self.on_hit: list[Callable[[str], None]] = []
+        """Told who made a call to the API server that is spoilt."""
         self.on_strike: Callable[[str], None] = lambda _: None
         self.stops: list[asyncio.Task[None]] = []
         self._around = Surroundings(
@@ -59,6 +61,8 @@ class Stage:
         """The dead, whose tasks wait for ever and must not be collected meanwhile."""
         self.broken: dict[tuple[str, str], list[tuple[float, str]]] = {}
         """Broken states that instances were brought into, and when."""
+        self.hand_webhooks: dict[tuple[str, str], tuple[float, str]] = {}
+        """Webhooks that people have set on the servers, when, and with which URL."""
         self.outsiders: set[str] = set()
         """Ids of rows that others have made."""
         self.crash_after_announcement: list[int] = []
@@ -210,6 +214,8 @@ class Stage:
 
     def _on_hit(self, writer: str, call: transport.Call, fault: faults.Fault) -> None:
         self.note_fault(f"kubernetes {fault}", f"{writer[-8:]} {call.verb} {call.resource}")
+        for listener in self.on_hit:
+            listener(writer)
 
     def _on_trouble(self, identity: str, what: str, name: str) -> None:
         self.note_fault(f"watch {what}", f"{identity[-8:]} {name}")

@@ -10,6 +10,7 @@ from simulation.deeds.doing import deed, later
 from simulation.kubernetes import kinds
 from simulation.replica import NAMESPACE
 from simulation.stage import KEY, Stage, status_of
+from whatsapp_operator.cluster import secrets
 from whatsapp_operator.resources import names
 
 OTHER_KEY = "another-key"
@@ -135,3 +136,11 @@ def lose_lease(stage: Stage, *, number: int) -> None:
     found = stage.api.all(kinds.LEASES, NAMESPACE)
     if found:
         stage.user("delete", kinds.LEASES, NAMESPACE, found[number % len(found)]["metadata"]["name"])
+
+
+@deed
+def hand_secret(stage: Stage, *, namespace: str, name: str, server: str, of: str) -> None:
+    """A user writes a Secret with the token of an instance that is on the server, or a token of their own."""
+    row = stage.hosts[server].model.database.rows.get(of)
+    data = secrets.encode({"token": (row.token if row is not None else "of-the-user").encode()})
+    stage.create(kinds.SECRETS, namespace, name, data=data)

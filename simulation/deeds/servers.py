@@ -9,6 +9,8 @@ from simulation.deeds.doing import deed, later
 from simulation.kubernetes import kinds
 from simulation.stage import Stage
 
+HAND_WEBHOOK = "http://hand.example/hook"
+
 
 @deed
 def break_instance(stage: Stage, *, server: str, name: str, state: str) -> None:
@@ -150,8 +152,9 @@ def hand_webhook(stage: Stage, *, server: str, name: str) -> None:
     row = model.database.rows.get(name)
     if row is None or model.database.down:
         return
-    changes = {"url": "http://hand.example/hook", "enabled": True, "events": ["MESSAGES_UPSERT"]}
+    changes = {"url": HAND_WEBHOOK, "enabled": True, "events": ["MESSAGES_UPSERT"]}
     model.database.save_webhook(row, now=model.scheduler.now(), changes=changes)
+    stage.hand_webhooks[server, name] = stage.loop.time(), HAND_WEBHOOK
 
 
 @deed

@@ -25,6 +25,8 @@ LAG_SECONDS = 6.0
 """What a person did this long ago may not have arrived at the operator."""
 _STEP_SECONDS = 40.0
 """A strategy that has begun may take this long."""
+_NOTICE_SECONDS = 60.0
+"""What has happened no longer ago may not have been seen in both witnesses."""
 _ENDING = ("logout", "delete")
 _STARTERS = (Step.RECONNECT, Step.RELOGIN, Step.RECREATE, Step.CREATE)
 _ENDERS = (Step.RELOGIN, Step.RECREATE)
@@ -142,6 +144,15 @@ def restart_only_in_a_step(sight: Sight, one: host.Arrival) -> str | None:
     return "no step was announced"
 
 
+def restart_once_in_a_step(sight: Sight, one: host.Arrival) -> str | None:
+    """What got no answer is not posted again: a later observation tells what became of it."""
+    step = _announced(sight, _acting(sight, one), Step.RESTART)
+    if one.route != "restart" or step is None or one.sent_at < step.at:
+        return None
+    times = sum(at >= step.at for at in sight.restarted[remote(one)])
+    return f"{times} times in one step" if times > 1 else None
+
+
 def end_only_in_a_step_or_a_deletion(sight: Sight, one: host.Arrival) -> str | None:
     """No logout and no delete without an announced Relogin or Recreate, or the deletion of the resource."""
     if one.route not in _ENDING:
@@ -228,7 +239,7 @@ def whatsapp_is_not_asked_for_a_refused_account(sight: Sight, one: host.Arrival)
     ended = (row.disconnection_at or 0.0) - BEGIN.timestamp()
     unseen = body is not None and status_of(body).get("reason") != "Restricted"
     begun = unseen and sight.stage.loop.time() - ended < _NOTICED_SECONDS
-    return None if begun else "the account is restricted"
+    return None if begun else f"the account is restricted for {sight.stage.loop.time() - ended:.0f} s"
 
 
 CHECKS: tuple[Check, ...] = (
@@ -239,6 +250,7 @@ CHECKS: tuple[Check, ...] = (
     create_again_only_after_a_step_was_announced,
     connect_starts_a_socket_only_in_a_step,
     restart_only_in_a_step,
+    restart_once_in_a_step,
     end_only_in_a_step_or_a_deletion,
     protected_ends_only_under_the_gates_of_its_class,
     retained_is_left_alone,

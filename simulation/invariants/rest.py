@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from evolution_simulator.version import ConnectionState
 from simulation.kubernetes import kinds
 from simulation.sight import Body, Sight, remote_of
 from simulation.stage import condition, key_of, ready, status_of
+from simulation.system import BEGIN
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
@@ -42,6 +45,8 @@ _BLOCKS_FOR_A_HUMAN = frozenset(
         Reason.WORKLOAD_NOT_FOUND,
     }
 )
+_LOSES_A_WEBHOOK = ("S1", "S2", "S10")
+"""Breaks after which it cannot be read, is gone, or is another one."""
 _UNPAIRED = frozenset({Reason.NOT_STARTED, Reason.QR_EXPIRED, Reason.LOGGED_OUT})
 _DELETION_SAYS_WHY = frozenset({Reason.DELETION_REFUSED, Reason.DELETION_WAITS})
 _RESTING = frozenset({Reason.HEALTHY, Reason.DUPLICATE, Reason.ALREADY_EXISTS, Reason.RESTRICTED, Reason.NOT_STARTED})
@@ -51,6 +56,11 @@ def restless(sight: Sight) -> list[str]:
     """The instances that are neither Ready nor say why, each with what they say."""
     bodies = sight.stage.api.all(kinds.INSTANCES)
     return [f"{key_of(one).name} says {told(one)}" for one in bodies if not _is_settled(sight, one)]
+
+
+def seconds_of(text: str) -> float:
+    """A moment of a resource, in seconds from the beginning."""
+    return (datetime.fromisoformat(text) - BEGIN).total_seconds()
 
 
 def told(body: Body) -> str:
@@ -112,6 +122,39 @@ def _waits_for_a_phone(sight: Sight, body: Body) -> bool:
     if reason == Reason.CREDENTIALS_LOST:
         return nobody_scans
     return reason in _UNPAIRED and (body["spec"].get("pairing") or {}).get("mode") != "Always"
+
+
+def misconfigured(sight: Sight) -> list[str]:
+    """Instances that say that all is as it was asked for, and it is not; each with what is wrong."""
+    found = ((one, _what_is_wrong(sight, one)) for one in sight.stage.api.all(kinds.INSTANCES))
+    return [f"{key_of(one).name}: {wrong}" for one, wrong in found if wrong is not None]
+
+
+def _what_is_wrong(sight: Sight, body: Body) -> str | None:
+    where, spec = remote_of(body), body["spec"]
+    row = sight.row(where)
+    if ready(body)[0] != "True" or row is None or condition(body, "Synced")[1] != Reason.SYNCED or _recovers(body):
+        return None
+    values = row.setting.values if row.setting is not None else {}
+    wrong = [name for name, value in (spec.get("settings") or {}).items() if values.get(name) != value]
+    if wrong:
+        return f"settings differ in {', '.join(wrong)}"
+    url = _wanted_webhook(sight, body)
+    is_on = row.webhook is not None and row.webhook.enabled and row.webhook.url == url
+    return None if url is None or is_on else "its webhook is not the one that was asked for, or is off"
+
+
+def _wanted_webhook(sight: Sight, body: Body) -> str | None:
+    """The spec's, or the one that somebody has set by hand; a webhook that is there is not read again and again."""
+    where = remote_of(body)
+    by_hand, given = sight.stage.hand_webhooks.get(where), body["spec"].get("webhook")
+    if any(state in _LOSES_A_WEBHOOK for _, state in sight.stage.broken.get(where, ())):
+        return None
+    if by_hand is None:
+        return str(given["url"]) if given is not None else None
+    began = seconds_of(body["metadata"]["creationTimestamp"])
+    disturbed = any(each.remote == where and each.at <= by_hand[0] for each in sight.announced)
+    return None if given is not None or by_hand[0] < began or disturbed else by_hand[1]
 
 
 def rests(sight: Sight) -> bool:

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from evolution_simulator.version import ConnectionState
+from simulation.invariants import storms
 from simulation.kubernetes import server
 from simulation.sight import Announced, Body, Sight
 from simulation.stage import status_of
 from simulation.system import BEGIN
-from whatsapp_operator.resources import names
 from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
 from whatsapp_operator.resources.steps import Step, StepClass
 
@@ -25,6 +25,7 @@ _SLACK_SECONDS = 15.0
 _VOUCHED_SECONDS = 60.0 + 2 * _SLACK_SECONDS
 _NOTICE_SECONDS = 15.0
 """A server that restarted so short a time ago may not have been looked at since."""
+_CLOSED_WITHIN_SECONDS = 40.0
 _LOSES = (StepClass.SESSION_LOSS, StepClass.RECREATE)
 LEDGER = "whatsapp-operator.dev/ledger"
 
@@ -54,6 +55,15 @@ def rests_on_two_observations(sight: Sight, one: Announced, _: server.Change) ->
         return None
     seen = sight.read_since(one.by, one.remote, sight.acted_at.get(one.remote, 0.0))
     return None if seen >= 3 else f"{seen} readings since the last call"
+
+
+def rests_on_what_lasted_since(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """Invariant 3: what has to last for a while has to last as long again after the step before."""
+    if one.reason != "Connecting" or _requested(one) or one.remote not in sight.acted_at:
+        return None
+    lasted = _now(sight) - sight.acted_at[one.remote]
+    wanted = sight.policy(change.after).health.stuck_timeout_seconds
+    return f"the last call was {lasted:.0f} s ago" if lasted < wanted else None
 
 
 def rests_on_fresh_evidence(sight: Sight, one: Announced, _: server.Change) -> str | None:
@@ -114,8 +124,11 @@ def meets_no_storm(sight: Sight, one: Announced, _: server.Change) -> str | None
     """Invariant 5: nothing that loses anything in a storm."""
     claim = sight.claim(one.remote[0])
     text = claim["metadata"].get("annotations", {}).get(LEDGER) if claim is not None else None
-    stormy = text is not None and "storm" in json.loads(text)
-    return "a storm is on" if stormy and one.step_class in _LOSES else None
+    if one.step_class not in _LOSES:
+        return None
+    if text is not None and "storm" in json.loads(text):
+        return "a storm is on"
+    return storms.told(sight, one.remote[0], by=one.by)
 
 
 def loses_a_session_only_as_allowed(sight: Sight, one: Announced, change: server.Change) -> str | None:
@@ -125,20 +138,21 @@ def loses_a_session_only_as_allowed(sight: Sight, one: Announced, change: server
     allowed = sight.policy(change.after).recovery.session_loss
     if allowed is SessionLoss.NEVER:
         return "sessionLoss is Never"
-    if allowed is SessionLoss.REQUIRE_APPROVAL and not _is_approved(change):
+    if allowed is SessionLoss.REQUIRE_APPROVAL and one.approval is None:
         return "nobody has approved it"
     return None
 
 
-def _is_approved(change: server.Change) -> bool:
-    approval = _recovery(change.before).get("approval") or {}
-    given = change.after["metadata"].get("annotations", {}).get(names.APPROVE)
-    return given is not None and given == approval.get("token")
+def uses_each_approval_once(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Invariant 5: each loss is approved, one by one."""
+    used = (each for each in sight.announced if each is not one and each.key == one.key)
+    again = one.approval is not None and any(each.approval == one.approval for each in used)
+    return "its approval was used before" if again else None
 
 
 def loses_a_session_only_late_in_an_incident(sight: Sight, one: Announced, change: server.Change) -> str | None:
     """`sessionLossDelaySeconds` from the incident's start."""
-    if one.step_class is not StepClass.SESSION_LOSS or _is_approved(change):
+    if one.step_class is not StepClass.SESSION_LOSS or one.approval is not None:
         return None
     began = seconds_of(_recovery(change.after).get("startedAt"))
     delay, slack = sight.policy(change.after).recovery.session_loss_delay_seconds, _clock_slack(sight)
@@ -153,7 +167,7 @@ def _clock_slack(sight: Sight) -> float:
 
 def loses_a_session_only_when_vouched_for(sight: Sight, one: Announced, change: server.Change) -> str | None:
     """Invariants 1 and 5: another instance proves that WhatsApp can be reached, or the long wait is over."""
-    if one.step_class is not StepClass.SESSION_LOSS or _is_approved(change):
+    if one.step_class is not StepClass.SESSION_LOSS or one.approval is not None:
         return None
     now, others = _now(sight), sight.vouched[one.remote[0]]
     if any(name != one.remote[1] and now - at < _VOUCHED_SECONDS for at, name in others):
@@ -166,6 +180,26 @@ def loses_a_session_only_when_vouched_for(sight: Sight, one: Announced, change: 
     if began is not None and now - began >= delay - _clock_slack(sight):
         return None
     return f"nobody vouches for it, and the last resort began at {began}"
+
+
+def waits_after_a_recreate(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """A second one in an incident waits for what the first has begun, and longer each time."""
+    if one.step is not Step.RECREATE:
+        return None
+    same = [each for each in sight.announced if each.key == one.key and each.step is Step.RECREATE and each is not one]
+    if not same or same[-1].incident != one.incident:
+        return None
+    wait = sight.stage.setup.options.spans.recreate_wait - _clock_slack(sight)
+    waited = one.at - (same[-1].over_at or same[-1].at)
+    return f"the one before was over {waited:.0f} s ago" if waited < wait else None
+
+
+def reconnects_only_what_stays_closed(sight: Sight, one: Announced, _: server.Change) -> str | None:
+    """Connect in the close gap of a flapping or restarting instance starts a second socket that never ends."""
+    if one.step is not Step.RECONNECT:
+        return None
+    closed = sight.spent(one.remote, ConnectionState.CLOSE, within=_CLOSED_WITHIN_SECONDS)
+    return f"it was closed for {closed:.0f} s of the last {_CLOSED_WITHIN_SECONDS:.0f}" if closed < 25.0 else None
 
 
 def is_not_for_a_refused_account(sight: Sight, one: Announced, _: server.Change) -> str | None:
@@ -221,12 +255,16 @@ def is_taken_by_the_oldest(sight: Sight, one: Announced, _: server.Change) -> st
 
 CHECKS: tuple[Check, ...] = (
     rests_on_two_observations,
+    rests_on_what_lasted_since,
     rests_on_fresh_evidence,
     is_the_only_one_of_its_instance,
     keeps_to_the_number_at_once,
     keeps_to_the_budget,
     meets_no_storm,
     loses_a_session_only_as_allowed,
+    uses_each_approval_once,
+    waits_after_a_recreate,
+    reconnects_only_what_stays_closed,
     loses_a_session_only_late_in_an_incident,
     loses_a_session_only_when_vouched_for,
     is_not_for_a_refused_account,

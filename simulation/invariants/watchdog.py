@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+
 from evolution_simulator.api import message
 from simulation.evolution import host
-from simulation.invariants import calls, liveness, rest, restarts, steps, writes
+from simulation.invariants import calls, liveness, rest, restarts, steps, verdicts, writes
 from simulation.kubernetes import kinds, server
 from simulation.sight import Sight, in_flight, remote_of
 from simulation.stage import Stage, key_of, ready, status_of
@@ -12,6 +14,7 @@ from whatsapp_operator.engine import reporting
 
 _STALE_SECONDS = 30.0
 _SLACK_SECONDS = 75.0
+_FAILURES, _FAILURES_WITHIN_SECONDS = 80, 10.0
 _OPERATOR = "whatsapp-operator-member-"
 
 
@@ -23,8 +26,10 @@ class Watchdog:
         self.calls = self.writes = 0
         self.changed_at = 0.0
         """When an operator last wrote anything but a Lease, or changed anything on a server."""
+        self._failures: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_FAILURES))
         stage.api.listeners.append(self._written)
         stage.on_audit.append(self._audited)
+        stage.on_hit.append(self._failed)
         for one in stage.hosts.values():
             one.on_arrival.append(self._arrived)
             one.on_answer.append(self._answered)
@@ -120,8 +125,21 @@ class Watchdog:
             return
         self._history.note(f"verdict on {entry.step} of {entry.key.name}: {entry.result}")
         current = self._sight.current.get(entry.key)
-        if current is not None and current.step.value == entry.step:
-            current.over_at = current.over_at or self._stage.loop.time()
+        if current is None or current.step.value != entry.step:
+            return
+        current.over_at = current.over_at or self._stage.loop.time()
+        for check in verdicts.CHECKS:
+            wrong = check(self._sight, current, entry)
+            if wrong is not None:
+                self._violate(check.__name__, wrong)
+
+    def _failed(self, writer: str) -> None:
+        """A call that failed is made again after a pause, and a longer one each time."""
+        now, latest = self._stage.loop.time(), self._failures[writer]
+        latest.append(now)
+        if len(latest) == _FAILURES and now - latest[0] < _FAILURES_WITHIN_SECONDS:
+            self._violate("what_fails_is_not_repeated_at_once", f"{_FAILURES} calls failed in {now - latest[0]:.1f} s")
+            latest.clear()
 
     # Now and then
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from evolution_simulator.version import ConnectionState
+from simulation.invariants import storms
 from simulation.kubernetes import kinds, server
 from simulation.sight import Body, Sight, remote_of
 from simulation.stage import KEY, ready, status_of
@@ -18,6 +19,8 @@ Check = Callable[[Sight, server.Change], str | None]
 
 _OURS = (kinds.INSTANCES, kinds.SERVERS)
 _POLL_SECONDS = 45.0
+_NOTICE_SECONDS = 40.0
+"""What lasts no longer may not have been seen."""
 _SECRET = re.compile(rf"2@[\w+/=,]{{20,}}|5511\d{{8}}|data:image|{KEY}")
 
 
@@ -72,11 +75,29 @@ def finalizer_stays_until_the_instance_is_gone(sight: Sight, change: server.Chan
         return None
     body, where = change.after, remote_of(change.after)
     row = sight.row(where)
-    retains = body["spec"].get("deletionPolicy", "Retain" if status_of(body).get("adopted") else "Delete") == "Retain"
-    if retains or row is None or not sight.owns(body, where) or _may_be_orphaned(sight, change):
+    if _retains(body) or row is None or not sight.owns(body, where) or _may_be_orphaned(sight, change):
         return None
     others = [one for one in sight.standing_for(where) if one["metadata"]["name"] != change.name]
     return None if others else "the instance is still there"
+
+
+def retained_keeps_its_token(sight: Sight, change: server.Change) -> str | None:
+    """Invariant 9: what is retained goes on to be used, with the token that is in its Secret."""
+    if change.kind is not kinds.INSTANCES or not _lets_go(change, names.FINALIZER) or _may_be_orphaned(sight, change):
+        return None
+    body, where = change.after, remote_of(change.after)
+    row = sight.row(where)
+    if not _retains(body) or row is None or row.token != sight.token(body):
+        return None
+    name = (body["spec"].get("tokenSecretRef") or {}).get("name", f"{change.name}-token")
+    found = sight.stage.api.find(kinds.SECRETS, change.namespace, name)
+    goes = found is not None and body["metadata"]["uid"] in secrets.read(found).owner_uids
+    return "its token goes with the resource" if goes else None
+
+
+def _retains(body: Body) -> bool:
+    default = "Retain" if status_of(body).get("adopted") else "Delete"
+    return bool(body["spec"].get("deletionPolicy", default) == "Retain")
 
 
 def _may_be_orphaned(sight: Sight, change: server.Change) -> bool:
@@ -99,9 +120,8 @@ def server_stays_while_instances_need_its_key(sight: Sight, change: server.Chang
 
 
 def _holds(body: Body, name: str) -> bool:
-    default = "Retain" if status_of(body).get("adopted") else "Delete"
     held = names.FINALIZER in body["metadata"].get("finalizers", ())
-    return held and remote_of(body)[0] == name and body["spec"].get("deletionPolicy", default) == "Delete"
+    return held and remote_of(body)[0] == name and not _retains(body)
 
 
 def secret_of_others_is_left_alone(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
@@ -118,6 +138,42 @@ def spec_is_the_users(sight: Sight, change: server.Change) -> str | None:  # noq
     return "the spec changes" if change.before["spec"] != change.after["spec"] else None
 
 
+def incident_ends_only_after_lasting_health(sight: Sight, change: server.Change) -> str | None:
+    """Attempts count from zero only after `minHealthySeconds`: what flaps between well and bad is one incident."""
+    if change.subresource != "status" or change.kind is not kinds.INSTANCES or change.before is None:
+        return None
+    before, after = ((status_of(one).get("recovery") or {}).get("incident") for one in (change.before, change.after))
+    if before is None or before == after or _was_reset(change) or sight.stage.jumped or "freeze" in _times(sight):
+        return None
+    window = sight.policy(change.after).health.min_healthy_seconds - _NOTICE_SECONDS
+    where = remote_of(change.after)
+    bad = [one for one in sight.spans(where, within=window) if one[2] in (None, ConnectionState.CLOSE)]
+    longest = max((end - begin for begin, end, _ in bad), default=0.0)
+    return f"it was bad for {longest:.0f} s meanwhile" if longest > _NOTICE_SECONDS else None
+
+
+def _was_reset(change: server.Change) -> bool:
+    before, after = (status_of(one).get("lastHandled") or {} for one in (change.before or {}, change.after))
+    return before.get("reset") != after.get("reset")
+
+
+def _times(sight: Sight) -> dict[str, float]:
+    return sight.stage.fault_times
+
+
+def storm_has_a_cause(sight: Sight, change: server.Change) -> str | None:
+    """A storm is many that are bad at once; who waits for a person with a phone is not bad."""
+    if change.kind is not kinds.SERVERS or change.before is None:
+        return None
+    before, after = (_is_stormy(one) for one in (change.before, change.after))
+    return storms.cause(sight, change.name) if after and not before else None
+
+
+def _is_stormy(body: Body) -> bool:
+    conditions: Any = status_of(body).get("conditions", ())
+    return any(one["reason"] == "Storm" for one in conditions)
+
+
 def generation_is_observed(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all
     """`observedGeneration` never runs ahead of the resource."""
     if change.subresource != "status" or change.kind not in _OURS:
@@ -132,6 +188,9 @@ CHECKS: tuple[Check, ...] = (
     ready_tells_the_truth,
     no_secret_is_told,
     finalizer_stays_until_the_instance_is_gone,
+    retained_keeps_its_token,
+    incident_ends_only_after_lasting_health,
+    storm_has_a_cause,
     server_stays_while_instances_need_its_key,
     secret_of_others_is_left_alone,
     spec_is_the_users,

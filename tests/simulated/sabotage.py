@@ -1,85 +1,84 @@
-"""Bugs of the kinds that operators really had, each put into the operator for the time of a run."""
+"""All bugs, each with the invariant by which it is found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Any
-from unittest import mock
+from simulated.bugs import Sabotage, beliefs, creation, keeping
+from whatsapp_operator.health import rules
+from whatsapp_operator.recovery import gates
 
-from whatsapp_operator.engine import deletion, existence, leadership, ports, subject, tokens
-from whatsapp_operator.recovery import gates, guard, strategies
-from whatsapp_operator.resources.instance import DeletionPolicy
-
-Sabotage = Callable[[], AbstractContextManager[Any]]
-
-
-def without_gate(gate: gates.Gate) -> Sabotage:
-    """The planner does not ask one of its gates."""
-    left = tuple(one for one in gates.GATES if one is not gate)
-    return lambda: mock.patch.object(gates, "GATES", left)
-
-
-def without_hold(name: str) -> Sabotage:
-    """What a server as a whole says to a step is not heard, neither when it is planned nor when it is taken."""
-    return lambda: mock.patch.object(guard, name, return_value=None)
-
-
-def lapse_goes_unnoticed() -> AbstractContextManager[Any]:
-    """Whoever could not renew its Lease goes on as if it had."""
-    return mock.patch.object(leadership.Leadership, "_notice_a_lapse", return_value=None)
-
-
-def finalizer_goes_early() -> AbstractContextManager[Any]:
-    """DELETE was answered with success, so it is taken to be gone."""
-
-    async def is_gone(_: strategies.Work) -> bool:
-        return True
-
-    return mock.patch.object(strategies, "is_gone", is_gone)
-
-
-def creates_again_at_once() -> AbstractContextManager[Any]:
-    """A create that got no answer is posted again."""
-    return mock.patch.object(existence.Existence, "_list_is_newer_than_last_try", return_value=True)
-
-
-def retain_is_forgotten() -> AbstractContextManager[Any]:
-    """`deletionPolicy` is not read."""
-
-    def makes_no_call(server: Any, draft: Any) -> bool:
-        del server
-        return bool(draft.deletion_policy is DeletionPolicy.RETAIN and draft.instance_id is None)
-
-    return mock.patch.object(deletion.Deletions, "_makes_no_call", staticmethod(makes_no_call))
-
-
-def takes_the_token_of_the_resource_before() -> AbstractContextManager[Any]:
-    """As it was before the simulation found it: the Secret of a resource that is gone goes with it."""
-
-    async def find(context: Any, draft: Any) -> subject.Token | None:
-        reference, key = draft.instance.token_secret, draft.subject.key
-        try:
-            secret = await context.kubernetes.read_secret(type(key)(key.namespace, reference.name))
-        except ports.NotFound:
-            return None
-        return subject.Token(value=secret.values[reference.key].decode(), generated=secret.managed)
-
-    return mock.patch.object(tokens, "find", find)
-
-
-SABOTAGES: dict[str, Sabotage] = {
-    "no budget": without_hold("budget_holds"),
-    "no limit at once": without_hold("others_are_under_way"),
-    "no storm": without_hold("storm_holds"),
-    "no voucher": without_gate(gates.may_be_an_outage),
-    "no sessionLoss Never": without_gate(gates.may_never_be_lost),
-    "no approval": without_gate(gates.waits_for_approval),
-    "no delay": without_gate(gates.incident_is_young),
-    "no dry run": without_gate(gates.only_plans),
-    "no fence": lapse_goes_unnoticed,
-    "finalizer goes early": finalizer_goes_early,
-    "creates again": creates_again_at_once,
-    "retain is forgotten": retain_is_forgotten,
-    "token of the one before": takes_the_token_of_the_resource_before,
+BUGS: dict[str, tuple[Sabotage, str]] = {
+    # What a step has to wait for
+    "no budget": (keeping.without_hold("budget_holds"), "keeps_to_the_budget"),
+    "no limit at once": (keeping.without_hold("others_are_under_way"), "keeps_to_the_number_at_once"),
+    "no storm": (keeping.without_hold("storm_holds"), "meets_no_storm"),
+    "no voucher": (beliefs.without_gate(gates.may_be_an_outage), "loses_a_session_only_when_vouched_for"),
+    "no sessionLoss Never": (beliefs.without_gate(gates.may_never_be_lost), "loses_a_session_only_as_allowed"),
+    "no approval": (beliefs.without_gate(gates.waits_for_approval), "loses_a_session_only_as_allowed"),
+    "no delay": (beliefs.without_gate(gates.incident_is_young), "loses_a_session_only_late_in_an_incident"),
+    "no dry run": (beliefs.without_gate(gates.only_plans), "is_wanted"),
+    "no stable close": (
+        beliefs.without_gate(gates.close_is_not_known_to_be_stable),
+        "reconnects_only_what_stays_closed",
+    ),
+    "approval used twice": (keeping.approval_is_not_used_up, "uses_each_approval_once"),
+    "budget refilled by a restart": (keeping.budget_begins_anew, "keeps_to_the_budget"),
+    "cool-down lost": (keeping.nothing_cools_down, "waits_after_a_recreate"),
+    "attempts reset by a moment of health": (
+        keeping.a_moment_of_health_is_enough,
+        "incident_ends_only_after_lasting_health",
+    ),
+    "two steps at once": (keeping.a_second_step_is_taken, "is_the_only_one_of_its_instance"),
+    "pause forgotten by a restart": (keeping.pause_is_for_those_who_saw_it_begin, "nothing_changes_during_a_pause"),
+    "pause of a server not heard": (keeping.pause_of_a_server_is_not_heard, "nothing_changes_during_a_pause"),
+    "restart of a server costs pairings": (
+        keeping.sessions_that_are_stored_nowhere_do_not_count,
+        "costs_nobody_a_pairing",
+    ),
+    "restart of a server amid steps": (keeping.a_restart_of_the_server_waits_for_nobody, "waits_for_every_step"),
+    "nothing is ever a storm": (beliefs.nothing_is_ever_a_storm, "meets_no_storm"),
+    "who waits for a scan makes a storm": (beliefs.who_waits_for_a_scan_is_bad, "storm_has_a_cause"),
+    # What is believed
+    "error read as absence": (beliefs.an_error_is_absence, "rests_on_fresh_evidence"),
+    "refused key read as logged out": (beliefs.a_refused_key_is_a_logout, "rests_on_fresh_evidence"),
+    "unknown shown as Ready": (beliefs.without_rule(rules.nothing_could_be_read), "ready_is_fresh"),
+    "refused account asked again": (
+        beliefs.without_rule(rules.is_restricted_by_whatsapp),
+        "whatsapp_is_not_asked_for_a_refused_account",
+    ),
+    "old evidence counts": (beliefs.old_evidence_counts, "rests_on_what_lasted_since"),
+    "warm-up skipped": (beliefs.a_server_is_warm_at_once, "waits_for_the_server_to_load"),
+    "restart reply believed": (beliefs.the_reply_is_the_proof, "success_is_true"),
+    "restart posted again": (beliefs.a_restart_is_posted_again, "restart_once_in_a_step"),
+    "acts before it writes": (beliefs.acts_before_it_writes, "restart_only_in_a_step"),
+    # What is created and deleted
+    "finalizer goes early": (creation.finalizer_goes_early, "finalizer_stays_until_the_instance_is_gone"),
+    "namespace taken for going": (keeping.every_namespace_is_going, "finalizer_stays_until_the_instance_is_gone"),
+    "creates again": (creation.creates_again_at_once, "create_only_what_does_not_exist"),
+    "recreate does not wait": (beliefs.a_recreate_does_not_wait, "create_only_what_does_not_exist"),
+    "retain is forgotten": (creation.retain_is_forgotten, "retained_is_left_alone"),
+    "adopted deleted by default": (keeping.adopted_is_deleted_by_default, "retained_is_left_alone"),
+    "takes what is another's": (creation.takes_what_is_anothers, "only_instances_with_a_resource_change"),
+    # What is kept
+    "token of the one before": (
+        keeping.takes_the_token_of_the_resource_before,
+        "only_instances_with_a_resource_change",
+    ),
+    "token written over": (keeping.token_is_written_over, "secret_of_others_is_left_alone"),
+    "token goes with what is retained": (keeping.token_goes_with_the_resource, "retained_keeps_its_token"),
+    "token told": (keeping.token_is_told, "no_secret_is_told"),
+    "keepsake not kept": (keeping.keepsake_is_not_kept, "configuration_is_as_it_was_asked_for"),
+    "webhook stays off": (keeping.webhook_stays_off, "configuration_is_as_it_was_asked_for"),
+    "settings set at each look": (
+        keeping.settings_are_set_at_each_look,
+        "everything_is_ready_or_says_why",
+    ),
+    "status tells the time": (keeping.status_tells_the_time, "nothing_is_written_at_rest"),
+    # Two processes, and what gets lost between
+    "no fence": (keeping.lapse_goes_unnoticed, "only_the_holder_of_the_claim_changes"),
+    "conflict swallowed": (keeping.conflict_is_swallowed, "restart_only_in_a_step"),
+    "retry lost": (keeping.retries_are_lost, "everything_is_ready_or_says_why"),
+    "retry without a pause": (keeping.retries_come_at_once, "what_fails_is_not_repeated_at_once"),
+    "nobody lists again": (keeping.nobody_lists_again, "everything_is_ready_or_says_why"),
+    "key read once": (keeping.key_is_read_once, "everything_is_ready_or_says_why"),
+    "wall clock believed": (keeping.a_wall_clock_is_believed, "ready_is_fresh"),
 }

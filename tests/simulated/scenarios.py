@@ -21,22 +21,29 @@ def scenario(
     replicas: int = 1,
     ends: float = 600.0,
     scans: float | None = 5.0,
+    wanted: dict[str, Any] | None = None,
+    load_seconds: float = 0.5,
+    metrics: bool = True,
+    version: str = "2.3.7",
     **spec: Any,
 ) -> Scenario:
-    """Instances on one server, paired where somebody `scans`, and deeds with their seconds after `PAIRED`."""
+    """Instances on one server, paired where somebody `scans`, and deeds with their seconds after `PAIRED`.
+
+    `wanted` is what the spec of each instance says besides, `spec` what the server's does.
+    """
     least = {"url": f"http://main.{setups.HOME}.svc:8080", "apiKeySecretRef": {"name": "main-key"}}
     server = setups.ServerSetup(
         name="main",
-        version="2.3.7",
-        metrics=True,
+        version=version,
+        metrics=metrics,
         workload="workloadRef" in spec,
-        load_seconds=0.5,
+        load_seconds=load_seconds,
         auto_scan=scans,
         spec=least | spec,
     )
     known = [
         setups.InstanceSetup(
-            namespace=setups.HOME, name=f"i{number}", server="main", at=1.0, spec={"serverRef": {"name": "main"}}
+            namespace=setups.HOME, name=f"i{number}", server="main", at=1.0, spec=ON_MAIN | (wanted or {})
         )
         for number in range(instances)
     ]
@@ -57,18 +64,42 @@ def broken(name: str, state: str) -> tuple[str, Mapping[str, Any]]:
 
 def late(route: str, seconds: float) -> tuple[str, Mapping[str, Any]]:
     """The next request of a route has its effect this much later."""
-    args = {"server": "main", "fault": "latency", "route": route, "count": 1, "status": 500, "seconds": seconds}
+    return spoilt("latency", route, seconds=seconds)
+
+
+def spoilt(fault: str, route: str, *, count: int = 1, seconds: float = 1.0) -> tuple[str, Mapping[str, Any]]:
+    """The next requests of a route meet a fault."""
+    args = {"server": "main", "fault": fault, "route": route, "count": count, "status": 500, "seconds": seconds}
     return "evolution_fault", args
 
 
+def refused(fault: str, verb: str, resource: str, *, count: int) -> tuple[str, Mapping[str, Any]]:
+    """The next calls to the API server fail."""
+    return "kubernetes_fault", {"fault": fault, "verb": verb, "resource": resource, "count": count}
+
+
+def created(name: str, **spec: Any) -> tuple[str, Mapping[str, Any]]:
+    """A user creates an instance."""
+    return "create", {"namespace": setups.HOME, "name": name, "spec": ON_MAIN | spec}
+
+
+def named(what: str, name: str, **args: Any) -> tuple[str, Mapping[str, Any]]:
+    """Something is done to the resource of an instance."""
+    return what, {"namespace": setups.HOME, "name": name, **args}
+
+
+def of_server(what: str, **args: Any) -> tuple[str, Mapping[str, Any]]:
+    """Something happens to the server, or to an instance there."""
+    return what, {"server": "main", **args}
+
+
+ON_MAIN: dict[str, Any] = {"serverRef": {"name": "main"}}
 SMALL_BUDGET = {"windows": [{"class": "Soft", "max": 1, "periodSeconds": 600}], "maxInFlight": 1}
 SOON = {"lastResortDelaySeconds": 60, "sessionLossDelaySeconds": 200, "maxAttempts": 1}
+ROOMY = {"storm": {"percent": 100, "floor": 10, "cooldownSeconds": 60}}
+ROLLED_OUT = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}
 
-SCENARIOS: dict[str, Scenario] = {
-    "finalizer goes early": scenario((0, "delete", {"namespace": setups.HOME, "name": "i0"})),
-    "token of the one before": scenario(
-        (0, "recreate", {"namespace": setups.HOME, "name": "i0", "spec": {"serverRef": {"name": "main"}}})
-    ),
+WAITING: dict[str, Scenario] = {
     "no dry run": scenario((0, *broken("i0", "S17")), recovery={"mode": "DryRun"}),
     "no budget": scenario((0, *broken("i0", "S17")), (90, *broken("i1", "S17")), budget=SMALL_BUDGET),
     "no limit at once": scenario((0, *broken("i0", "S4")), (0.5, *broken("i1", "S4")), budget={"maxInFlight": 1}),
@@ -78,19 +109,157 @@ SCENARIOS: dict[str, Scenario] = {
     "no sessionLoss Never": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "Never"}),
     "no approval": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "RequireApproval"}),
     "no delay": scenario((0, *broken("i0", "S2")), recovery=SOON),
-    "creates again": scenario(
-        (0, *late("create", 12.0)),
-        (0.1, "create", {"namespace": setups.HOME, "name": "n1", "spec": {"serverRef": {"name": "main"}}}),
-    ),
-    "no fence": scenario((0, "partition", {"slot": 0, "seconds": 150.0}), replicas=2, scans=None),
     "no storm": scenario(
         *((0, *broken(f"i{number}", "S1")) for number in range(3)),
         instances=6,
         budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
         recovery=SOON,
     ),
-    "retain is forgotten": scenario(
-        (0, "edit", {"namespace": setups.HOME, "name": "i0", "spec": {"deletionPolicy": "Retain"}}),
-        (60, "delete", {"namespace": setups.HOME, "name": "i0"}),
+    "no stable close": scenario((0, *broken("i0", "S13")), wanted={"pairing": {"mode": "Always"}}),
+    "approval used twice": scenario(
+        (0, *broken("i0", "S2")),
+        (120, *named("approve", "i0")),
+        (200, *broken("i0", "S2")),
+        ends=1500.0,
+        recovery=SOON | {"sessionLoss": "RequireApproval"},
+        health={"minHealthySeconds": 3600},
+    ),
+    "budget refilled by a restart": scenario(
+        (0, *broken("i0", "S17")),
+        (80, "crash", {"slot": 0, "points": 1}),
+        (90, *broken("i1", "S17")),
+        budget=SMALL_BUDGET,
+    ),
+    "cool-down lost": scenario(
+        (0, *broken("i0", "S2")),
+        (330, *broken("i0", "S2")),
+        ends=1500.0,
+        recovery=SOON | {"sessionLossDelaySeconds": 60},
+        health={"minHealthySeconds": 3600},
+        budget=ROOMY,
+    ),
+    "attempts reset by a moment of health": scenario((0, *broken("i0", "S5")), health={"minHealthySeconds": 300}),
+    "two steps at once": scenario((0, *broken("i0", "S4")), recovery={"stepTimeoutSeconds": 120}),
+    "pause forgotten by a restart": scenario(
+        (0, "pause_everything", {"seconds": 400.0}),
+        (20, "crash", {"slot": 0, "points": 1}),
+        (60, *broken("i0", "S17")),
+    ),
+    "pause of a server not heard": scenario((0, *of_server("pause_server", seconds=400.0)), (60, *broken("i0", "S17"))),
+    "restart of a server costs pairings": scenario(
+        (0, *broken("i0", "S19")), (120, *broken("i1", "S1")), workloadRef=ROLLED_OUT, budget=ROOMY
+    ),
+    "restart of a server amid steps": scenario(
+        (0, *broken("i1", "S1")),
+        (100, *broken("i0", "S4")),
+        workloadRef=ROLLED_OUT | {"minInstances": 2},
+        budget=ROOMY,
+        recovery={"stepTimeoutSeconds": 120},
+    ),
+    "nothing is ever a storm": scenario(
+        *((0, *broken(f"i{number}", "S1")) for number in range(3)),
+        instances=6,
+        budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
+        recovery=SOON,
+    ),
+    "who waits for a scan makes a storm": scenario(
+        *((200 + number, *broken(f"i{number}", "S13")) for number in range(3)),
+        instances=6,
+        budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
     ),
 }
+BELIEVED: dict[str, Scenario] = {
+    "error read as absence": scenario(
+        (0, *spoilt("status", "connectionState", count=400)),
+        (0, *spoilt("status", "fetchInstances", count=40)),
+        instances=2,
+        metrics=False,
+    ),
+    "refused key read as logged out": scenario(
+        (0, *of_server("rotate_key", seconds=300.0)), metrics=False, wanted={"pairing": {"mode": "Always"}}
+    ),
+    "unknown shown as Ready": scenario((0, *of_server("server_down", seconds=400.0, listener_only=False))),
+    "refused account asked again": scenario(
+        (0, *named("pause", "i0", seconds=120.0)),
+        (0, *of_server("disconnect", name="i0", code=403)),
+        wanted={"pairing": {"mode": "Always"}},
+    ),
+    "old evidence counts": scenario((0, *broken("i0", "S4")), recovery={"stepTimeoutSeconds": 10}),
+    "warm-up skipped": scenario(
+        (0, *of_server("server_down", seconds=5.0, listener_only=False)),
+        load_seconds=100.0,
+        recovery=SOON | {"sessionLossDelaySeconds": 60},
+        budget=ROOMY,
+    ),
+    "restart reply believed": scenario((0, *broken("i0", "S4"))),
+    "restart posted again": scenario((0, *broken("i0", "S17")), (0.5, *spoilt("reset", "restart"))),
+    "acts before it writes": scenario((0, *broken("i0", "S17"))),
+}
+DELETED: dict[str, Scenario] = {
+    "finalizer goes early": scenario((0, *named("delete", "i0"))),
+    "namespace taken for going": scenario(
+        (0, *of_server("server_down", seconds=1500.0, listener_only=False)), (10, *named("delete", "i0")), ends=1600.0
+    ),
+    "creates again": scenario((0, *late("create", 12.0)), (0.1, *created("n1"))),
+    "recreate does not wait": scenario((0, *broken("i0", "S4")), version="2.3.6", recovery=SOON, budget=ROOMY),
+    "retain is forgotten": scenario(
+        (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))
+    ),
+    "adopted deleted by default": scenario(
+        (0, *of_server("outsider_instance", name="n1")),
+        (1, *named("hand_secret", "mine", server="main", of="n1")),
+        (2, *created("n1", tokenSecretRef={"name": "mine", "key": "token"})),
+        (90, *named("delete", "n1")),
+    ),
+    "takes what is another's": scenario(
+        (0, *of_server("outsider_instance", name="n1")), (40, *created("n1", settings={"rejectCall": True}))
+    ),
+}
+KEPT: dict[str, Scenario] = {
+    "token of the one before": scenario((0, *named("recreate", "i0", spec=ON_MAIN))),
+    "token written over": scenario(
+        (0, *named("hand_secret", "n1-token", server="main", of="nobody")), (2, *created("n1"))
+    ),
+    "token goes with what is retained": scenario(
+        (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))
+    ),
+    "token told": scenario((0, *broken("i0", "S17"))),
+    "keepsake not kept": scenario(
+        (0, *of_server("hand_webhook", name="i0")),
+        (10, *broken("i0", "S4")),
+        version="2.3.6",
+        recovery=SOON | {"sessionLossDelaySeconds": 60},
+        budget=ROOMY,
+    ),
+    "webhook stays off": scenario(
+        (0, *broken("i0", "S7")),
+        ends=2400.0,
+        wanted={"webhook": {"url": "http://127.0.0.1:9/hook", "events": ["MESSAGES_UPSERT"]}},
+        recovery=SOON,
+    ),
+    "settings set at each look": scenario(ends=60.0, wanted={"settings": {"rejectCall": True}}),
+    "status tells the time": scenario(ends=60.0),
+}
+SHARED: dict[str, Scenario] = {
+    "no fence": scenario((0, "partition", {"slot": 0, "seconds": 150.0}), replicas=2, scans=None),
+    "conflict swallowed": scenario(
+        (0, *broken("i0", "S17")), (32, *refused("409", "patch", "whatsappinstances/status", count=3))
+    ),
+    "retry lost": scenario(
+        (0, *refused("500", "patch", "whatsappinstances/status", count=1)),
+        (0.1, *created("n1", serverRef={"name": "none"})),
+    ),
+    "retry without a pause": scenario(
+        (0, *refused("500", "patch", "whatsappinstances/status", count=2000)),
+        (0.1, *created("n1", serverRef={"name": "none"})),
+    ),
+    "nobody lists again": scenario(
+        (0, "watch_trouble", {"slot": 0, "what": "lost", "count": 1}), (1, *named("delete", "i0"))
+    ),
+    "key read once": scenario((0, *of_server("rotate_key", seconds=5.0))),
+    "wall clock believed": scenario(
+        (0, "clock_jump", {"slot": 0, "seconds": -3600.0}),
+        (5, *of_server("server_down", seconds=400.0, listener_only=False)),
+    ),
+}
+SCENARIOS = WAITING | BELIEVED | DELETED | KEPT | SHARED

@@ -12,7 +12,7 @@ from simulation import schedule, setup
 from simulation.run import Outcome, run
 from simulation.shrink import shrink
 
-from simulated.sabotage import SABOTAGES
+from simulated.sabotage import BUGS
 from simulated.scenarios import SCENARIOS
 
 TREE = Path(__file__).resolve().parents[2]
@@ -64,41 +64,33 @@ def test_deeds_that_are_left_out_do_not_change_the_others() -> None:
     assert run(FAULTY, kept=[2, 0]).schedule == kept
 
 
-FOUND = {
-    "finalizer goes early": "finalizer_stays_until_the_instance_is_gone",
-    "token of the one before": "only_instances_with_a_resource_change",
-    "creates again": "create_only_what_does_not_exist",
-    "no fence": "only_the_holder_of_the_claim_changes",
-    "retain is forgotten": "retained_is_left_alone",
-    "no budget": "keeps_to_the_budget",
-    "no limit at once": "keeps_to_the_number_at_once",
-    "no storm": "meets_no_storm",
-    "no voucher": "loses_a_session_only_when_vouched_for",
-    "no delay": "loses_a_session_only_late_in_an_incident",
-    "no sessionLoss Never": "loses_a_session_only_as_allowed",
-    "no approval": "loses_a_session_only_as_allowed",
-    "no dry run": "is_wanted",
-}
-"""The invariant by which each bug is found."""
-
-
-@pytest.mark.parametrize("bug", FOUND)
+@pytest.mark.parametrize("bug", BUGS)
 def test_seeded_bug_is_found_and_without_it_all_is_well(bug: str) -> None:
-    assert run(1, scenario=SCENARIOS[bug], sabotage=SABOTAGES[bug]).broken == FOUND[bug]
+    sabotage, invariant = BUGS[bug]
+
+    assert run(1, scenario=SCENARIOS[bug], sabotage=sabotage).broken == invariant
     assert run(1, scenario=SCENARIOS[bug]).broken is None
 
 
 def test_every_seeded_bug_has_its_scenario() -> None:
-    assert FOUND.keys() == SABOTAGES.keys() == SCENARIOS.keys()
+    assert BUGS.keys() == SCENARIOS.keys()
+
+
+def test_docs_list_every_seeded_bug_with_the_invariant_that_finds_it() -> None:
+    lines = (TREE / "docs" / "simulation.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    told = {bug: found.strip("`") for bug, _, found in (row for row in cells if len(row) == 3) if bug in BUGS}
+
+    assert told == {bug: invariant for bug, (_, invariant) in BUGS.items()}
 
 
 def test_failing_seed_is_shrunk_to_few_deeds_that_still_fail() -> None:
-    seed, invariant = DELETING, FOUND["finalizer goes early"]
-    broken = run(seed, sabotage=SABOTAGES["finalizer goes early"])
+    seed, invariant = DELETING, BUGS["finalizer goes early"][1]
+    broken = run(seed, sabotage=BUGS["finalizer goes early"][0])
     runs: list[Outcome] = []
 
     def attempt(kept: object) -> Outcome:
-        runs.append(run(seed, kept=kept, sabotage=SABOTAGES["finalizer goes early"]))  # type: ignore[arg-type]  # numbers
+        runs.append(run(seed, kept=kept, sabotage=BUGS["finalizer goes early"][0]))  # type: ignore[arg-type]  # numbers
         return runs[-1]
 
     small = shrink(broken, attempt)

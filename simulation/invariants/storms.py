@@ -1,0 +1,83 @@
+"""When so many are bad at once that the cause is not theirs, by what the two servers show."""
+
+from __future__ import annotations
+
+from evolution_simulator.database import CredentialsKind
+from evolution_simulator.version import ConnectionState
+from simulation.kubernetes import kinds
+from simulation.sight import Remote, Sight, remote_of
+
+_CERTAIN_SECONDS = 90.0
+_LOOKED_SECONDS = 150.0
+_LATELY_SECONDS = 180.0
+_ENDED = (401, 402, 403, 406)
+
+
+def told(sight: Sight, name: str, *, by: str) -> str | None:
+    """A storm that a process which looks long enough must know of; None where there is none."""
+    reads = sight.reads[by, name].memory
+    if not reads or sight.stage.loop.time() - reads[0] < _LOOKED_SECONDS:
+        return None
+    known, limits = _instances(sight, name), sight.budget(name).storm
+    bad = [one for one in known if _is_bad_for_sure(sight, one)]
+    most = max(limits.floor, len(known) * limits.percent / 100)
+    return f"{len(bad)} of {len(known)} instances are bad at once" if len(bad) > most else None
+
+
+def cause(sight: Sight, name: str) -> str | None:
+    """What is wrong with a storm that has just been declared: too few were bad lately, whoever waits for a person."""
+    bad = [one for one in _instances(sight, name) if _was_bad_lately(sight, one)]
+    floor = sight.budget(name).storm.floor
+    return None if len(bad) > floor else f"{len(bad)} instances were bad, and up to {floor} are no storm"
+
+
+def _instances(sight: Sight, name: str) -> list[Remote]:
+    """Those with a resource, each once."""
+    found = (remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if _stays(one))
+    return sorted({one for one in found if one[0] == name})
+
+
+def _stays(body: object) -> bool:
+    return "deletionTimestamp" not in body["metadata"]  # type: ignore[index]  # a body
+
+
+def _is_bad_for_sure(sight: Sight, where: Remote) -> bool:
+    """Paired, and for long in a state that no phone and no patience ends."""
+    row, memory, (since, _) = sight.row(where), sight.memory(where), sight.state_since(where)
+    if row is None or sight.stage.loop.time() - since < _CERTAIN_SECONDS:
+        return False
+    stored = sight.stage.hosts[where[0]].model.database.sessions.get(row.id)
+    if stored is None or stored.kind is not CredentialsKind.PAIRED or row.disconnection_reason_code in _ENDED:
+        return False
+    state = memory.state if memory is not None else None
+    hangs = state is ConnectionState.CONNECTING and row.connection_status is not ConnectionState.CONNECTING
+    return hangs or state is None or (state, row.connection_status) == (ConnectionState.CLOSE, ConnectionState.OPEN)
+
+
+def _was_bad_lately(sight: Sight, where: Remote) -> bool:
+    """Not open all the time, and not because a person has to scan; a dead socket looks open."""
+    row, now = sight.row(where), sight.stage.loop.time()
+    if any(now - at < _LATELY_SECONDS or state in _LOOKS_OPEN for at, state in sight.stage.broken.get(where, ())):
+        waits = row is not None and row.disconnection_reason_code in _ENDED
+        return not waits
+    if row is None:
+        return True
+    unwell = sum(end - begin for begin, end, state in sight.spans(where, within=_LATELY_SECONDS) if not _is_open(state))
+    away = row.connection_status is not ConnectionState.OPEN
+    return (unwell > 0 or away) and not _waits_for_a_person(sight, where)
+
+
+_LOOKS_OPEN = ("S3", "S15", "S18")
+
+
+def _is_open(state: ConnectionState | None) -> bool:
+    return state is ConnectionState.OPEN
+
+
+def _waits_for_a_person(sight: Sight, where: Remote) -> bool:
+    row, memory = sight.row(where), sight.memory(where)
+    if row is None or memory is None:
+        return False
+    shows_code = memory.state is row.connection_status is ConnectionState.CONNECTING
+    ended = row.disconnection_reason_code in _ENDED and row.connection_status is ConnectionState.CLOSE
+    return shows_code or ended

@@ -1,0 +1,42 @@
+"""Invariants of verdicts on steps, judged when one is passed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from evolution_simulator.version import ConnectionState
+from simulation.sight import Announced, Sight
+from whatsapp_operator.engine import reporting
+from whatsapp_operator.resources.steps import Step, StepResult
+
+Check = Callable[[Sight, Announced, reporting.Audit], str | None]
+
+_SEEN_SECONDS = 45.0
+
+
+def success_is_true(sight: Sight, one: Announced, entry: reporting.Audit) -> str | None:
+    """A step succeeds by what was observed after it, never by the server's reply."""
+    if entry.result != StepResult.SUCCEEDED or _has_healed(sight, one):
+        return None
+    return f"{one.step} of {one.remote[1]} is said to have healed it"
+
+
+def _has_healed(sight: Sight, one: Announced) -> bool:
+    match one.step:
+        case Step.RESTART:
+            return sight.was(one.remote, ConnectionState.OPEN, within=_SEEN_SECONDS) or _shows_a_code(sight, one)
+        case Step.RECONNECT:
+            states = (ConnectionState.OPEN, ConnectionState.CONNECTING)
+            return any(sight.was(one.remote, state, within=_SEEN_SECONDS) for state in states)
+        case Step.CREATE | Step.RECREATE:
+            return any(at >= one.at for at, _ in sight.created[one.remote])
+        case _:
+            return True
+
+
+def _shows_a_code(sight: Sight, one: Announced) -> bool:
+    row = sight.row(one.remote)
+    return row is not None and row.connection_status is ConnectionState.CONNECTING
+
+
+CHECKS: tuple[Check, ...] = (success_is_true,)

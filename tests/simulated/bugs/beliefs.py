@@ -1,0 +1,145 @@
+"""What is taken for granted, and was never proved."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from unittest import mock
+
+from whatsapp_operator.engine import standing, steps, warmup
+from whatsapp_operator.evolution import client, evidence
+from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health import rules
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import gates, incident, strategies, verification
+from whatsapp_operator.resources.steps import StepResult
+
+Reading = Callable[..., Awaitable[Any]]
+
+
+def _reads(**readings: Reading) -> AbstractContextManager[Any]:
+    """Reads of the Evolution client that go on with what the real ones have found."""
+    stack = ExitStack()
+    for name, reading in readings.items():
+        stack.enter_context(mock.patch.object(client.Client, name, reading))
+    return stack
+
+
+def an_error_is_absence() -> AbstractContextManager[Any]:
+    """A read that failed says that there is nothing."""
+    memory, database = client.Client.read_memory, client.Client.list_database
+
+    async def read_memory(self: client.Client, name: str) -> evidence.MemoryReading:
+        found = await memory(self, name)
+        return evidence.Absent() if isinstance(found, evidence.Unknown) else found
+
+    async def list_database(self: client.Client) -> evidence.DatabaseList:
+        found = await database(self)
+        return evidence.DatabaseList({}) if isinstance(found, evidence.Unknown) else found
+
+    return _reads(read_memory=read_memory, list_database=list_database)
+
+
+def a_refused_key_is_a_logout() -> AbstractContextManager[Any]:
+    """401 is taken for the instance's own: the server's key was changed."""
+    memory, database, last = client.Client.read_memory, client.Client.list_database, dict[str, evidence.Row]()
+
+    async def read_memory(self: client.Client, name: str) -> evidence.MemoryReading:
+        found = await memory(self, name)
+        return evidence.InMemory(ConnectionState.CLOSE) if _is_refused(found) else found
+
+    async def list_database(self: client.Client) -> evidence.DatabaseList | evidence.Unknown:
+        found = await database(self)
+        if isinstance(found, evidence.DatabaseList):
+            last.update(found.rows)
+        return evidence.DatabaseList({name: _out(row) for name, row in last.items()}) if _is_refused(found) else found
+
+    return _reads(read_memory=read_memory, list_database=list_database)
+
+
+def _is_refused(found: object) -> bool:
+    return found == evidence.Unknown(Ignorance.KEY_REJECTED)
+
+
+def _out(row: evidence.Row) -> evidence.Row:
+    return replace(row, state=ConnectionState.CLOSE, code=401, disconnection_at=datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def without_rule(rule: rules.Rule) -> Callable[[], AbstractContextManager[Any]]:
+    """One thing that can be concluded is not known."""
+    left = tuple(one for one in rules.RULES if one is not rule)
+    return lambda: mock.patch.object(rules, "RULES", left)
+
+
+def without_gate(gate: gates.Gate) -> Callable[[], AbstractContextManager[Any]]:
+    """The planner does not ask one of its gates."""
+    left = tuple(one for one in gates.GATES if one is not gate)
+    return lambda: mock.patch.object(gates, "GATES", left)
+
+
+def old_evidence_counts() -> AbstractContextManager[Any]:
+    """What was seen before a step is what the next one rests on."""
+    return mock.patch.object(records, "after_step", lambda record: record)
+
+
+def a_server_is_warm_at_once() -> AbstractContextManager[Any]:
+    """What a server does not hold in its first minutes is missing."""
+
+    def observed(before: warmup.WarmUp, *, listed: Any, held: Any, at: Any, growth: Any) -> warmup.WarmUp:
+        del before, growth
+        return warmup.WarmUp(done=True, held=len(held), grown_at=at, ghosts=frozenset(listed - held))
+
+    return mock.patch.multiple(warmup, observed=observed, begin=lambda before: before)
+
+
+def the_reply_is_the_proof() -> AbstractContextManager[Any]:
+    """A step that was answered has healed."""
+    return mock.patch.object(verification, "judge", return_value=StepResult.SUCCEEDED)
+
+
+def a_restart_is_posted_again() -> AbstractContextManager[Any]:
+    """A restart that got no answer is posted once more."""
+
+    async def restart(work: strategies.Work) -> strategies.Done:
+        first = await strategies.restart(work)
+        return await strategies.restart(work) if first is strategies.Done.UNCERTAIN else first
+
+    changed = {step: restart if one is strategies.restart else one for step, one in strategies.STRATEGIES.items()}
+    return mock.patch.object(strategies, "STRATEGIES", changed)
+
+
+def a_recreate_does_not_wait() -> AbstractContextManager[Any]:
+    """DELETE was accepted, so the name is free."""
+
+    async def until_gone(_: strategies.Work) -> strategies.Done:
+        return strategies.Done.DONE
+
+    return mock.patch.object(strategies, "_until_gone", until_gone)
+
+
+def nothing_is_ever_a_storm() -> AbstractContextManager[Any]:
+    """Nobody counts who is bad."""
+    return _stand(lambda found, _: standing.Standing.WELL if found is standing.Standing.BAD else found)
+
+
+def who_waits_for_a_scan_is_bad() -> AbstractContextManager[Any]:
+    """Those that wait for a person with a phone are counted as a storm."""
+    return _stand(lambda found, verdict: standing.Standing.BAD if incident.is_bad(verdict) else found)
+
+
+def _stand(change: Callable[[standing.Standing, Verdict], standing.Standing]) -> AbstractContextManager[Any]:
+    judged = standing.of
+    return mock.patch.object(standing, "of", lambda record, verdict: change(judged(record, verdict), verdict))
+
+
+def acts_before_it_writes() -> AbstractContextManager[Any]:
+    """A step is written to status when there is time, and not before it is taken."""
+
+    async def write_ahead(*_: object) -> None:
+        return
+
+    return mock.patch.object(steps, "write_ahead", write_ahead)

@@ -1,0 +1,48 @@
+"""Instances that are created twice, taken from others, or deleted too soon."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+from unittest import mock
+
+from whatsapp_operator.engine import deletion, existence
+from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.recovery import strategies
+from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.reasons import Reason
+
+
+def finalizer_goes_early() -> AbstractContextManager[Any]:
+    """DELETE was answered with success, so it is taken to be gone."""
+
+    async def is_gone(_: strategies.Work) -> bool:
+        return True
+
+    return mock.patch.object(strategies, "is_gone", is_gone)
+
+
+def creates_again_at_once() -> AbstractContextManager[Any]:
+    """A create that got no answer is posted again."""
+    return mock.patch.object(existence.Existence, "_list_is_newer_than_last_try", return_value=True)
+
+
+def retain_is_forgotten() -> AbstractContextManager[Any]:
+    """`deletionPolicy` is not read."""
+
+    def makes_no_call(server: Any, draft: Any) -> bool:
+        del server
+        return bool(draft.deletion_policy is DeletionPolicy.RETAIN and draft.instance_id is None)
+
+    return mock.patch.object(deletion.Deletions, "_makes_no_call", staticmethod(makes_no_call))
+
+
+def takes_what_is_anothers() -> AbstractContextManager[Any]:
+    """An instance of the right name is the right one."""
+
+    async def claim(_: Any, draft: Draft, row: evidence.Row) -> Reason:
+        draft.instance_id, draft.adopted, draft.configured_generation = row.id, False, None
+        return Reason.SYNCED
+
+    return mock.patch.object(existence.Existence, "_claim", claim)

@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test unit e2e check generate bench simulate cluster lock clean
+.PHONY: help setup demo test unit e2e check generate bench simulate mutate cluster lock clean
 
 PYTHON ?= python3
 UNIT_WORKERS ?= 2
@@ -53,6 +53,9 @@ bench: setup ## Measures, and prints the numbers of the README
 
 simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRST=0, or one: SEED=7 (KEEP=2,5)
 	@PYTHONPATH=operator $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED) $(if $(filter undefined,$(origin KEEP)),,--keep "$(KEEP)"),--first $(FIRST) --count $(N))
+
+mutate: setup ## Makes rules wrong one at a time; a test has to notice. MODULE=health, or recovery/gates.py
+	@PYTHONPATH=operator:tools $(BIN)/python -m mutation $(MODULE)
 
 cluster: setup ## Starts a development cluster with CRDs and simulator, until Ctrl-C
 	@$(BIN)/python tools/development.py

@@ -66,7 +66,7 @@ def run(names: Sequence[str], *, jobs: int, seconds: float, only: Sequence[str] 
 
 def _report(target: Target, result: Result, known: dict[str, str]) -> bool:
     survived, stale = result.survived[target.name], known.keys() - target.names
-    noticed = len(result.noticed[target.name]) + len(target.noticed)
+    noticed = len(result.noticed[target.name]) + len(target.noticed & target.names)
     print(
         f"{target.name}: {len(target.names)} mutants, {noticed} noticed, {len(known)} listed, {len(survived)} survive"
     )

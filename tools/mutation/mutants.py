@@ -105,6 +105,8 @@ def _place(node: ast.stmt, prefix: str) -> Iterator[tuple[Place, ast.AST]]:
             ast.AnnAssign(target=ast.Name(id=name), value=ast.expr())
             | ast.Assign(targets=[ast.Name(id=name)], value=ast.expr())
         ):
+            if not prefix and isinstance(node.value, ast.Subscript):
+                return  # the name of a type
             if prefix and isinstance(node.value, ast.Call) and _called(node.value) == "field":
                 return  # what it makes of its arguments is the data class's
             kind = Kind.DEFAULT if prefix else Kind.NAME

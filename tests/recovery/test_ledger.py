@@ -226,3 +226,38 @@ def test_ledger_from_a_clock_that_was_ahead_holds_nothing_up_until_then() -> Non
     assert found.spent == {StepClass.SOFT: (START - timedelta(seconds=5), START)}
     assert found.storm == Storm(since=START, calm_since=START)
     assert (found.storm_ended_at, found.failed_at) == (START, START)
+
+
+def test_ledger_is_kept_as_seconds_since_the_epoch_and_without_what_there_is_not() -> None:
+    begin = int(START.timestamp())
+    full = Ledger(
+        spent={SOFT: (START,), LOSS: ()},
+        storm=Storm(since=START, calm_since=after(1)),
+        storm_ended_at=after(2),
+        failed_at=after(3.25),
+    )
+
+    assert ledgers.dumps(Ledger()) == '{"spent":{}}'
+    assert ledgers.dumps(full) == (
+        f'{{"spent":{{"Soft":[{begin}.0]}},"storm":{{"since":{begin}.0,"calmSince":{begin + 1}.0}},'
+        f'"stormEndedAt":{begin + 2}.0,"failedAt":{begin + 3}.25}}'
+    )
+    assert ledgers.loads(ledgers.dumps(full)) == Ledger(
+        spent={SOFT: (START,)}, storm=full.storm, storm_ended_at=after(2), failed_at=after(3.25)
+    )
+
+
+def test_step_that_is_exactly_as_old_as_the_longest_window_is_forgotten() -> None:
+    assert ledgers.spend(spent(0), LOSS, budget=THREE, now=after(3600)).spent[LOSS] == (after(3600),)
+    assert ledgers.spend(spent(0), LOSS, budget=THREE, now=after(3599)).spent[LOSS] == (after(0), after(3599))
+
+
+def test_ledger_that_cannot_be_read_has_spent_as_much_as_any_window_allows() -> None:
+    assert ledgers.exhausted(BURST_AND_DAY, now=START).spent[LOSS] == (START,) * 3
+    assert ledgers.exhausted(NONE, now=START).spent[LOSS] == ()
+
+
+def test_moments_are_kept_to_the_thousandth_of_a_second() -> None:
+    kept = ledgers.loads(ledgers.dumps(Ledger(failed_at=after(0.12345))))
+
+    assert kept.failed_at == after(0.123)

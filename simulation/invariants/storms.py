@@ -58,8 +58,7 @@ def _was_bad_lately(sight: Sight, where: Remote) -> bool:
     """Not open all the time, and not because a person has to scan; a dead socket looks open."""
     row, now = sight.row(where), sight.stage.loop.time()
     if any(now - at < _LATELY_SECONDS or state in _LOOKS_OPEN for at, state in sight.stage.broken.get(where, ())):
-        waits = row is not None and row.disconnection_reason_code in _ENDED
-        return not waits
+        return not _waits_for_a_person(sight, where)
     if row is None:
         return True
     unwell = sum(end - begin for begin, end, state in sight.spans(where, within=_LATELY_SECONDS) if not _is_open(state))

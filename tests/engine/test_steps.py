@@ -154,7 +154,7 @@ async def test_only_a_relogin_that_may_have_logged_out_leaves_an_instance_deaf_o
 async def test_step_that_switches_the_webhook_off_is_announced_with_a_configuration_that_is_to_be_verified() -> None:
     """What is only said after it would be lost with the process, and with a status that is not written at once."""
     context, one, draft, evolution, steps = stage()
-    context.observers[one.key] = Lists(evidence.DatabaseList({}))
+    context.observers[one.key] = Lists(evidence.DatabaseList(OTHERS))
     draft.configured_generation = 1
     cluster: Any = context.kubernetes
     client: Any = evolution

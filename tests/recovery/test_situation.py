@@ -117,6 +117,7 @@ def test_refusals_are_told_in_one_order_so_that_a_status_changes_only_with_what_
         "budget_is_spent",
         "too_many_are_under_way",
         "was_seen_only_once",
+        "openings_may_have_been_missed",
         "close_is_not_known_to_be_stable",
     ]
 

@@ -125,7 +125,7 @@ def a_subject(name: str, spec: Mapping[str, Any]) -> Subject:
     metadata = {"name": name, "namespace": "messaging", "uid": name, "generation": 1}
     body = {"metadata": metadata, "spec": {"serverRef": {"name": "main"}, **spec}, "status": {"instanceID": "id-1"}}
     one = Subject(key=Key("messaging", name), body=body)
-    one.update(body)
+    one.stored(body)
     return one
 
 
@@ -331,7 +331,7 @@ async def test_instance_that_waits_to_be_created_costs_no_observation_while_it_i
     house = House("shop", "new")
     del house.api.states["new"], house.api.rows["new"]
     one = house.server.subjects["new"]
-    one.update({**one.body, "spec": {"serverRef": {"name": "main"}}, "status": {}})
+    one.stored({**one.body, "spec": {"serverRef": {"name": "main"}}, "status": {}})
     await house.observed(60)
     await house.due()
     if queued:

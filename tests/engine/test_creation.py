@@ -52,7 +52,7 @@ def begun(secrets: Secrets, **spec: Any) -> tuple[House, drafts.Draft]:
     house.server.warm_up = type(house.server.warm_up)(done=True)
     house.server.observed.ever_read, house.server.observed.version = True, "2.3.7"
     one = a_subject("shop", spec)
-    one.update({**one.body, "spec": {"serverRef": {"name": "main"}, **spec}, "status": {}})
+    one.stored({**one.body, "spec": {"serverRef": {"name": "main"}, **spec}, "status": {}})
     house.server.subjects["shop"] = house.context.subjects[one.key] = one
     assert one.instance is not None
     return house, drafts.begin(one, one.instance, house.server, pause=None, now=house.time.now())

@@ -101,6 +101,10 @@ class Cluster:
             raise ports.Conflict
         self.restarted.append(at)
 
+    async def read(self, _kind: str, _key: ports.Key) -> ports.Body:
+        await self._call("read")
+        return {"metadata": {"resourceVersion": "1"}}
+
     async def write_status(self, *_: object, after: Mapping[str, Any], **_rest: object) -> ports.Body:
         await self._call("write status")
         self.statuses.append(after)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from whatsapp_operator.engine import keepsake, ports
+from whatsapp_operator.engine import currency, keepsake, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -69,7 +69,8 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
     """Bring settings and webhook to what the spec says; `Synced` when both were read to be so.
 
     Raises:
-        ports.KubernetesError: a Secret could not be read.
+        ports.Conflict: the spec is another by now.
+        ports.KubernetesError: a Secret, or the resource, could not be read.
     """
     if draft.paused or not server.acted_on or not server.warm:
         return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
@@ -126,6 +127,7 @@ async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
     if not wanted or await _is_kept(context, draft, _SETTINGS):
         return Reason.SYNCED
     name = draft.instance.remote_name
+    await currency.require(context, draft.subject)
     # What is wanted was read from Secrets: a list may have come meanwhile.
     if draft.subject.record.row is None or server.client is None or not server.stands_for(name, draft.instance_id):
         return Reason.CONFIGURATION_PENDING
@@ -146,7 +148,8 @@ async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
         return Reason.CONFIGURATION_PENDING
     if await server.client.find_webhook(name) == wanted:
         return Reason.SYNCED
-    if not server.stands_for(name, draft.instance_id):
+    await currency.require(context, draft.subject)
+    if server.client is None or not server.stands_for(name, draft.instance_id):
         return Reason.CONFIGURATION_PENDING
     return await _set_webhook(server.client, name, wanted)
 

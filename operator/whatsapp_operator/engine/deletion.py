@@ -7,7 +7,7 @@ the audit trail says that it may be orphaned.
 
 from __future__ import annotations
 
-from whatsapp_operator.engine import existence, finalizers, ports, sentences, tokens
+from whatsapp_operator.engine import currency, existence, finalizers, ports, sentences, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -74,7 +74,10 @@ class Deletions:
             return await self._deleted(server, draft)
         if (deletion is None or deletion.instance_id is None) and not await self._is_ours(draft, row):
             return await self._release(draft, Reason.RETAINED)
-        deletion = deletion or self._begin(server, draft)
+        if deletion is None:
+            # Of a resource that went, and was created again since, the instance may be the new one's.
+            await currency.require(self._context, draft.subject)
+            deletion = self._begin(server, draft)
         deletion.instance_id = row.id if row is not None else deletion.instance_id
         return await self._delete(server, draft, deletion)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from whatsapp_operator.engine import configuration, keepsake, ports, tokens
+from whatsapp_operator.engine import configuration, currency, keepsake, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -35,7 +35,8 @@ class Existence:
         """`Synced` when the instance is known to be ours; else what is wrong, or is still to come.
 
         Raises:
-            ports.KubernetesError: a Secret could not be read or created.
+            ports.Conflict: the resource is another by now.
+            ports.KubernetesError: the resource or a Secret could not be read, or a Secret not created.
         """
         row = self._row(server, draft)
         if draft.instance_id is not None and (row is None or row.id == draft.instance_id):
@@ -91,6 +92,7 @@ class Existence:
             return Reason.ALREADY_EXISTS
         if not isinstance(memory, evidence.Absent):
             return Reason.CONFIGURATION_PENDING
+        await currency.require(self._context, one)
         wanted = await self.wanted(draft)
         await self._write_intent(draft)
         one.create_asked_at, one.create_unanswered = self._context.clock.now(), False

@@ -32,4 +32,4 @@ async def remove(context: Context, kind: str, one: Subject | Server, finalizer: 
 async def _write(context: Context, kind: str, one: Subject | Server, finalizers: tuple[str, ...]) -> None:
     context.require_claim(one)
     body = await context.kubernetes.write_finalizers(kind, one.key, finalizers, resource_version=one.resource_version)
-    one.update(body)
+    one.stored(body)

@@ -120,6 +120,10 @@ class Server:
         except InvalidResource as error:
             self.problem = str(error)
 
+    def stored(self, body: Mapping[str, Any]) -> None:
+        """Take what the store itself answered to a write."""
+        self.update(body)
+
     @property
     def _understood(self) -> EvolutionServer | None:
         """The present body as a model; `resource` stays the last one that was understood."""

@@ -64,7 +64,7 @@ class StatusWriter:
         body = await self._send(kind, one, before=before, after=after)
         one.status_written_at = self._context.clock.monotonic()
         self._context.telemetry.status_written(kind, "written")
-        one.update(body)
+        one.stored(body)
         return 0
 
     async def _send(

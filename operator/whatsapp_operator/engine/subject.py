@@ -114,6 +114,8 @@ class Subject:
     instance: WhatsAppInstance | None = None
     problem: str | None = None
     """Why the spec cannot be used, if it cannot."""
+    stored_version: str | None = None
+    """The version of the resource that the store itself last told; lists and watches may lag behind it."""
     record: records.Record = field(default_factory=records.Record)
     opinion: opinions.Opinion | None = None
     symptom: rules.Symptom | None = None
@@ -170,6 +172,11 @@ class Subject:
     def resource_version(self) -> str:
         """The version of the resource as it was last seen or written."""
         return str(self.body.get("metadata", {}).get("resourceVersion", ""))
+
+    def stored(self, body: Mapping[str, Any]) -> None:
+        """Take what the store itself answered to a write."""
+        self.update(body)
+        self.stored_version = self.resource_version
 
     @property
     def status(self) -> WhatsAppInstanceStatus:

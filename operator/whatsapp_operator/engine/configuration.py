@@ -1,14 +1,14 @@
-"""Settings and webhook of the spec, kept on the server.
+"""Settings and webhook of the spec, kept on the server; and the token, which only its creation gives an instance.
 
 Settings are in every row of the bulk read, so that drift shows for free. A webhook is not in any bulk read: it is read
-once per generation of the spec, incarnation of the instance, and request.
+once per generation of the spec, incarnation of the instance, and request; so is the Secret that holds the token.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from whatsapp_operator.engine import currency, keepsake, ports
+from whatsapp_operator.engine import currency, keepsake, ports, tokens
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -78,6 +78,8 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
         return await _bring_all(context, server, draft)
     except keepsake.Changed:
         return Reason.KEEPSAKE_CHANGED
+    except tokens.TokenMissing:
+        return Reason.SECRET_NOT_OURS
 
 
 async def _bring_all(context: Context, server: Server, draft: Draft) -> Reason:
@@ -86,6 +88,9 @@ async def _bring_all(context: Context, server: Server, draft: Draft) -> Reason:
     if not _configured(draft):
         webhook = await _paced(context, draft, _WEBHOOK, lambda: _webhook(context, server, draft))
     if settings is Reason.SYNCED and webhook is Reason.SYNCED:
+        row = draft.subject.record.row
+        if not _configured(draft) and row is not None and not await tokens.is_that_of(context, draft, row):
+            return Reason.TOKEN_DIFFERS
         draft.configured_generation = draft.instance.metadata.generation
         await keepsake.drop(context, draft)
     return settings if settings is not Reason.SYNCED else webhook

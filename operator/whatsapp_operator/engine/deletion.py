@@ -111,7 +111,7 @@ class Deletions:
         if row.id == draft.instance_id:
             return True
         try:
-            token = one.token or await tokens.find(self._context, draft)
+            token = tokens.known(draft) or await tokens.find(self._context, draft)
         except tokens.TokenMissing:
             return False
         if token is None or token.value != row.token:

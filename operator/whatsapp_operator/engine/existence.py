@@ -60,7 +60,7 @@ class Existence:
     async def _claim(self, draft: Draft, row: evidence.Row) -> Reason:
         """An instance of this name exists: it is ours if it has the token in our Secret."""
         one = draft.subject
-        token = one.token or await tokens.find(self._context, draft)
+        token = tokens.known(draft) or await tokens.find(self._context, draft)
         if token is None or row.token is None or token.value != row.token:
             return Reason.ALREADY_EXISTS
         one.token = token

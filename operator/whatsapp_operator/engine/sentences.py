@@ -86,6 +86,9 @@ SENTENCES: Mapping[Reason, str] = {
     "add it to its spec.allowedNamespaces.",
     Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without the key {token_key}, and is not overwritten. "
     "Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.TOKEN_DIFFERS: "The instance on the server has another token than the one in the Secret {token_secret} (key "
+    "{token_key}), or there is no such Secret: clients that take it from there are refused. Put the instance's token "
+    "there. An instance gets a new token only when it is created: for that delete this resource, and create it again.",
     Reason.HEADERS_NOT_FOUND: "There is no Secret of the name in spec.webhook.headersSecretRef in the namespace "
     "{namespace}. Create it, or name another one.",
     Reason.KEEPSAKE_CHANGED: "Somebody changed the Secret {keepsake}, which holds what a step took from the instance. "

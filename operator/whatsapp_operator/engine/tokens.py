@@ -6,6 +6,7 @@ from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.subject import Token
+from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance
 from whatsapp_operator.resources.instance import DeletionPolicy
 
@@ -14,6 +15,12 @@ _TOKEN_BITS = 160
 
 class TokenMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
     """The Secret is there, without the key; it is not overwritten."""
+
+
+def known(draft: Draft) -> Token | None:
+    """The token that was read before, from where the spec says that it is."""
+    token, reference = draft.subject.token, draft.instance.token_secret
+    return token if token is not None and token.place == (reference.name, reference.key) else None
 
 
 async def find(context: Context, draft: Draft) -> Token | None:
@@ -35,7 +42,7 @@ async def find(context: Context, draft: Draft) -> Token | None:
     value = secret.values.get(reference.key)
     if not value:
         raise TokenMissing
-    return Token(value=value.decode().strip(), generated=secret.managed)
+    return Token(value=value.decode().strip(), generated=secret.managed, place=(reference.name, reference.key))
 
 
 async def ensure(context: Context, draft: Draft) -> Token:
@@ -46,6 +53,7 @@ async def ensure(context: Context, draft: Draft) -> Token:
         ports.KubernetesError: it could not be read or created.
     """
     one = draft.subject
+    one.token = known(draft)
     if one.token is None and draft.instance.spec.token_secret_ref is not None:
         one.token = await find(context, draft)
     if one.token is None:
@@ -71,7 +79,20 @@ async def _generate(context: Context, draft: Draft) -> Token:
         if found is None:
             raise
         return found
-    return Token(value=value, generated=True)
+    return Token(value=value, generated=True, place=(reference.name, reference.key))
+
+
+async def is_that_of(context: Context, draft: Draft, row: evidence.Row) -> bool:
+    """Whether the Secret holds the token that the instance has; also where the server shows none.
+
+    Raises:
+        TokenMissing: the Secret lacks the key.
+        ports.KubernetesError: it could not be read, or is about to go.
+    """
+    if row.token is None:
+        return True
+    token = known(draft) or await find(context, draft)
+    return token is not None and token.value == row.token
 
 
 async def outlive(context: Context, draft: Draft) -> None:

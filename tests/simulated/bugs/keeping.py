@@ -242,7 +242,8 @@ def takes_the_token_of_the_resource_before() -> AbstractContextManager[Any]:
             secret = await around.kubernetes.read_secret(type(key)(key.namespace, reference.name))
         except ports.NotFound:
             return None
-        return subjects.Token(value=secret.values[reference.key].decode(), generated=secret.managed)
+        place = (reference.name, reference.key)
+        return subjects.Token(value=secret.values[reference.key].decode(), generated=secret.managed, place=place)
 
     return mock.patch.object(tokens, "find", find)
 

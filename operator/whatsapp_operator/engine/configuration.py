@@ -133,10 +133,11 @@ async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
         return Reason.SYNCED
     name = draft.instance.remote_name
     await currency.require(context, draft.subject)
+    client = server.client
     # What is wanted was read from Secrets: a list may have come meanwhile.
-    if draft.subject.record.row is None or server.client is None or not server.stands_for(name, draft.instance_id):
+    if draft.subject.record.row is None or client is None or not server.stands_for(name, draft.instance_id):
         return Reason.CONFIGURATION_PENDING
-    answer = await server.client.set_settings(name, wanted)
+    answer = await client.set_settings(name, wanted)
     context.hurry(server)
     return _after(answer)
 
@@ -146,17 +147,17 @@ async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
         wanted = await wanted_webhook(context, draft)
     except HeadersMissing:
         return Reason.HEADERS_NOT_FOUND
-    name = draft.instance.remote_name
+    name, client = draft.instance.remote_name, server.client  # which the server may lose while one of these waits
     if wanted is None:
         return Reason.SYNCED
-    if server.client is None:
+    if client is None:
         return Reason.CONFIGURATION_PENDING
-    if await server.client.find_webhook(name) == wanted:
+    if await client.find_webhook(name) == wanted:
         return Reason.SYNCED
     await currency.require(context, draft.subject)
-    if server.client is None or not server.stands_for(name, draft.instance_id):
+    if not server.stands_for(name, draft.instance_id):
         return Reason.CONFIGURATION_PENDING
-    return await _set_webhook(server.client, name, wanted)
+    return await _set_webhook(client, name, wanted)
 
 
 async def _set_webhook(client: ports.Evolution, name: str, wanted: evidence.Webhook) -> Reason:

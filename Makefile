@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test unit e2e check generate bench simulate mutate cluster lock clean
+.PHONY: help setup demo test unit e2e campaign check generate bench simulate mutate cluster lock clean
 
 PYTHON ?= python3
 UNIT_WORKERS ?= 2
@@ -32,6 +32,9 @@ e2e: setup ## Runs the tests on a real control plane; ARGS="-k name" chooses
 	@echo "== end-to-end tests"
 	@$(BIN)/pytest -q -m e2e tests/cluster
 	@.venv-kind/bin/pytest -q -n $(E2E_WORKERS) tests/e2e $(ARGS)
+
+campaign: setup ## Kills the operator at every call, walks every pair of fields; ARGS="-k servers" chooses
+	@.venv-kind/bin/pytest -q -n $(E2E_WORKERS) --campaign tests/e2e $(ARGS)
 
 check: setup ## Lints, types, import layers, generated files, Dockerfile, locks
 	@echo "== check"

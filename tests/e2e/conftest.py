@@ -6,6 +6,7 @@ there.
 """
 
 import argparse
+import contextlib
 import fcntl
 import os
 import re
@@ -20,7 +21,7 @@ import pytest
 import pytest_kind.cluster
 
 import clusters
-from e2e import kube, rights, stage
+from e2e import kube, relay, relayed, rights, stage
 from evolution_simulator.control_client import Simulator
 from native import binaries
 
@@ -34,7 +35,26 @@ CHART_TESTS = ("test_chart.py", "test_helm.py")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--rbac=helm` gives the operator of every test the rights of the chart, and none beside them."""
     sources = [source.value for source in rights.Source]
+    parser.addoption("--campaign", action="store_true", help="run what is marked as campaign, and nothing else")
     parser.addoption("--rbac", choices=sources, default=rights.chosen().value, help="whose rights the operator has")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A campaign takes many minutes: it runs where it is asked for, and then alone."""
+    wanted = bool(config.option.campaign)
+    others = [item for item in items if bool(item.get_closest_marker("campaign")) is not wanted]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """The numbers of a campaign, over all its tests."""
+    ended = [one for word in ("passed", "failed") for one in terminalreporter.stats.get(word, ())]
+    counted = [pair for one in ended if one.when == "call" for pair in one.user_properties]
+    if config.option.campaign and counted:
+        terminalreporter.section("campaign")
+        for name in dict.fromkeys(name for name, _ in counted):
+            terminalreporter.line(f"{name}: {sum(value for known, value in counted if known == name)}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -195,6 +215,28 @@ def kubeconfig_for(cluster: kube.Cluster, namespace: str, tmp_path: Path) -> Cal
 def simulator() -> Iterator[Simulator]:
     """A simulated Evolution API server of this test's own."""
     yield from stage.open_simulator()
+
+
+@pytest.fixture
+def relayed_stage(
+    namespace: str,
+    kubectl: kube.Kubectl,
+    simulator: Simulator,
+    kubeconfig_for: Callable[[str], Path],
+    tmp_path: Path,
+) -> Iterator[Callable[..., relayed.Relayed]]:
+    """Called with a tap and flags: a stage on which the operator's requests go by the tap."""
+    stage.install_roles(kubectl, namespace)
+    with contextlib.ExitStack() as ends:
+
+        def open_with(tap: relay.Tap, *flags: str) -> relayed.Relayed:
+            kubeconfig = kubeconfig_for("whatsapp-operator")
+            given = relayed.opened(
+                tap, kubectl=kubectl, simulator=simulator, kubeconfig=kubeconfig, folder=tmp_path, flags=flags
+            )
+            return ends.enter_context(given)
+
+        yield open_with
 
 
 @pytest.fixture

@@ -338,8 +338,8 @@ def cluster_role(kubectl: kube.Kubectl, namespace: str) -> Iterator[None]:
 def free(kubectl: kube.Kubectl) -> None:
     """Take the finalizers from all our resources of a namespace, which no operator looks after any more."""
     listed = kubectl.run("get", "wai,evs", "-o", "name")  # fails where a test took the definitions away
-    for found in listed.stdout.split():
-        kubectl.run("patch", found, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
+    if found := listed.stdout.split():
+        kubectl.run("patch", *found, "--type=merge", "-p", '{"metadata": {"finalizers": null}}')
 
 
 def open_simulator(**options: object) -> Iterator[Simulator]:

@@ -1,0 +1,122 @@
+"""Kills a process right before or right after one of its calls, counted over both of its servers.
+
+A first run, in which nobody dies, tells how many calls there are; the same scenario is then played once for each of
+them, and each moment.
+"""
+
+import enum
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from e2e import relay
+
+_CHANGES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_UNCOUNTED = re.compile(
+    r"/selfsubjectaccessreviews$"  # asks what it may, and changes nothing
+    r"|/leases/whatsapp-operator-member-|/leases$"  # renewed by the clock; the claims, which hold the ledger, count
+    r"|^/metrics$|^/verify-creds$|^/instance/fetchInstances$|^/$"  # what the observer reads by the clock
+)
+_EVOLUTION = re.compile(r"^/(instance|webhook|settings|chat|proxy)/")
+_HASH = re.compile(r"[-.][0-9a-f]{16,}$")
+_OFTEN = re.compile(r"^GET /(?!instance/connect/)|/evolutionservers/")
+"""What is read, and what the status of the server counts, depends on the moment: it does not come equally often."""
+_OFTEN_ENOUGH = 2
+
+
+class Moment(enum.Enum):
+    """When the process dies."""
+
+    BEFORE = "before"
+    """The request never leaves."""
+    AFTER = "after"
+    """The request had its effect; nobody reads the answer."""
+
+
+def counts(request: relay.Request) -> bool:
+    """Whether a request is one to die at: a write to the API server, or a call for one instance."""
+    if _UNCOUNTED.search(request.path):
+        return False
+    return bool(_EVOLUTION.match(request.path)) or request.method in _CHANGES
+
+
+def label(request: relay.Request, name: str) -> str:
+    """A request in words that are the same for every instance."""
+    tail = request.path.rpartition("/namespaces/")[2].partition("/")[2] if "/namespaces/" in request.path else ""
+    words = f"{request.method} {tail or request.path}".replace(name, "{name}")
+    return _HASH.sub("", words)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A call to die at: the `occurrence`th of its label."""
+
+    label: str
+    occurrence: int
+    moment: Moment
+
+    @property
+    def acts(self) -> bool:
+        """Whether it changes something on the Evolution API, or goes ahead of that: the ledger, and what is kept."""
+        return bool(re.match(r"(POST|DELETE) /|PATCH leases/|POST secrets", self.label))
+
+    def __str__(self) -> str:
+        return f"{self.moment.value} {self.label} #{self.occurrence}"
+
+
+def points(calls: Sequence[tuple[str, int]], moment: Moment) -> list[Point]:
+    """Where to die, by the calls of a run in which nobody did: at each, and at the first two that come often."""
+    return [Point(*call, moment) for call in calls if call[1] <= _OFTEN_ENOUGH or not _OFTEN.search(call[0])]
+
+
+@dataclass
+class Counter(relay.Tap):
+    """Notes the calls that concern one instance since `begin`, and kills at one of them.
+
+    A call concerns an instance that it names; those for its server and the claim on it concern all.
+    """
+
+    calls: list[tuple[str, int]] = field(default_factory=list)
+    struck: threading.Event = field(default_factory=threading.Event)
+    _name: str = ""
+    _strike: tuple[Point, Callable[[], None]] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _here: threading.local = field(default_factory=threading.local)
+
+    def begin(self, name: str, strike: tuple[Point, Callable[[], None]] | None = None) -> None:
+        """Note anew from here what concerns `name`; at the point of `strike` its function kills the caller."""
+        with self._lock:
+            self.calls, self._name, self._strike = [], name, strike
+            self.struck.clear()
+
+    def before(self, request: relay.Request) -> bytes | None:
+        """Note the call, and die before it if that is wanted."""
+        self._here.call = None
+        if counts(request) and self._concerns(request):
+            with self._lock:
+                words = label(request, self._name)
+                self._here.call = (words, 1 + sum(known == words for known, _ in self.calls))
+                self.calls.append(self._here.call)
+            self._die(Moment.BEFORE)
+        return None
+
+    def _concerns(self, request: relay.Request) -> bool:
+        if "/evolutionservers/" in request.path or "/leases/" in request.path:
+            return True
+        return self._name in request.path or self._name.encode() in request.body
+
+    def after(self, request: relay.Request, status: int) -> None:  # noqa: ARG002 - whatever it was answered
+        """Die after it if that is wanted."""
+        if self._here.call is not None:
+            self._die(Moment.AFTER)
+
+    def _die(self, moment: Moment) -> None:
+        with self._lock:
+            words, occurrence = self._here.call
+            if self._strike is None or self._strike[0] != Point(words, occurrence, moment):
+                return
+            self._strike[1]()  # under the lock: nothing else is noted meanwhile
+            self._strike = None
+        self.struck.set()
+        raise relay.Dropped

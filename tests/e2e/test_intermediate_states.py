@@ -1,0 +1,99 @@
+"""The operator dies right before and right after each of its calls, in each scenario, and is started again.
+
+Whatever it left half done, the end is that of a run in which nobody died, and the simulator's journal has no call that
+must not be there.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import pytest
+
+from e2e import crashing, kube, picture, relayed, scenarios, stage
+
+UNBOUNDED = {
+    "maxInFlight": 100,
+    "windows": [{"class": each, "max": 1000, "periodSeconds": 1} for each in ("Soft", "Recreate", "SessionLoss")],
+}
+"""What is spent on one death must not be missed by the next."""
+END_SECONDS = 90.0
+REST_SECONDS = 2.0
+
+Played = tuple[stage.Stage, crashing.Counter]
+
+
+@pytest.fixture
+def played(relayed_stage: Callable[..., relayed.Relayed]) -> Played:
+    """A stage on which every call of the operator is counted, with a paired bystander."""
+    counter = crashing.Counter()
+    opened = relayed_stage(counter)
+    opened.place.server(url=opened.evolution.url, budget=UNBOUNDED)
+    scenarios.set_the_stage(opened.place)
+    return opened.place, counter
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("title", scenarios.SCENARIOS)
+def test_death_after_a_call_that_acts_changes_nothing_of_the_end(played: Played, title: str) -> None:
+    """Of a creation every call, of the others those that change something on the server, and what goes ahead."""
+    wanted, calls = undisturbed(played, title)
+    found = crashing.points(calls, crashing.Moment.AFTER)
+    chosen = [one for one in found if one.acts or title == "create"]
+    assert chosen
+    for number, point in enumerate(chosen):
+        died_at(played, title, point, name=f"{title}-{number:03}", wanted=wanted)
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("moment", crashing.Moment, ids=lambda moment: moment.value)
+@pytest.mark.parametrize("title", scenarios.SCENARIOS)
+def test_death_at_any_call_changes_nothing_of_the_end(
+    played: Played, title: str, moment: crashing.Moment, record_property: Callable[[str, object], None]
+) -> None:
+    wanted, calls = undisturbed(played, title)
+    found, failures = crashing.points(calls, moment), []
+    with played[0].operator.log_file.with_name("deaths.log").open("w", buffering=1) as told:  # for a look
+        for number, point in enumerate(found):
+            try:
+                died_at(played, title, point, name=f"{title}-{number:03}", wanted=wanted)
+            except AssertionError as error:
+                failures.append(f"{point}: {error}")
+            told.write(f"{number + 1} of {len(found)}: {point}: {len(failures)} failures\n")
+    record_property("calls", len(calls))
+    record_property("perturbations", len(found))
+    record_property("failures", len(failures))
+    assert failures == []
+
+
+def undisturbed(played: Played, title: str) -> tuple[picture.Object, list[tuple[str, int]]]:
+    """How a scenario ends, and the calls that it takes, where nobody dies."""
+    (staged, counter), scenario, name = played, scenarios.SCENARIOS[title], f"{title}-undisturbed"
+    scenario.prepare(staged, name)
+    counter.begin(name)
+    scenario.begin(staged, name)
+    scenarios.wait_for_the_end(staged, scenario, name, timeout=END_SECONDS)
+    staged.quiet_for(REST_SECONDS)
+    calls = list(counter.calls)
+    assert scenarios.forbidden(staged, scenario, name) == []
+    return picture.of(staged, name), calls
+
+
+def died_at(played: Played, title: str, point: crashing.Point, *, name: str, wanted: picture.Object) -> None:
+    """Play it once more with a death at one point; it ends as it would have, and no call was made that must not be."""
+    (staged, counter), scenario = played, scenarios.SCENARIOS[title]
+    scenario.prepare(staged, name)
+    counter.begin(name, (point, staged.operator.kill))
+    scenario.begin(staged, name)
+    kube.wait_until(counter.struck.is_set, timeout=30, message=f"it never came; only {counter.calls}")
+    staged.operator.start()
+    scenarios.wait_for_the_end(staged, scenario, name, timeout=END_SECONDS)
+    with contextlib.suppress(AssertionError):  # what differs is told below
+        kube.wait_until(lambda: not differences(picture.of(staged, name), wanted), timeout=20)
+    assert differences(picture.of(staged, name), wanted) == {}
+    assert scenarios.forbidden(staged, scenario, name) == []
+
+
+def differences(found: picture.Object, wanted: picture.Object) -> picture.Object:
+    """The parts in which two pictures differ."""
+    return {part: (found[part], wanted[part]) for part in wanted if found[part] != wanted[part]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_server_whose_spec_was_never_understood_was_never_read() -> None:
 
     assert (shown[ConditionType.READY].status, shown[ConditionType.READY].reason) == ("False", Reason.INVALID_SPEC)
     assert shown[ConditionType.REACHABLE].status is ConditionStatus.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("evolution", "evolution"), ("another", "old"), (None, "old")], ids=["its own", "wrong", "none"]
+)
+def test_client_name_that_the_server_did_not_confirm_is_not_kept(given: str | None, kept: str) -> None:
+    """Else it would be held to a slip of the pen after that was corrected."""
+    spec: dict[str, Any] = {"clientName": given} if given else {}
+    one = servers.a_server(status={"clientName": "old"}, **spec)
+    one.observed.client_name = "evolution"
+
+    assert present_server(one, guard=Guard(), refusals=(), pause=None, now=START).client_name == kept
 
 
 @pytest.mark.parametrize(

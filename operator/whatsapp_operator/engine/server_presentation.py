@@ -66,7 +66,7 @@ def present_server(
 ) -> EvolutionServerStatus:
     """The status that says all of this; `refusals` is what keeps the server from being restarted."""
     before = one.status
-    version, client_name = one.observed.version, one.pinned_client_name or one.observed.client_name
+    version, client_name = one.observed.version, _confirmed_client_name(one)
     return EvolutionServerStatus(
         observed_generation=one.metadata.generation,
         version=version if version and _VERSION.fullmatch(version) else before.version,
@@ -76,6 +76,15 @@ def present_server(
         warnings=server_warnings.warnings(one),
         conditions=merge(before.conditions, _conditions(one, guard, pause, now=now), now=now),
     )
+
+
+def _confirmed_client_name(one: Server) -> str | None:
+    """What stands in the status holds for ever, so a name that only the spec says, and no answer, stays out of it.
+
+    Where the spec names none any more, the server is held again to the one that it had before.
+    """
+    answered = one.observed.client_name
+    return answered if one.pinned_client_name in (None, answered) else None
 
 
 def _recovery(one: Server, guard: Guard, refusals: Sequence[Hold], *, now: datetime) -> ServerRecoveryStatus | None:

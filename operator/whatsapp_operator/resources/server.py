@@ -190,7 +190,9 @@ class EvolutionServerStatus(Model):
     )
     version: str | None = Field(default=None, max_length=64, description="Version of the Evolution API.")
     client_name: ClientName | None = Field(
-        default=None, description="The client name that the server is held to, given or kept from the first contact."
+        default=None,
+        description="The client name of the first contact, or the last of spec.clientName that the server confirmed. "
+        "The server is held to it where spec.clientName is left out.",
     )
     instances: InstanceCounts | None = Field(default=None, description="Instances on the server, by health state.")
     recovery: ServerRecoveryStatus | None = Field(

@@ -20,7 +20,7 @@ _UNCOUNTED = re.compile(
 )
 _EVOLUTION = re.compile(r"^/(instance|webhook|settings|chat|proxy)/")
 _HASH = re.compile(r"[-.][0-9a-f]{16,}$")
-_OFTEN = re.compile(r"^GET /(?!instance/connect/)|/evolutionservers/")
+_OFTEN = re.compile(r"^GET /(?!instance/connect/)|^PATCH evolutionservers/")
 """What is read, and what the status of the server counts, depends on the moment: it does not come equally often."""
 _OFTEN_ENOUGH = 2
 

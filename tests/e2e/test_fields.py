@@ -16,7 +16,7 @@ from e2e import kube, stage
 from e2e.walk import api, changes, schema, walking
 
 PLENTY = {"perSecond": 1000, "maxInFlight": 64}
-SLOW = {"checkPeriodSeconds": 1, "databasePeriodSeconds": 5, "checkTimeoutSeconds": 10}
+SLOW = {"checkPeriodSeconds": 1, "databasePeriodSeconds": 5, "checkTimeoutSeconds": 2}
 """Of many resources that name one server each is read less often."""
 AT_ONCE = {walking.INSTANCES: 300, walking.SERVERS: 40}
 """An instance costs a few calls, a server is read all the time."""

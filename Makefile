@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test unit e2e campaign check generate bench simulate mutate cluster lock clean
+.PHONY: help setup demo test unit e2e campaign check generate bench simulate mutate explore cluster lock clean
 
 PYTHON ?= python3
 UNIT_WORKERS ?= 2
@@ -59,6 +59,9 @@ simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRS
 
 mutate: setup ## Makes rules wrong one at a time; a test has to notice. MODULE=health, or recovery/gates.py
 	@PYTHONPATH=operator:tools $(BIN)/python -m mutation $(MODULE)
+
+explore: setup ## Goes every way through small scenarios; ARGS="deletion --faults 4" chooses
+	@PYTHONPATH=operator $(BIN)/python -m simulation.exhaustive $(ARGS)
 
 cluster: setup ## Starts a development cluster with CRDs and simulator, until Ctrl-C
 	@$(BIN)/python tools/development.py

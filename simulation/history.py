@@ -36,9 +36,10 @@ class History:
         self.violations.append(Violation(invariant, text, self.loop.time()))
         self.note(f"VIOLATION {invariant}: {text}")
 
-    def text(self, *, last: int | None = None) -> str:
-        """The lines, all of them or the last ones."""
-        lines = self.lines[-last:] if last else self.lines
+    def text(self, *, last: int | None = None, since: float = 0.0) -> str:
+        """The lines since a time, all of them or the last ones."""
+        lines = [line for line in self.lines if line[0] >= since]
+        lines = lines[-last:] if last else lines
         return "\n".join(f"{at:10.3f}  {line}" for at, line in lines)
 
     def digest(self) -> str:

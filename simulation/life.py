@@ -27,6 +27,11 @@ class Life:
         """Die at the n-th point from now on."""
         self._points_left = points
 
+    @property
+    def dies_in(self) -> int | None:
+        """The points after which it dies, if that is known."""
+        return self._points_left
+
     def freeze(self, seconds: float) -> None:
         """Stand still, as a process that is stopped or starved."""
         self._frozen_until = self._loop.time() + seconds
@@ -42,8 +47,8 @@ class Life:
         self.dead = self.over = True
         self._limbo.cancel()
 
-    async def leave(self) -> None:
-        """A moment at which the process may die, right before something leaves it.
+    async def leave(self, call: object) -> None:  # noqa: ARG002 - for whoever decides call by call
+        """A moment at which the process may die, right before a call leaves it.
 
         It does not stand still here: the operator waits for nothing between a check and the call that rests on it, and
         no lock could help a process that is stopped in between.

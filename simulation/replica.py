@@ -13,7 +13,7 @@ from simulation.evolution import wire as evolution_wire
 from simulation.kubernetes import faults, server, watch
 from simulation.kubernetes import wire as kubernetes_wire
 from simulation.life import Life
-from simulation.system import Clock, System, stream
+from simulation.system import Clock, System
 from simulation.telemetry import Told
 from whatsapp_operator.cli import assembly
 from whatsapp_operator.cli import options as cli_options
@@ -24,6 +24,10 @@ from whatsapp_operator.evolution import client, urls
 
 NAMESPACE = "operators"
 """Where the Leases and the pause of everything are."""
+
+Live = Callable[..., Life]
+"""Begins the life of a process; called as `Life` is."""
+
 _ALLOWED = (ipaddress.ip_network("0.0.0.0/0"),)
 
 
@@ -39,6 +43,8 @@ class Surroundings:
     on_hit: kubernetes_wire.Hit
     on_trouble: Callable[[str, str, str], None]
     on_failure: Callable[[str, str, BaseException], None]
+    live: Live
+    stream: Callable[..., random.Random]
 
 
 class Replica:
@@ -56,9 +62,10 @@ class Replica:
         on_death: Callable[[Replica], None],
     ) -> None:
         self.slot, self.clock = slot, clock
+        stream = around.stream
         self.chance = stream(seed, "process", number)
         self.identity = leases.new_identity(f"operator-{slot}", bits=self.chance.getrandbits(32))
-        self.life = Life(around.loop, on_death=lambda: on_death(self))
+        self.life = around.live(around.loop, on_death=lambda: on_death(self))
         self.told = told(self.identity)
         self._around = around
         self._system = System(around.loop, self.life, self.chance, self._failed)

@@ -49,6 +49,8 @@ class Announced:
     approval: str | None
     """The annotation that approves it, where one does."""
     over_at: float | None = None
+    begun: bool = False
+    """A call of it has arrived."""
 
 
 @dataclass(slots=True)
@@ -89,8 +91,8 @@ class Sight:
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
         stage.api.listeners.append(self._written)
         for one in stage.hosts.values():
-            one.on_answer.append(self._answered)
             one.on_arrival.append(self._arrived)
+            one.on_answer.append(self._answered)
             self._follow(one)
 
     # What happens
@@ -120,6 +122,9 @@ class Sight:
     def _arrived(self, one: host.Arrival) -> None:
         if one.route == "restart":
             self.restarted[one.host.name, one.instance or ""].append(one.sent_at)
+        for each in self.current.values():
+            if one.mutating and each.by == one.caller and each.remote == (one.host.name, one.instance):
+                each.begun = True
 
     def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
         now, name = self.stage.loop.time(), one.host.name

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from evolution_simulator import version, world
 from simulation import setup as setups
+from simulation import system
 from simulation.evolution import host
 from simulation.history import History
 from simulation.kubernetes import controllers, faults, kinds, server
+from simulation.life import Life
 from simulation.loop import SimulatedLoop
-from simulation.replica import NAMESPACE, Replica, Surroundings
-from simulation.system import BEGIN, Clock, stream
+from simulation.replica import NAMESPACE, Live, Replica, Surroundings
+from simulation.system import BEGIN, Clock
 from simulation.telemetry import Told
 from whatsapp_operator.cluster import secrets, transport
 from whatsapp_operator.engine import ports, reporting
@@ -27,13 +30,23 @@ _RESTART_SECONDS = (1.0, 20.0)
 class Stage:
     """Everything that there is in one run."""
 
-    def __init__(self, seed: object, setup: setups.Setup, loop: SimulatedLoop) -> None:
-        self.seed, self.setup, self.loop = seed, setup, loop
+    def __init__(
+        self,
+        seed: object,
+        setup: setups.Setup,
+        loop: SimulatedLoop,
+        *,
+        live: Live = Life,
+        stream: Callable[..., random.Random] = system.stream,
+        spoilt: faults.Faults | None = None,
+    ) -> None:
+        """`live`, `stream` and `spoilt` stand in for life, chance and faults where those are chosen and not drawn."""
+        self.seed, self.setup, self.loop, self._stream = seed, setup, loop, stream
         self.history = History(loop)
         self.chance = stream(seed, "stage")
         self.clock = Clock(loop)
         self.api = server.ApiServer(now=self.clock.now, chance=stream(seed, "uids"))
-        self.spoilt = faults.Faults()
+        self.spoilt = spoilt or faults.Faults()
         self.hosts = {one.name: self._host(one) for one in setup.servers}
         self.controllers = controllers.Controllers(
             self.api, loop=loop, chance=stream(seed, "controllers"), roll_out=self._roll_out
@@ -55,6 +68,8 @@ class Stage:
             on_hit=self._on_hit,
             on_trouble=self._on_trouble,
             on_failure=self._on_failure,
+            live=live,
+            stream=stream,
         )
         self._processes = 0
         self._graves: list[Replica] = []
@@ -81,7 +96,7 @@ class Stage:
     def _host(self, one: setups.ServerSetup) -> host.Host:
         model = world.World(
             scheduler=host.LoopScheduler(self.loop, begin=BEGIN.timestamp()),
-            rng=stream(self.seed, "model", one.name),
+            rng=self._stream(self.seed, "model", one.name),
             release=version.VERSIONS[one.version],
             settings=world.Settings(api_key=KEY, metrics=one.metrics, auto_scan=one.auto_scan, server_url=one.url),
             client_name=setups.CLIENT_NAME,
@@ -169,8 +184,12 @@ class Stage:
         )
         self.replicas = [each for each in self.replicas if each.slot != slot or not each.life.dead] + [one]
         self.history.note(f"operator {slot} starts as {one.identity[-8:]}")
-        one.start()
+        self.begin(one)
         return one
+
+    def begin(self, one: Replica) -> None:
+        """A process begins to work."""
+        one.start()
 
     def replica(self, slot: int) -> Replica | None:
         """The process that is alive in a slot."""

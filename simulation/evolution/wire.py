@@ -45,7 +45,7 @@ class Wire:
         """Send one request and read the whole reply; raise `errors.Unreachable`."""
         if self._closed:
             raise errors.Broken(route.request)
-        await self._life.leave()
+        await self._life.leave((route, path))
         try:
             reply = await self._exchange(route, path, body)
         finally:

@@ -92,6 +92,7 @@ def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change) 
         if each.remote[0] == one.remote[0]
         and each.key != one.key
         and each.over_at is None
+        and each.begun
         and each.by == one.by
         # Nobody waits any more for what is being deleted.
         and not any("deletionTimestamp" in body["metadata"] for body in sight.standing_for(each.remote))
@@ -114,7 +115,8 @@ def _over(sight: Sight, name: str, step_class: StepClass, *, slack: float) -> st
     for window in sight.budget(name).windows_of(step_class):
         begin = _now(sight) - window.period_seconds + slack
         same = [each for each in sight.announced if each.remote[0] == name and each.step_class is step_class]
-        used = sum(each.at > begin for each in same)
+        # One whose announcement was written and not answered is not taken, and its place is free again.
+        used = sum(each.at > begin for each in same if each.begun or each is sight.announced[-1])
         if used > window.max:
             return f"{used} of class {step_class} in {window.period_seconds} s, of {window.max}"
     return None

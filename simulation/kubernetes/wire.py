@@ -41,7 +41,7 @@ class Wire:
 
     async def call(self, call: transport.Call) -> Mapping[str, object]:
         """The answer's JSON object. Raises a `KubernetesError`."""
-        await self._life.leave()
+        await self._life.leave(call)
         rule = self._faults.take(call, self._writer, now=self._loop.time())
         if rule is not None:
             self._on_hit(self._writer, call, rule.fault)

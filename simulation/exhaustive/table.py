@@ -1,0 +1,71 @@
+"""The states that were reached, in memory that all processes of a search share; and what they counted."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+
+from simulation.exhaustive.arbiter import Bound
+
+_SLOT = struct.Struct("<QQ")
+_COUNTER = struct.Struct("<q")
+NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "stopped")
+_HEADER = 256
+_MOST_FAULTS = 7
+
+
+class Full(Exception):  # noqa: N818 - a fact about the table
+    """There is no room for another state: give the search a larger table."""
+
+
+class Table:
+    """States by the digest of them, each with the bounds under which it was gone on from.
+
+    A state is gone on from again only with more left to go wrong than at any time before.
+    """
+
+    def __init__(self, *, slots: int) -> None:
+        self._slots = slots
+        self._memory = mmap.mmap(-1, _HEADER + slots * _SLOT.size)
+
+    def enter(self, digest: bytes, left: Bound) -> bool:
+        """Whether a state is to be gone on from; it is noted that it was.
+
+        Raises:
+            Full: there is no room for it.
+        """
+        key = int.from_bytes(digest[:8], "little") or 1
+        for step in range(self._slots):
+            at = _HEADER + (key + step) % self._slots * _SLOT.size
+            found, bounds = _SLOT.unpack_from(self._memory, at)
+            if found == key and bounds & _no_less_than(left):
+                return False
+            if found in (0, key):
+                self.count("states" if not found else "again")
+                _SLOT.pack_into(self._memory, at, key, bounds | _bit(left.faults, left.crashes))
+                return True
+        raise Full
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count something."""
+        at = NAMES.index(name) * _COUNTER.size
+        _COUNTER.pack_into(self._memory, at, self[name] + by)
+
+    def deepen(self, depth: int) -> None:
+        """Note how many choices a path has."""
+        self.count("deepest", max(depth - self["deepest"], 0))
+
+    def __getitem__(self, name: str) -> int:
+        """What was counted."""
+        found: int = _COUNTER.unpack_from(self._memory, NAMES.index(name) * _COUNTER.size)[0]
+        return found
+
+
+def _bit(faults: int, crashes: int) -> int:
+    return 1 << (crashes * (_MOST_FAULTS + 1) + faults)
+
+
+def _no_less_than(left: Bound) -> int:
+    """The bits of all bounds that leave as much, or more."""
+    pairs = ((faults, crashes) for crashes in range(left.crashes, 4) for faults in range(left.faults, _MOST_FAULTS + 1))
+    return sum(_bit(faults, crashes) for faults, crashes in pairs)

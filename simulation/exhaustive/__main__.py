@@ -5,39 +5,65 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from simulation.exhaustive import play, scenarios
+from simulation.exhaustive import alone, measure, play, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.search import Finding, Result, search
 
+SCENARIOS: Mapping[str, play.Scenario] = {**alone.SCENARIOS, **scenarios.SCENARIOS}
 _COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "wrong", "s")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m simulation.exhaustive", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="SCENARIO", help=f"of {', '.join(scenarios.SCENARIOS)}; default: all"
-    )
+    names = ", ".join(SCENARIOS)
+    parser.add_argument("names", nargs="*", metavar="SCENARIO", help=f"of {names}; all of them where none is named")
     parser.add_argument("--faults", type=int, help="at most so many on a path (default: the scenario's)")
     parser.add_argument("--crashes", type=int, help="at most so many on a path (default: the scenario's)")
     parser.add_argument("--path", metavar="N:M,...", help="play one path of one scenario: option M at choice N")
+    parser.add_argument(
+        "--coverage", action="store_true", help="measure the branches that are reached; it takes longer"
+    )
     return parser.parse_args(given)
 
 
 def main() -> int:
     """The exit code is 1 where an invariant did not hold."""
     given = arguments()
-    chosen = given.names or list(scenarios.SCENARIOS)
+    chosen = given.names or list(SCENARIOS)
     if given.path is not None:
         return _replay(chosen[0], given.path)
+    measured = measure.Measure(measure.modules()) if given.coverage else None
+    if measured is not None:
+        measured.start()
+    wrong = _plan_everywhere() if given.coverage or not given.names else 0
+    wrong += _search_all(chosen, given, measured.path_ended if measured is not None else lambda: None)
+    if measured is not None:
+        measured.keep()
+        measured.path_ended()
+        _show_branches(measured.result())
+    return int(bool(wrong))
+
+
+def _plan_everywhere() -> int:
+    began = time.monotonic()
+    grid = situations.explore()
+    told = f"{grid.situations} situations, in {grid.steps} of which a step is called for, and due in {grid.due}"
+    print(f"planner: {told}; {len(grid.wrong)} wrong, {time.monotonic() - began:.0f} s")
+    for one in sorted(set(grid.wrong)):
+        print(f"  {one}")
+    return len(grid.wrong)
+
+
+def _search_all(chosen: Sequence[str], given: argparse.Namespace, on_end: Callable[[], None]) -> int:
     print(_line("scenario", *_COLUMNS))
-    results = [_search(name, _bound(given, scenarios.SCENARIOS[name])) for name in chosen]
+    results = [_search(name, _bound(given, SCENARIOS[name]), on_end) for name in chosen]
     states = sum(one.counted["states"] for one in results)
     wrong = sum(one.counted["violations"] for one in results)
     print(f"{states} distinct states, {wrong} violations")
-    return int(bool(wrong))
+    return wrong
 
 
 def _bound(given: argparse.Namespace, scenario: play.Scenario) -> Bound:
@@ -45,9 +71,9 @@ def _bound(given: argparse.Namespace, scenario: play.Scenario) -> Bound:
     return Bound(faults, scenario.bound.crashes if given.crashes is None else given.crashes)
 
 
-def _search(name: str, bound: Bound) -> Result:
+def _search(name: str, bound: Bound, on_end: Callable[[], None]) -> Result:
     began = time.monotonic()
-    found = search(scenarios.SCENARIOS[name], bound)
+    found = search(SCENARIOS[name], bound, on_end=on_end)
     told, took = found.counted, time.monotonic() - began
     columns = (told["states"], told["choices"], told["paths"], told["deepest"], told["violations"], f"{took:.0f}")
     print(_line(name, bound.faults, bound.crashes, *columns), flush=True)
@@ -57,7 +83,7 @@ def _search(name: str, bound: Bound) -> Result:
 
 
 def _line(name: str, *columns: object) -> str:
-    return f"{name:<12}" + "".join(f"{column!s:>9}" for column in columns)
+    return f"{name:<14}" + "".join(f"{column!s:>9}" for column in columns)
 
 
 def schedule(name: str, found: Finding) -> str:
@@ -68,10 +94,17 @@ def schedule(name: str, found: Finding) -> str:
     return f"{found.invariant}: {found.text}\n{told}\nreplay: {replay}"
 
 
+def _show_branches(found: Mapping[str, measure.Reached]) -> None:
+    for name, one in found.items():
+        print(f"{name}: {one.branches - len(one.missing)} of {one.branches} branches")
+        for begin, end in one.missing:
+            print(f"  not from line {begin} to {end if end > 0 else 'the end'}")
+
+
 def _replay(name: str, path: str) -> int:
     pairs = (pair.partition(":") for pair in path.split(","))
     choices = {int(number): int(place) for number, _, place in pairs}
-    game = play.replay(scenarios.SCENARIOS[name], choices)
+    game = play.replay(SCENARIOS[name], choices)
     print(game.stage.history.text(since=play.PRELUDE_SECONDS))
     return int(bool(game.stage.history.violations))
 

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from simulation.kubernetes import kinds
 from whatsapp_operator.cluster import transport
 from whatsapp_operator.evolution import routes
 
@@ -21,7 +22,8 @@ class Fate(enum.Enum):
     EMPTY = "is answered with an empty list"
     DIES_BEFORE = "is not made: its process dies"
     DIES_AFTER = "has its effect, and its process dies"
-    STANDS_STILL = "has its effect, and its process stands still for longer than its Lease lasts"
+    STANDS_STILL = "has its effect, and its process stands still"
+    """For longer than its Lease lasts."""
 
 
 CRASHES = frozenset({Fate.DIES_BEFORE, Fate.DIES_AFTER})
@@ -33,6 +35,9 @@ _WRITE = (Fate.WELL, Fate.LOST, Fate.UNANSWERED, Fate.CONFLICT, *_PROCESS)
 _ACT = (Fate.WELL, Fate.LOST, Fate.UNANSWERED, Fate.REFUSED, *_PROCESS)
 
 _MEMBER = "-member-"
+_SHOWN = frozenset({"blockedBy", "planned", "healthySince"})
+_LATCHED = frozenset({"instanceID", "adopted", "paired", "pairingWindowOpenedAt", "keepsake", "keepsakeDigest"})
+"""What is known from status alone after a restart of the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,7 @@ def _to_kubernetes(call: transport.Call) -> Outgoing:
     text = f"{call.verb} {call.path.partition(f'/{call.resource}')[2].strip('/') or call.resource}"
     if call.resource not in text:
         text = f"{call.verb} {call.resource}/{text.partition(' ')[2]}"
-    if call.resource == "events" or _is_a_sign_of_life(call):
+    if call.resource == "events" or _is_a_sign_of_life(call) or _tells_people(call):
         return Outgoing(text, (Fate.WELL,), to_kubernetes=True, quiet=True)
     return Outgoing(text, _READ if call.verb in ("get", "list") else _WRITE, to_kubernetes=True)
 
@@ -79,6 +84,15 @@ def _is_a_sign_of_life(call: transport.Call) -> bool:
     if call.verb == "create":
         return isinstance(call.body, Mapping) and _MEMBER in call.body["metadata"]["name"]
     return call.verb == "list" or _MEMBER in call.path
+
+
+def _tells_people(call: transport.Call) -> bool:
+    """A write of status on which nothing rests but what is shown: that a step is planned, or what is against it."""
+    if call.resource != f"{kinds.INSTANCES.plural}/status" or not isinstance(call.body, Mapping):
+        return False
+    status = call.body.get("status") or {}
+    rests_on_it = set(status.get("recovery") or {}) - _SHOWN
+    return not rests_on_it and _LATCHED.isdisjoint(status)
 
 
 def _to_evolution(route: routes.Route, path: str) -> Outgoing:

@@ -15,9 +15,10 @@ from simulation import drawing
 from simulation import setup as setups
 from simulation.exhaustive import small, stand
 from simulation.exhaustive.arbiter import Arbiter, Bound, Chooser, Deed, Option
+from simulation.exhaustive.rounds import Task
 from simulation.exhaustive.walk import Walk
 from simulation.history import History
-from simulation.invariants import rest
+from simulation.invariants import calls, rest
 from simulation.invariants.watchdog import Watchdog
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
@@ -30,7 +31,7 @@ _BEFORE_SECONDS = 100.0
 PRELUDE_SECONDS = 200.0
 """Long enough that nothing measures the time from before it."""
 _LIMIT_SECONDS = 3000.0
-_BOUND = Bound(faults=1, crashes=1)
+_BOUND = Bound(faults=1, crashes=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,10 @@ class Scenario:
     """What is exhausted where nobody says otherwise."""
     spoils_lists: bool = False
     """Whether faults also strike the bulk reads of the Evolution API; else these are part of the round."""
+    task: Task | None = None
+    """What the operators do in place of their rounds: one strategy alone."""
+    of_calls: Sequence[calls.Check] = calls.CHECKS
+    """Without announcements there is nothing to hold calls to them."""
     deeds: Mapping[str, Deed] = field(default_factory=dict)
     """What may come in between, each once; each counts as a fault."""
 
@@ -64,7 +69,7 @@ class Game:
         self.stage = small.SmallStage(scenario.setup, self.loop, lists_pass=not scenario.spoils_lists)
         self.loop.set_exception_handler(functools.partial(_fail, self.stage.history))
         self.sight = Sight(self.stage)
-        self.dog = Watchdog(self.stage, self.sight)
+        self.dog = Watchdog(self.stage, self.sight, of_calls=scenario.of_calls)
         self.walk = Walk()
         self.arbiter = Arbiter(self.stage, chooser, bound=bound, deeds=scenario.deeds)
         self._over: asyncio.Future[None] = self.loop.create_future()
@@ -85,6 +90,7 @@ class Game:
         self.scenario.before(stage)
         await asyncio.sleep(PRELUDE_SECONDS - _BEFORE_SECONDS)
         self.scenario.begin(stage)
+        stage.task = self.scenario.task
         stage.platform.open = False
         self.loop.idle = self._idle
         await self._over

@@ -9,10 +9,11 @@ meet again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from simulation.replica import Replica
 from whatsapp_operator.engine import ports, reconciler, status
+from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
@@ -41,10 +42,15 @@ class _Reading:
         return await self._server.client.list_database()
 
 
+Task = Callable[[Context, Server], Awaitable[None]]
+"""What is done in a round in place of all that an operator does."""
+
+
 class Rounds:
     """The work of one process; it is also what leadership asks things of."""
 
-    def __init__(self, one: Replica, *, endpoint: ports.Endpoint) -> None:
+    def __init__(self, one: Replica, *, endpoint: ports.Endpoint, task: Callable[[], Task | None]) -> None:
+        self._task = task
         self.replica, self._context, self._endpoint = one, one.context, endpoint
         self._reconciler = reconciler.Reconciler(one.context, status.StatusWriter(one.context))
         self.observers: dict[ports.Key, Observer] = {}
@@ -64,8 +70,15 @@ class Rounds:
         await self.replica.claims.share(self)
         for server, observer in list(self.observers.items()):
             if self._context.claims.holds(server):
-                await observer.tick()
-                await self._look_at_all(server)
+                await self._work_on(server, observer)
+
+    async def _work_on(self, server: ports.Key, observer: Observer) -> None:
+        task = self._task()
+        if task is not None:
+            await task(self._context, self._context.servers[server])
+            return
+        await observer.tick()
+        await self._look_at_all(server)
 
     async def _look_at_all(self, server: ports.Key) -> None:
         subjects = sorted(self._context.subjects_of(server), key=lambda one: one.key)

@@ -33,7 +33,7 @@ OPTIONS = cli_options.Options(
     recreate_wait_max_seconds=40,
 )
 HEALTH = {"databasePeriodSeconds": 10, "stuckTimeoutSeconds": 1, "minHealthySeconds": 20}
-RECOVERY = {"stepTimeoutSeconds": 30, "sessionLossDelaySeconds": 20, "lastResortDelaySeconds": 40, "maxAttempts": 2}
+RECOVERY = {"stepTimeoutSeconds": 30, "sessionLossDelaySeconds": 20, "lastResortDelaySeconds": 40, "maxAttempts": 6}
 
 
 def setup(
@@ -113,7 +113,7 @@ def not_deleted(sight: Sight) -> str | None:
 
 def is_created(stage: Stage) -> None:
     """A user creates one more."""
-    spec = {"serverRef": {"name": SERVER}, "pairing": {"windowSeconds": 60}}
+    spec = {"serverRef": {"name": SERVER}, "pairing": {"windowSeconds": 100_000}}
     deeds.create(stage, namespace=setups.HOME, name="n0", spec=spec)
 
 

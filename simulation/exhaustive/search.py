@@ -71,6 +71,7 @@ class _Search:
     chosen: dict[int, int] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     game: play.Game | None = None
+    parent: int = field(default_factory=os.getppid)
     passed: dict[bytes, Bound] = field(default_factory=dict)
     """The states of this path. To come back to one, with nothing gone wrong since, is to go round for ever."""
 
@@ -82,6 +83,8 @@ class _Search:
 
     def choose(self, options: Sequence[Option], allowed: Sequence[int], left: Bound, number: int) -> int:
         """Take every option, each in a process of its own but for the last."""
+        if os.getppid() != self.parent:
+            os._exit(1)  # who waits for this was killed
         if self.table["stopped"]:
             self.over()
         self.table.deepen(number + 1)
@@ -100,8 +103,10 @@ class _Search:
 
     def _copies(self) -> bool:
         """Whether this is the copy; the other one waits until that has gone every way."""
+        parent = os.getpid()
         child = os.fork()
         if child == 0:
+            self.parent = parent
             # A loop is known to be running in the process that began it only.
             asyncio.events._set_running_loop(self._game.loop)
             return True
@@ -167,6 +172,7 @@ def search(
 def _begin(scenario: play.Scenario, bound: Bound, chooser: _Search) -> NoReturn:
     try:
         with play.quietly():
+            chooser.parent = os.getppid()
             chooser.game = play.Game(scenario, chooser, bound=bound)
             chooser.game.run()
     finally:

@@ -11,7 +11,7 @@ from simulation import setup as setups
 from simulation.evolution import host
 from simulation.exhaustive import chance, stand
 from simulation.exhaustive.fates import Fate
-from simulation.exhaustive.rounds import Rounds
+from simulation.exhaustive.rounds import Rounds, Task
 from simulation.kubernetes import faults
 from simulation.replica import Replica
 from simulation.stage import KEY, Stage
@@ -92,6 +92,7 @@ class SmallStage(Stage):
     def __init__(self, setup: setups.Setup, loop: stand.Loop, *, lists_pass: bool) -> None:
         self.platform = stand.Platform(lists_pass)
         self.rounds: list[Rounds] = []
+        self.task: Task | None = None
         self._begun = 0
         self.chosen = Chosen()
         super().__init__("small", setup, loop, live=self._live, stream=chance.Steady, spoilt=self.chosen)
@@ -107,6 +108,6 @@ class SmallStage(Stage):
         """A process begins its rounds."""
         server = self.setup.servers[0]
         endpoint = ports.Endpoint(url=server.url, api_key=KEY, per_second=1000, max_in_flight=256)
-        rounds = Rounds(one, endpoint=endpoint)
+        rounds = Rounds(one, endpoint=endpoint, task=lambda: self.task)
         self.rounds = [each for each in self.rounds if not each.replica.life.dead] + [rounds]
         one.context.tasks.spawn("rounds", rounds.run())

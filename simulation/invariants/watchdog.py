@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 
 from evolution_simulator.api import message
 from simulation.evolution import host
@@ -21,7 +22,8 @@ _OPERATOR = "whatsapp-operator-member-"
 class Watchdog:
     """Stands at both servers."""
 
-    def __init__(self, stage: Stage, sight: Sight) -> None:
+    def __init__(self, stage: Stage, sight: Sight, *, of_calls: Sequence[calls.Check] = calls.CHECKS) -> None:
+        self._of_calls = of_calls
         self._stage, self._sight, self._history = stage, sight, stage.history
         self.calls = self.writes = 0
         self.changed_at = 0.0
@@ -42,7 +44,7 @@ class Watchdog:
             return
         self.changed_at = self._stage.loop.time()
         self._history.note(f"{one.caller[-8:]} calls {one.route} {one.host.name}/{one.instance}")
-        for check in calls.CHECKS:
+        for check in self._of_calls:
             wrong = check(self._sight, one)
             if wrong is not None:
                 self._violate(check.__name__, f"{one.route} {one.host.name}/{one.instance}: {wrong}")

@@ -1,0 +1,162 @@
+"""The bounded share of the search that every test run goes through, and that it finds what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import pytest
+from simulation.exhaustive import alone, moments, play, scenarios, situations
+from simulation.exhaustive.arbiter import Bound
+from simulation.exhaustive.search import search
+from simulation.exhaustive.table import Table
+
+from simulated.sabotage import SABOTAGES
+from whatsapp_operator.engine import steps, treasury
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.recovery import gates, strategies
+from whatsapp_operator.resources.reasons import Reason
+
+SHARE = {
+    "deletion": (scenarios.SCENARIOS["deletion"], Bound(faults=1, crashes=0)),
+    "restart": (scenarios.SCENARIOS["restart"], Bound(faults=1, crashes=0)),
+    "creation": (scenarios.SCENARIOS["creation"], Bound(faults=0, crashes=1)),
+    "delete": (alone.SCENARIOS["delete"], Bound(faults=2, crashes=0)),
+}
+
+
+@pytest.mark.parametrize("name", SHARE)
+def test_no_invariant_is_violated_whatever_goes_wrong_within_the_bound(name: str) -> None:
+    scenario, bound = SHARE[name]
+
+    found = search(scenario, bound)
+
+    assert found.findings == ()
+    assert found.counted["states"] > 30
+
+
+def test_no_step_is_due_that_anything_is_against() -> None:
+    grid = situations.explore()
+
+    assert grid.wrong == ()
+    assert grid.situations > grid.steps > grid.due > 10_000
+
+
+def test_gate_that_is_not_asked_is_missed_by_the_grid() -> None:
+    left = tuple(one for one in gates.GATES if one is not gates.storm_is_on)
+
+    with mock.patch.object(gates, "GATES", left):
+        grid = situations.explore([Reason.ROW_MISSING])
+
+    assert any("a storm is on" in one for one in grid.wrong)
+
+
+async def nothing(*_: object, **__: object) -> None:
+    """Not done."""
+
+
+async def gone_or_unknown(work: strategies.Work) -> bool:
+    """An error is taken for absence."""
+    memory = await work.server.read_memory(work.name)
+    if isinstance(memory, evidence.Unknown):
+        return True
+    rows = await work.list_rows()
+    listed = isinstance(rows, evidence.DatabaseList) and work.name in rows.rows
+    return isinstance(memory, evidence.Absent) and not listed
+
+
+@dataclass(frozen=True)
+class Bug:
+    """Where a bug shows, within which bound, by which invariant, and the shortest way there."""
+
+    scenario: play.Scenario
+    sabotage: Callable[[], AbstractContextManager[Any]]
+    bound: Bound
+    invariant: str
+    told: tuple[str, ...] = ()
+
+
+BUDGET = scenarios.SCENARIOS["budget"]
+AT_ONCE = replace(BUDGET, setup=scenarios.setup(budget={"maxInFlight": 1}))
+LONG = replace(BUDGET, setup=scenarios.setup(budget=scenarios.budget(seconds=120)), remembered=130.0)
+NOTHING, A_FAULT, A_CRASH = Bound(0, 0), Bound(1, 0), Bound(0, 1)
+BUGS = {
+    "no budget": Bug(BUDGET, SABOTAGES["no budget"], NOTHING, "keeps_to_the_budget"),
+    "no limit at once": Bug(AT_ONCE, SABOTAGES["no limit at once"], NOTHING, "keeps_to_the_number_at_once"),
+    "finalizer goes early": Bug(
+        scenarios.SCENARIOS["deletion"],
+        SABOTAGES["finalizer goes early"],
+        NOTHING,
+        "finalizer_stays_until_the_instance_is_gone",
+    ),
+    "create before it is gone": Bug(
+        alone.SCENARIOS["recreate"], SABOTAGES["finalizer goes early"], NOTHING, "create_only_what_does_not_exist"
+    ),
+    "no write-ahead": Bug(
+        scenarios.SCENARIOS["restart"],
+        lambda: mock.patch.object(steps, "write_ahead", nothing),
+        NOTHING,
+        "restart_only_in_a_step",
+    ),
+    "error is absence": Bug(
+        scenarios.SCENARIOS["deletion"],
+        lambda: mock.patch.object(strategies, "is_gone", gone_or_unknown),
+        A_FAULT,
+        "finalizer_stays_until_the_instance_is_gone",
+        ("B: GET /instance/connectionState/i0 is lost before it has an effect",),
+    ),
+    "no fence": Bug(
+        scenarios.SCENARIOS["restart"],
+        SABOTAGES["no fence"],
+        A_FAULT,
+        "only_the_holder_of_the_claim_changes",
+        ("B: patch whatsappinstances/status has its effect, and its process stands still",),
+    ),
+    "budget refilled by a restart": Bug(
+        LONG, lambda: mock.patch.object(treasury, "save", nothing), A_CRASH, "keeps_to_the_budget"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_seeded_bug_is_found_by_its_shortest_schedule(name: str) -> None:
+    bug = BUGS[name]
+
+    with bug.sabotage():
+        found = search(bug.scenario, bug.bound, enough=2).shortest
+
+    assert found is not None
+    assert found.invariant == bug.invariant
+    assert len(found.told) >= bug.bound.faults + bug.bound.crashes
+    assert bug.told in ((), found.told)
+
+
+def test_schedule_that_was_found_plays_again() -> None:
+    bug = BUGS["error is absence"]
+    with bug.sabotage():
+        found = search(bug.scenario, bug.bound, enough=1).shortest
+        assert found is not None
+        game = play.replay(bug.scenario, dict(found.choices))
+
+    assert game.stage.history.violations[0].invariant == bug.invariant
+
+
+def test_state_is_gone_on_from_again_only_with_more_left_to_go_wrong() -> None:
+    table = Table(slots=8)
+
+    assert table.enter(b"a state.", Bound(2, 0))
+    assert not table.enter(b"a state.", Bound(1, 0))
+    assert table.enter(b"a state.", Bound(1, 1))
+    assert table.enter(b"a state.", Bound(3, 0))
+    assert table["states"] == 1
+
+
+def test_moments_are_told_in_relation_to_now_and_all_one_when_long_ago() -> None:
+    def told(*seconds: float, now: float) -> str:
+        return moments.told(" ".join(moments.of(one) for one in seconds), now=now, remembered=60.0)
+
+    assert told(90.0, 20.0, now=100.0) == told(190.0, 110.0, now=200.0)
+    assert told(90.0, now=100.0) != told(80.0, now=100.0)

@@ -116,8 +116,8 @@ class Rounds:
         """List all resources: the holder before may have written what the watch has not told yet."""
         for kind in (servers.KIND, instance.KIND):
             async for page in self._context.kubernetes.list(kind):
-                for body in page:
-                    self.replica.controller.saw(kind, None, body)
+                for one in page:
+                    self.replica.controller.saw(kind, None, one.body())
 
     def gained(self, server: ports.Key, /) -> None:
         """All begins as after a start of the operator: with what is in status, and no evidence."""

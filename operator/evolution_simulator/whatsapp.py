@@ -6,6 +6,7 @@ code 440, which is how an instance with two connections replaces itself for ever
 
 import enum
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from evolution_simulator import clock, database, reasons, version
@@ -50,6 +51,8 @@ class WhatsApp:
         self.online: dict[str, connection.Connection] = {}
         self.connections: dict[connection.Connection, None] = {}
         """In the order they were made; a set would have none, and the same seed not the same outcome."""
+        self.on_change: Callable[[str], None] = lambda _: None
+        """Told the name of an instance when a connection of it has logged in, or is over."""
 
     def dial(self, caller: "connection.Connection") -> None:
         """A new connection arrives; what becomes of it is decided now and happens later."""
@@ -93,6 +96,7 @@ class WhatsApp:
         rival = self.online.get(device)
         self.online[device] = caller
         caller.logged_in()
+        self.on_change(caller.instance_name)
         if rival is not None and rival is not caller:
             # The rival reconnects after this one is open, so that the two go on replacing each other.
             self._scheduler.call_later(0.01, lambda: rival.close(reasons.replaced()))
@@ -134,6 +138,7 @@ class WhatsApp:
         self.connections.pop(caller, None)
         if self.online.get(caller.credentials.device) is caller:
             del self.online[caller.credentials.device]
+        self.on_change(caller.instance_name)
 
     def set_reach(self, reach: Reach, *, name: str | None = None, proxy: str | None = None) -> None:
         """Change how WhatsApp answers one instance, all behind one proxy (`host:port`), or everybody.

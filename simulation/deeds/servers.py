@@ -116,11 +116,13 @@ def _database_up(stage: Stage, server: str) -> None:
 
 
 @deed
-def reach(stage: Stage, *, server: str, how: str, seconds: float, name: str | None = None) -> None:
-    """WhatsApp answers otherwise, for one instance or all of a server."""
+def reach(
+    stage: Stage, *, server: str, how: str, seconds: float, name: str | None = None, proxy: str | None = None
+) -> None:
+    """WhatsApp answers otherwise, for one instance, for those behind one proxy, or for all of a server."""
     far = stage.hosts[server].model.whatsapp
-    far.set_reach(whatsapp.Reach(how), name=name)
-    later(stage, seconds, lambda: far.set_reach(whatsapp.Reach.REACHABLE, name=name))
+    far.set_reach(whatsapp.Reach(how), name=name, proxy=proxy)
+    later(stage, seconds, lambda: far.set_reach(whatsapp.Reach.REACHABLE, name=name, proxy=proxy))
 
 
 @deed

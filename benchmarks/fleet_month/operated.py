@@ -1,0 +1,128 @@
+"""The operator as a policy: the real controller, adopting all numbers of a server before the month begins."""
+
+from __future__ import annotations
+
+import asyncio
+
+from simulation import deeds
+from simulation import setup as setups
+from simulation.kubernetes import kinds, server
+from simulation.sight import in_flight
+from simulation.stage import Stage, key_of, ready, status_of
+
+from benchmarks.fleet_month.house import server_of
+from benchmarks.fleet_month.truth import Truth
+from evolution_simulator import whatsapp
+from whatsapp_operator.cluster import secrets
+from whatsapp_operator.resources.budgets import DEFAULT_WINDOWS
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import StepClass
+
+_ADOPTED_WITHIN_SECONDS = 3600.0
+_SLICE_SECONDS = 5.0
+_CALM_SECONDS = 60.0
+_MEASURED_SECONDS = 1800.0
+"""One probe period: what is called at rest in this time is called at rest in any other."""
+_WAITING = frozenset({Reason.LOGGED_OUT, Reason.QR_EXPIRED, Reason.NOT_STARTED})
+"""Without a code on display, and until a person asks for one: nothing happens."""
+_REMEMBERED_SECONDS = {
+    one: max(window.period_seconds for window in DEFAULT_WINDOWS if window.step_class is one) for one in StepClass
+}
+"""How long the budget looks back on a step of a class."""
+
+
+class NotAdoptedError(Exception):
+    """The operator did not make all numbers its own."""
+
+
+class Operated:
+    """The operator at work on a stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._restless: set[str] = set()
+        self._unquiet_until = 0.0
+        self._requests = 0
+        self.server_restarts = 0
+        stage.api.listeners.append(self._written)
+
+    async def begin(self) -> float:
+        """Adopt all numbers; the calls a second that it makes at rest. Raises `NotAdoptedError`."""
+        stage = self._stage
+        stage.furnish()
+        rows = server_of(stage).model.database.rows
+        for one in stage.setup.instances:
+            token = secrets.encode({"token": rows[one.name].token.encode()})
+            stage.create(kinds.SECRETS, one.namespace, f"{one.name}-token", data=token)
+            stage.create(kinds.INSTANCES, one.namespace, one.name, spec=one.spec)
+        stage.start_replica(0)
+        while not all(ready(body)[0] == "True" for body in stage.api.all(kinds.INSTANCES)):
+            await asyncio.sleep(_SLICE_SECONDS)
+            if stage.loop.time() > _ADOPTED_WITHIN_SECONDS:
+                raise NotAdoptedError
+        return await self._calls_at_rest()
+
+    async def _calls_at_rest(self) -> float:
+        calls = 0
+
+        def count(_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        await asyncio.sleep(_CALM_SECONDS)
+        listeners = server_of(self._stage).on_arrival
+        listeners.append(count)
+        await asyncio.sleep(_MEASURED_SECONDS)
+        listeners.remove(count)
+        return calls / _MEASURED_SECONDS
+
+    def is_quiet(self, truth: Truth) -> bool:
+        """Whether nothing is under way, and no budget remembers a step: then each hour is like the one before."""
+        if self._restless or self._stage.loop.time() < self._unquiet_until:
+            return False
+        model = server_of(self._stage).model
+        far = model.whatsapp
+        if model.database.down or not model.running or far.reach_through or far.reach_of:
+            return False
+        if far.reach is not whatsapp.Reach.REACHABLE:
+            return False
+        return all(truth.rests(name) and not truth.is_paired(name) for name in truth.down())
+
+    def struck(self) -> None:
+        """A fault has struck: what comes of it shows in a while."""
+        self._unquiet_until = max(self._unquiet_until, self._stage.loop.time() + _CALM_SECONDS)
+
+    def ask_for_code(self, name: str) -> None:
+        """A person asks for a QR code by annotation."""
+        self._requests += 1
+        self.struck()
+        deeds.request(self._stage, namespace=setups.HOME, name=name, what="pairing", value=str(self._requests))
+
+    def _written(self, change: server.Change) -> None:
+        if change.kind is kinds.DEPLOYMENTS and change.type == "MODIFIED" and not change.subresource:
+            self.server_restarts += 1
+        if change.kind in (kinds.SERVERS, kinds.DEPLOYMENTS):
+            self.struck()
+        if change.kind is not kinds.INSTANCES:
+            return
+        name = key_of(change.after).name
+        self.struck()
+        step = in_flight(change.after)
+        if step is not None:
+            remembered = self._stage.loop.time() + _REMEMBERED_SECONDS[StepClass(step["class"])]
+            self._unquiet_until = max(self._unquiet_until, remembered)
+        if _is_at_rest(change.after):
+            self._restless.discard(name)
+        else:
+            self._restless.add(name)
+
+
+def _is_at_rest(body: server.Body) -> bool:
+    """Well and without an incident, or waiting for a person who was not there yet."""
+    status = status_of(body)
+    recovery = status.get("recovery") or {}
+    if recovery.get("inFlight"):
+        return False
+    if ready(body)[0] == "True":
+        return not recovery.get("incident")
+    return status.get("reason") in _WAITING

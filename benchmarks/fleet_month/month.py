@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog.testing
-from simulation import deeds, drawing
+from simulation import drawing
 from simulation.evolution import host
 from simulation.stage import KEY
 
@@ -21,7 +21,7 @@ from benchmarks.fleet_month.house import PERSON, MonthLoop, furnished, server_of
 from benchmarks.fleet_month.operated import Operated
 from benchmarks.fleet_month.people import People
 from benchmarks.fleet_month.policies import Policy
-from benchmarks.fleet_month.schedule import DAY_SECONDS, PROXY_PORT, Population, Strike, proxy_host
+from benchmarks.fleet_month.schedule import DAY_SECONDS, Population, Strike
 from benchmarks.fleet_month.truth import Truth
 from evolution_simulator.api import message
 from evolution_simulator.version import ConnectionState
@@ -37,6 +37,15 @@ class Plan:
     days: float
     seed: int
     skip: bool = True
+    strikes: tuple[Strike, ...] | None = None
+    """What goes wrong; drawn from the seed where it is None."""
+
+    @property
+    def faults(self) -> tuple[Strike, ...]:
+        """What goes wrong."""
+        if self.strikes is not None:
+            return self.strikes
+        return schedule.draw(self.seed, self.population, days=self.days)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +101,7 @@ class _Month:
         self._truth = Truth(self._there, self._calendar, plan.population.names)
         self._people = self._invite()
         self._there.on_arrival.append(self._count)
-        for strike in schedule.draw(plan.seed, plan.population, days=plan.days):
+        for strike in plan.faults:
             self._calendar.at(strike.at, functools.partial(self._strike, strike))
         if self._caller is not None:
             keeper = policies.Keeper(self._caller, plan.population.names, self._loop, self._spawn)
@@ -151,7 +160,7 @@ class _Month:
         if self._operated is not None:
             self._operated.struck()
         with self._truth.striking():
-            deeds.do(self._stage, strike.fault.deed, _args(self._there.name, strike))
+            strike.do(self._stage)
         if strike.fault.needs_a_step and strike.name is not None:
             self._truth.open_case(strike.name)
 
@@ -172,14 +181,3 @@ class _Month:
             server_restarts=self._operated.server_restarts if self._operated is not None else 0,
             simulated=self._calendar.now - self._calendar.skipped,
         )
-
-
-def _args(server: str, strike: Strike) -> dict[str, Any]:
-    given: dict[str, Any] = {"server": server, **strike.fault.args}
-    if strike.name is not None:
-        given["name"] = strike.name
-    if strike.proxy is not None:
-        given["proxy"] = f"{proxy_host(strike.proxy)}:{PROXY_PORT}"
-    if strike.seconds is not None:
-        given["seconds"] = strike.seconds
-    return given

@@ -5,7 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from simulation import deeds
+from simulation.stage import Stage
 from simulation.system import stream
 
 from benchmarks.fleet_month.rates import FAULTS, Fault, Unit
@@ -56,6 +59,14 @@ class Strike:
     name: str | None = None
     proxy: int | None = None
     seconds: float | None = None
+
+    def do(self, stage: Stage) -> None:
+        """Let it happen, to the one server of a stage."""
+        given: dict[str, Any] = {"server": next(iter(stage.hosts)), **self.fault.args}
+        given |= {"name": self.name} if self.name is not None else {}
+        given |= {"proxy": f"{proxy_host(self.proxy)}:{PROXY_PORT}"} if self.proxy is not None else {}
+        given |= {"seconds": self.seconds} if self.seconds is not None else {}
+        deeds.do(stage, self.fault.deed, given)
 
 
 def draw(seed: int, population: Population, *, days: float) -> tuple[Strike, ...]:

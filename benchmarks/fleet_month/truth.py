@@ -5,7 +5,7 @@ credentials that its row has are stored as paired, and linked at WhatsApp.
 
 A pairing was lost *avoidably* when anything but a fault of the schedule ended it. For then its credentials were intact
 a moment before, and every state that leaves them intact is healed by something gentler: by waiting, one connect, a
-restart of the instance, or one of the server (`rates.Healer`; shown fault by fault in tests/benchmarks).
+restart of the instance, or one of the server (`rates.Healer`; shown fault by fault in tests/fleet_month).
 """
 
 from __future__ import annotations

@@ -1,0 +1,107 @@
+"""A small fleet through a short month: what the benchmark says of the policies, and that skipping changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from benchmarks.fleet_month import month
+from benchmarks.fleet_month.policies import Policy
+from benchmarks.fleet_month.rates import FAULTS, Fault, Healer, Unit
+from benchmarks.fleet_month.schedule import Population, Strike
+
+HOUR = 3600.0
+FLEET = Population("main-0", 20, each_proxy=4)
+
+
+def fault(title: str) -> Fault:
+    return next(one for one in FAULTS if title in one.title)
+
+
+HANG = Strike(at=1 * HOUR, fault=fault("S17"), name="number-00001")
+LOST_CLOSE = Strike(at=2 * HOUR, fault=fault("S5"), name="number-00002")
+DEAD = Strike(at=3 * HOUR, fault=fault("S3"), name="number-00003")
+REMOVED = Strike(at=9 * HOUR, fault=fault("S13"), name="number-00005")
+PROXY_AWAY = Strike(at=11 * HOUR, fault=fault("proxy hangs"), proxy=0, seconds=1500.0)
+WHATSAPP_AWAY = Strike(at=13 * HOUR, fault=fault("WhatsApp cannot be reached"), seconds=1800.0)
+CRASH = Strike(at=15 * HOUR, fault=fault("memory"), seconds=30.0)
+ALL = (HANG, LOST_CLOSE, DEAD, REMOVED, PROXY_AWAY, WHATSAPP_AWAY, CRASH)
+
+
+def played(policy: Policy, *strikes: Strike, skip: bool = True, days: float = 0.75) -> month.Outcome:
+    plan = month.Plan(policy=policy, population=FLEET, days=days, seed=7, skip=skip, strikes=strikes)
+    return month.run(plan)
+
+
+@pytest.fixture(scope="module")
+def ours() -> month.Outcome:
+    return played(Policy.OPERATOR, *ALL)
+
+
+@pytest.fixture(scope="module")
+def literal() -> month.Outcome:
+    return played(Policy.LITERAL, *ALL)
+
+
+def test_operator_loses_no_pairing_that_could_have_been_kept(ours: month.Outcome) -> None:
+    assert ours.lost_avoidably == 0
+    assert ours.lost_to_faults == 1
+    assert ours.asked == 1
+
+
+def test_operator_heals_whatever_needs_no_phone(ours: month.Outcome) -> None:
+    assert len(ours.heals) == 3
+    assert ours.never_healed == 0
+
+
+def test_original_algorithm_taken_literally_loses_pairings_of_an_outage(literal: month.Outcome) -> None:
+    assert literal.lost_avoidably >= FLEET.size
+    assert literal.asked > literal.lost_to_faults
+
+
+def test_operator_keeps_more_connected_than_each_other_policy(ours: month.Outcome, literal: month.Outcome) -> None:
+    others = [literal, *(played(policy, *ALL) for policy in (Policy.NONE, Policy.WATCHDOG))]
+
+    assert all(ours.connected > one.connected for one in others)
+
+
+def test_watchdog_that_only_restarts_loses_no_pairing_and_leaves_dead_sockets_dead() -> None:
+    outcome = played(Policy.WATCHDOG, HANG, DEAD, days=0.25)
+
+    assert outcome.lost_avoidably == 0
+    assert outcome.never_healed == 1
+
+
+def test_nobody_calls_nothing_and_heals_nothing() -> None:
+    outcome = played(Policy.NONE, HANG, days=0.25)
+
+    assert (outcome.calls, outcome.never_healed, outcome.lost_avoidably) == (0, 1, 0)
+    assert outcome.connected == pytest.approx(1 - 5 / (20 * 6), abs=1e-4)
+
+
+def test_same_plan_has_the_same_outcome() -> None:
+    first, second = (played(Policy.OPERATOR, HANG, LOST_CLOSE, days=0.1) for _ in range(2))
+
+    assert dataclasses.replace(first, took=0.0) == dataclasses.replace(second, took=0.0)
+
+
+def test_skipping_quiet_time_changes_nothing_that_is_reported(ours: month.Outcome) -> None:
+    every_poll = played(Policy.OPERATOR, *ALL, skip=False)
+
+    assert ours.simulated < every_poll.simulated / 2
+    assert every_poll.simulated == pytest.approx(0.75 * 24 * HOUR)
+    assert (ours.lost_avoidably, ours.asked, ours.never_healed, ours.server_restarts) == (
+        every_poll.lost_avoidably,
+        every_poll.asked,
+        every_poll.never_healed,
+        every_poll.server_restarts,
+    )
+    assert ours.calls == pytest.approx(every_poll.calls, rel=0.02)
+    # One minute of one number is a 21,600th of all: a dead socket is found when its probe is due.
+    assert ours.connected == pytest.approx(every_poll.connected, abs=31 / 21_600)
+
+
+def test_every_rate_names_what_it_counts_and_whom_it_is_from() -> None:
+    assert all(one.issues and one.rate > 0 for one in FAULTS)
+    assert {one.unit for one in FAULTS} == set(Unit)
+    assert {one.healer for one in FAULTS} == set(Healer)

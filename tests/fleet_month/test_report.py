@@ -1,0 +1,78 @@
+"""What is printed and drawn of the month."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from benchmarks.fleet_month import __main__ as command
+from benchmarks.fleet_month import chart, report
+from benchmarks.fleet_month.month import Outcome
+from benchmarks.fleet_month.policies import Policy
+from benchmarks.fleet_month.rates import FAULTS
+from benchmarks.fleet_month.schedule import DAY_SECONDS
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def outcome(policy: Policy, *, connected: float = 1.0, lost: int = 0, heals: tuple[float, ...] = ()) -> Outcome:
+    return Outcome(
+        policy=policy,
+        numbers=10,
+        days=2.0,
+        connected_by_day=(10 * DAY_SECONDS, 10 * DAY_SECONDS * connected),
+        lost_avoidably=lost,
+        lost_to_faults=1,
+        asked=lost + 1,
+        heals=heals,
+        never_healed=0,
+        calls=100,
+        server_restarts=1,
+        simulated=1.0,
+    )
+
+
+ALL = [outcome(policy, connected=0.9 + 0.02 * number, lost=number) for number, policy in enumerate(Policy)]
+
+
+def test_servers_of_a_policy_are_added_up() -> None:
+    one, other = outcome(Policy.NONE, heals=(1.0, 9.0)), outcome(Policy.NONE, connected=0.5, lost=3, heals=(2.0,))
+
+    both = report.together([one, other])
+
+    assert (both.numbers, both.lost_avoidably, both.calls, both.heals) == (20, 3, 200, (1.0, 2.0, 9.0))
+    assert both.connected == (one.connected + other.connected) / 2
+
+
+def test_percentile_is_a_value_that_was_there() -> None:
+    values = tuple(float(number) for number in range(1, 101))
+
+    assert (report.percentile(values, 0.5), report.percentile(values, 0.95)) == (50.0, 95.0)
+    assert report.percentile((7.0,), 0.95) == 7.0
+    assert report.percentile((), 0.5) == 0.0
+
+
+def test_times_are_told_in_the_unit_that_a_person_would_use() -> None:
+    assert [report.span(one) for one in (59, 180, 7200, 200_000)] == ["59 s", "3.0 min", "2.0 h", "2.3 d"]
+
+
+def test_table_has_a_row_for_each_policy_and_each_rate_one_in_its_own() -> None:
+    assert len(report.table(ALL).splitlines()) == 2 + len(Policy)
+    assert len(report.rates().splitlines()) == 2 + len(FAULTS)
+
+
+def test_chart_is_well_formed_and_follows_the_readers_mode() -> None:
+    drawn = chart.drawn(ALL)
+    tree = ElementTree.fromstring(drawn)  # noqa: S314 - drawn here, a moment ago
+
+    assert len(tree.findall(f"{SVG}polyline")) == len(Policy)
+    assert len(tree.findall(f"{SVG}rect")) == 2 * len(Policy)
+    assert "prefers-color-scheme: dark" in drawn
+
+
+def test_numbers_are_spread_over_the_servers_and_none_is_left_out() -> None:
+    given = command.arguments(["--numbers", "2000", "--servers", "3"])
+
+    plans = command.plans(given, list(Policy), skip=True)
+
+    assert len(plans) == 12
+    assert sum(one.population.size for one in plans) == 2000 * len(Policy)

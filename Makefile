@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make; everything else is fetched. `make help` lists the targets.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test unit e2e campaign check generate bench simulate mutate explore cluster lock clean
+.PHONY: help setup demo test unit e2e campaign check generate bench month simulate mutate explore cluster lock clean
 
 PYTHON ?= python3
 UNIT_WORKERS ?= 2
@@ -53,6 +53,9 @@ generate: setup ## Writes the files that are generated from the resources and th
 
 bench: setup ## Measures, and prints the numbers of the README
 	@$(BIN)/python -m benchmarks
+
+month: setup ## Simulates a month of 2,000 numbers under four policies, and draws the chart of the README
+	@$(BIN)/python -m benchmarks.fleet_month
 
 simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRST=0, or one: SEED=7 (KEEP=2,5)
 	@PYTHONPATH=operator $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED) $(if $(filter undefined,$(origin KEEP)),,--keep "$(KEEP)"),--first $(FIRST) --count $(N))

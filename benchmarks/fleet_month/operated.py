@@ -20,15 +20,15 @@ from whatsapp_operator.resources.steps import StepClass
 
 _ADOPTED_WITHIN_SECONDS = 3600.0
 _SLICE_SECONDS = 5.0
-_CALM_SECONDS = 60.0
+_CALM_SECONDS = 30.0
+"""In which both witnesses are read, the database at least once."""
 _MEASURED_SECONDS = 1800.0
 """One probe period: what is called at rest in this time is called at rest in any other."""
 _WAITING = frozenset({Reason.LOGGED_OUT, Reason.QR_EXPIRED, Reason.NOT_STARTED})
 """Without a code on display, and until a person asks for one: nothing happens."""
-_REMEMBERED_SECONDS = {
-    one: max(window.period_seconds for window in DEFAULT_WINDOWS if window.step_class is one) for one in StepClass
-}
-"""How long the budget looks back on a step of a class."""
+_SPENT = 0.5
+"""No time is skipped while a window of the budget is spent to more than this share: steps that lie days apart on the
+calendar would look as if they followed each other, and hold each other up."""
 
 
 class NotAdoptedError(Exception):
@@ -43,6 +43,7 @@ class Operated:
         self._restless: set[str] = set()
         self._unquiet_until = 0.0
         self._requests = 0
+        self._steps: list[tuple[float, StepClass]] = []
         self.server_restarts = 0
         stage.api.listeners.append(self._written)
 
@@ -77,8 +78,8 @@ class Operated:
         return calls / _MEASURED_SECONDS
 
     def is_quiet(self, truth: Truth) -> bool:
-        """Whether nothing is under way, and no budget remembers a step: then each hour is like the one before."""
-        if self._restless or self._stage.loop.time() < self._unquiet_until:
+        """Whether nothing is under way, and there is budget to spare: then each hour is like the one before."""
+        if self._restless or self._stage.loop.time() < self._unquiet_until or self._is_budget_spent():
             return False
         model = server_of(self._stage).model
         far = model.whatsapp
@@ -87,6 +88,15 @@ class Operated:
         if far.reach is not whatsapp.Reach.REACHABLE:
             return False
         return all(truth.rests(name) and not truth.is_paired(name) for name in truth.down())
+
+    def _is_budget_spent(self) -> bool:
+        now, longest = self._stage.loop.time(), max(window.period_seconds for window in DEFAULT_WINDOWS)
+        self._steps = [(at, one) for at, one in self._steps if now - at < longest]
+        for window in DEFAULT_WINDOWS:
+            recent = [at for at, one in self._steps if one is window.step_class and now - at < window.period_seconds]
+            if len(recent) > window.max * _SPENT:
+                return True
+        return False
 
     def struck(self) -> None:
         """A fault has struck: what comes of it shows in a while."""
@@ -108,9 +118,8 @@ class Operated:
         name = key_of(change.after).name
         self.struck()
         step = in_flight(change.after)
-        if step is not None:
-            remembered = self._stage.loop.time() + _REMEMBERED_SECONDS[StepClass(step["class"])]
-            self._unquiet_until = max(self._unquiet_until, remembered)
+        if step is not None and (change.before is None or in_flight(change.before) != step):
+            self._steps.append((self._stage.loop.time(), StepClass(step["class"])))
         if _is_at_rest(change.after):
             self._restless.discard(name)
         else:

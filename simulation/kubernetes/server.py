@@ -43,12 +43,32 @@ class Change:
         return str(self.after["metadata"]["name"])
 
 
+class Objects(dict[Spot, Body]):
+    """Objects by kind, namespace and name; those of one kind can be had without a look at all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_plural: dict[str, dict[Spot, Body]] = {}
+
+    def __setitem__(self, spot: Spot, body: Body) -> None:
+        super().__setitem__(spot, body)
+        self._by_plural.setdefault(spot[0], {})[spot] = body
+
+    def __delitem__(self, spot: Spot) -> None:
+        super().__delitem__(spot)
+        del self._by_plural[spot[0]][spot]
+
+    def of_kind(self, plural: str) -> list[tuple[Spot, Body]]:
+        """The objects of a kind, by namespace and name."""
+        return sorted(self._by_plural.get(plural, {}).items(), key=lambda pair: pair[0])
+
+
 class ApiServer:
     """Objects by kind, namespace and name."""
 
     def __init__(self, *, now: Callable[[], datetime], chance: random.Random) -> None:
         self._now, self._chance = now, chance
-        self.objects: dict[Spot, Body] = {}
+        self.objects = Objects()
         self.version = 100
         self.listeners: list[Callable[[Change], None]] = []
 
@@ -84,8 +104,7 @@ class ApiServer:
 
     def all(self, kind: kinds.Kind, namespace: str = "") -> list[Body]:
         """All objects of a kind, in one namespace or in all."""
-        found = [(spot, one) for spot, one in self.objects.items() if spot[0] == kind.plural]
-        return [one for spot, one in sorted(found, key=lambda pair: pair[0]) if namespace in ("", spot[1])]
+        return [one for spot, one in self.objects.of_kind(kind.plural) if namespace in ("", spot[1])]
 
     def _get(self, where: place.Place) -> Body:
         found = self.find(where.kind, where.namespace, where.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmarks.fleet_month import __main__ as command
@@ -76,3 +77,9 @@ def test_numbers_are_spread_over_the_servers_and_none_is_left_out() -> None:
 
     assert len(plans) == 12
     assert sum(one.population.size for one in plans) == 2000 * len(Policy)
+
+
+def test_documentation_shows_the_rates_that_are_used() -> None:
+    text = (Path(command.__file__).resolve().parents[2] / "docs" / "fleet-month.md").read_text()
+
+    assert report.rates() in text

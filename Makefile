@@ -54,8 +54,8 @@ generate: setup ## Writes the files that are generated from the resources and th
 bench: setup ## Measures, and prints the numbers of the README
 	@$(BIN)/python -m benchmarks
 
-month: setup ## Simulates a month of 2,000 numbers under four policies, and draws the chart of the README
-	@$(BIN)/python -m benchmarks.fleet_month
+month: setup ## Simulates a month of 2,000 numbers under four policies, and writes it into the README
+	@$(BIN)/python -m benchmarks.fleet_month --publish
 
 simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRST=0, or one: SEED=7 (KEEP=2,5)
 	@PYTHONPATH=operator $(BIN)/python -m simulation $(if $(SEED),--seed $(SEED) $(if $(filter undefined,$(origin KEEP)),,--keep "$(KEEP)"),--first $(FIRST) --count $(N))

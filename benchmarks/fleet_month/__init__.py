@@ -1,6 +1,6 @@
 """The fleet month: 30 simulated days of 2,000 paired numbers on three servers, under four policies.
 
-    python -m benchmarks.fleet_month        # all of it, and the chart of the README
+    python -m benchmarks.fleet_month --publish              # all of it, into README.md and docs/: `make month`
     python -m benchmarks.fleet_month --compare --days 1     # with and without skipping quiet time
 
 Every policy meets the same faults at the same moments, on the model of `evolution_simulator` and on the simulated time

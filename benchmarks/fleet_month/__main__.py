@@ -1,4 +1,4 @@
-"""`python -m benchmarks.fleet_month`: runs the month under every policy, prints the table, and draws the chart."""
+"""`python -m benchmarks.fleet_month`: runs the month under every policy, and prints what came of it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.fleet_month import chart, month, report
+from benchmarks.fleet_month import chart, month, publishing, report
 from benchmarks.fleet_month.policies import Policy
-from benchmarks.fleet_month.schedule import MONTH_DAYS, Population
+from benchmarks.fleet_month.schedule import Population
 
-CHART = Path(__file__).resolve().parents[2] / "docs" / "fleet-month.svg"
+_TREE = Path(__file__).resolve().parents[2]
+CHART = _TREE / "docs" / "fleet-month.svg"
+TEXTS = (_TREE / "README.md", _TREE / "docs" / "fleet-month.md")
 _COSTLIEST_FIRST = (Policy.OPERATOR, Policy.LITERAL, Policy.WATCHDOG, Policy.NONE)
 
 
@@ -35,7 +37,8 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--compare", action="store_true", help="the operator's month with and without skipping")
     parser.add_argument("--rates", action="store_true", help="print the table of the rates, and run nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
-    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw there (default: docs/, for a whole month)")
+    parser.add_argument("--chart", type=Path, metavar="FILE", help="draw the chart there")
+    parser.add_argument("--publish", action="store_true", help="write chart and table into README.md and docs/")
     return parser.parse_args(given)
 
 
@@ -74,20 +77,27 @@ def main() -> int:
     else:
         chosen = [one for one in _COSTLIEST_FIRST if not given.policy or one.name.lower() in given.policy]
         outcomes = run(plans(given, chosen, skip=not given.no_skip), processes=given.processes)
-    print(report.table(outcomes))
-    print(f"\n{given.numbers} numbers on {given.servers} servers, {given.days:g} days, seed {given.seed}; ", end="")
-    print(f"{time.monotonic() - began:.0f} s, {sum(one.took for one in outcomes):.0f} s of processor time")
-    _keep(given, outcomes)
+    told = f"{report.table(outcomes)}\n\n{_said(given, outcomes, time.monotonic() - began)}"
+    print(told)
+    _keep(given, outcomes, told)
     return int(any(one.lost_avoidably for one in outcomes if one.policy is Policy.OPERATOR))
 
 
-def _keep(given: argparse.Namespace, outcomes: Sequence[month.Outcome]) -> None:
+def _said(given: argparse.Namespace, outcomes: Sequence[month.Outcome], seconds: float) -> str:
+    where = f"{given.numbers:,} numbers on {given.servers} servers, {given.days:g} days, seed {given.seed}"
+    processor = sum(one.took for one in outcomes)
+    return f"{where}: simulated in {seconds:.0f} s, {processor:.0f} s of processor time in {given.processes} processes."
+
+
+def _keep(given: argparse.Namespace, outcomes: Sequence[month.Outcome], told: str) -> None:
     if given.json is not None:
         given.json.write_text(report.as_json(outcomes))
-    is_whole = len(outcomes) == len(Policy) and given.days >= MONTH_DAYS
-    target = given.chart or (CHART if is_whole else None)
-    if target is not None and not given.compare:
-        target.write_text(chart.drawn(outcomes))
+    if given.chart is not None:
+        given.chart.write_text(chart.drawn(outcomes, servers=given.servers))
+    if given.publish:
+        CHART.write_text(chart.drawn(outcomes, servers=given.servers))
+        for text in TEXTS:
+            publishing.publish(text, told)
 
 
 if __name__ == "__main__":

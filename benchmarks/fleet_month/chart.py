@@ -34,6 +34,7 @@ _SHORT = {
 }
 _PANEL = (56.0, 76.0, 380.0, 250.0)
 """Left, top, width and height of the lines."""
+_MOST_STEPS = 5.0
 _BARS_LEFT, _BARS_WIDTH = 640.0, 160.0
 _BAR_STEP = 22.0
 
@@ -52,13 +53,13 @@ class _Scale:
         return _PANEL[1] + _PANEL[3] * (1.0 - (share - self.least) / (1.0 - self.least))
 
 
-def drawn(outcomes: Sequence[Outcome]) -> str:
+def drawn(outcomes: Sequence[Outcome], *, servers: int) -> str:
     """The whole chart."""
     first = outcomes[0]
-    servers = f"{first.numbers:,} numbers on three servers, {first.days:g} days, the same faults for all four"
+    told = f"{first.numbers:,} numbers on {servers} servers, {first.days:g} days, the same faults for all"
     parts = [
         _text(16, 26, "A month of a fleet, simulated", "title"),
-        _text(16, 46, servers, "quiet"),
+        _text(16, 46, told, "quiet"),
         *_lines(outcomes),
         *_bars(
             outcomes, top=76.0, title="Pairings lost that could have been kept", value=lambda one: one.lost_avoidably
@@ -81,15 +82,15 @@ def _shares(one: Outcome) -> list[float]:
 
 
 def _lines(outcomes: Sequence[Outcome]) -> Iterable[str]:
-    least = min(min(_shares(one)) for one in outcomes)
-    scale = _Scale(len(outcomes[0].connected_by_day), math.floor(least * 100) / 100)
-    yield _text(_PANEL[0] - 40, _PANEL[1] - 8, "Connected, by day", "quiet")
-    steps = 4
-    for step in range(steps + 1):
-        share = scale.least + (1.0 - scale.least) * step / steps
-        y = scale.y(share)
+    least = min(min(_shares(one)) for one in outcomes) * 100
+    step = next(one for one in (1, 2, 5, 10, 20, 50) if (100 - least) / one <= _MOST_STEPS)
+    first = math.floor(least / step) * step
+    scale = _Scale(len(outcomes[0].connected_by_day), first / 100)
+    yield _text(16, _PANEL[1] - 10, f"Connected, by day; the axis begins at {first} %", "quiet")
+    for percent in range(first, 101, step):
+        y = scale.y(percent / 100)
         yield f'<line class="grid" x1="{_PANEL[0]}" x2="{_PANEL[0] + _PANEL[2]}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield _text(_PANEL[0] - 6, y + 4, f"{share * 100:.4g} %", "quiet", "end")
+        yield _text(_PANEL[0] - 6, y + 4, f"{percent} %", "quiet", "end")
     bottom = _PANEL[1] + _PANEL[3] + 18
     yield _text(_PANEL[0], bottom, "day 1", "quiet")
     yield _text(_PANEL[0] + _PANEL[2], bottom, f"day {scale.days}", "quiet", "end")

@@ -106,7 +106,7 @@ class Operated:
         """A person asks for a QR code by annotation."""
         self._requests += 1
         self.struck()
-        deeds.request(self._stage, namespace=setups.HOME, name=name, what="pairing", value=str(self._requests))
+        deeds.people.request(self._stage, namespace=setups.HOME, name=name, what="pairing", value=str(self._requests))
 
     def _written(self, change: server.Change) -> None:
         if change.kind is kinds.DEPLOYMENTS and change.type == "MODIFIED" and not change.subresource:

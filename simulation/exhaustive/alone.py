@@ -62,7 +62,7 @@ def alone(
         if recreates:
             more["wanted"] = evidence.NewInstance(name=NAME, integration="WHATSAPP-BAILEYS", token=token)
         for state in states:
-            deeds.break_instance(stage, server=SERVER, name=NAME, state=state)
+            deeds.servers.break_instance(stage, server=SERVER, name=NAME, state=state)
 
     return Scenario(
         shows=shows,

@@ -73,12 +73,12 @@ def breaks(stage: Stage, *states: str) -> None:
     """Instances are paused, and get into broken states, one each; so that everything is known of them but the cure."""
     stage.user("patch", kinds.SERVERS, setups.HOME, SERVER, {"spec": {"pause": {"reason": "work"}}})
     for number, state in enumerate(states):
-        deeds.break_instance(stage, server=SERVER, name=f"i{number}", state=state)
+        deeds.servers.break_instance(stage, server=SERVER, name=f"i{number}", state=state)
 
 
 def resume(stage: Stage) -> None:
     """The pause ends."""
-    deeds.resume_server(stage, SERVER)
+    deeds.people.resume_server(stage, SERVER)
 
 
 def not_open(sight: Sight) -> str | None:
@@ -99,7 +99,7 @@ def rests(_: Stage) -> None:
 
 def is_deleted(stage: Stage) -> None:
     """A user deletes the first instance."""
-    deeds.delete(stage, namespace=setups.HOME, name="i0")
+    deeds.people.delete(stage, namespace=setups.HOME, name="i0")
 
 
 def not_deleted(sight: Sight) -> str | None:
@@ -114,7 +114,7 @@ def not_deleted(sight: Sight) -> str | None:
 def is_created(stage: Stage) -> None:
     """A user creates one more."""
     spec = {"serverRef": {"name": SERVER}, "pairing": {"windowSeconds": 100_000}}
-    deeds.create(stage, namespace=setups.HOME, name="n0", spec=spec)
+    deeds.people.create(stage, namespace=setups.HOME, name="n0", spec=spec)
 
 
 def not_created(sight: Sight) -> str | None:

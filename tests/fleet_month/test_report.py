@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
 from benchmarks.fleet_month import __main__ as command
-from benchmarks.fleet_month import chart, report
+from benchmarks.fleet_month import chart, publishing, report
 from benchmarks.fleet_month.month import Outcome
 from benchmarks.fleet_month.policies import Policy
 from benchmarks.fleet_month.rates import FAULTS
@@ -62,7 +63,7 @@ def test_table_has_a_row_for_each_policy_and_each_rate_one_in_its_own() -> None:
 
 
 def test_chart_is_well_formed_and_follows_the_readers_mode() -> None:
-    drawn = chart.drawn(ALL)
+    drawn = chart.drawn(ALL, servers=3)
     tree = ElementTree.fromstring(drawn)  # noqa: S314 - drawn here, a moment ago
 
     assert len(tree.findall(f"{SVG}polyline")) == len(Policy)
@@ -83,3 +84,22 @@ def test_documentation_shows_the_rates_that_are_used() -> None:
     text = (Path(command.__file__).resolve().parents[2] / "docs" / "fleet-month.md").read_text()
 
     assert report.rates() in text
+
+
+def test_numbers_replace_those_that_were_published_before(tmp_path: Path) -> None:
+    text = tmp_path / "README.md"
+    text.write_text("before\n<!-- fleet month: begin -->\nold\n<!-- fleet month: end -->\nafter\n")
+
+    publishing.publish(text, "| new |")
+
+    assert text.read_text() == "before\n<!-- fleet month: begin -->\n| new |\n<!-- fleet month: end -->\nafter\n"
+
+
+def test_text_without_a_place_for_the_numbers_is_left_as_it_is(tmp_path: Path) -> None:
+    text = tmp_path / "README.md"
+    text.write_text("before\n<!-- fleet month: begin -->\nold\n")
+
+    with pytest.raises(publishing.NoPlaceError):
+        publishing.publish(text, "| new |")
+
+    assert "old" in text.read_text()

@@ -45,7 +45,6 @@ def seen(
     warm: bool = True,
     fresh: bool = True,
     mostly_flapping: bool = False,
-    mostly_without_code: bool = False,
     deleting: bool = False,
     **facts: Any,
 ) -> Seen:
@@ -59,7 +58,6 @@ def seen(
             fresh=fresh,
             warm=warm,
             mostly_flapping=mostly_flapping,
-            mostly_without_code=mostly_without_code,
             vouched_at=LATELY,
         ),
         integration=integration,
@@ -252,7 +250,6 @@ MISSES: dict[str, list[Seen]] = {
         seen("connecting", database("close")),
         seen("connecting", database("close"), paired=False, wanted=False),
         seen("connecting", database("connecting", moved=True), paired=False),
-        seen("connecting", database("close"), paired=False, mostly_without_code=True),
         seen("connecting", None, paired=False),
     ],
     "is_replaced_again_and_again": [

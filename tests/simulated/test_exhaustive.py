@@ -14,7 +14,7 @@ from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.search import search
 from simulation.exhaustive.table import Table
 
-from simulated.sabotage import BUGS
+from simulated import sabotage as drawn
 from whatsapp_operator.engine import steps, treasury
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import gates, strategies
@@ -84,16 +84,16 @@ AT_ONCE = replace(BUDGET, setup=scenarios.setup(budget={"maxInFlight": 1}))
 LONG = replace(BUDGET, setup=scenarios.setup(budget=scenarios.budget(seconds=120)), remembered=130.0)
 NOTHING, A_FAULT, A_CRASH = Bound(0, 0), Bound(1, 0), Bound(0, 1)
 BUGS = {
-    "no budget": Bug(BUDGET, BUGS["no budget"][0], NOTHING, "keeps_to_the_budget"),
-    "no limit at once": Bug(AT_ONCE, BUGS["no limit at once"][0], NOTHING, "keeps_to_the_number_at_once"),
+    "no budget": Bug(BUDGET, drawn.BUGS["no budget"][0], NOTHING, "keeps_to_the_budget"),
+    "no limit at once": Bug(AT_ONCE, drawn.BUGS["no limit at once"][0], NOTHING, "keeps_to_the_number_at_once"),
     "finalizer goes early": Bug(
         scenarios.SCENARIOS["deletion"],
-        BUGS["finalizer goes early"][0],
+        drawn.BUGS["finalizer goes early"][0],
         NOTHING,
         "finalizer_stays_until_the_instance_is_gone",
     ),
     "create before it is gone": Bug(
-        alone.SCENARIOS["recreate"], BUGS["finalizer goes early"][0], NOTHING, "create_only_what_does_not_exist"
+        alone.SCENARIOS["recreate"], drawn.BUGS["finalizer goes early"][0], NOTHING, "create_only_what_does_not_exist"
     ),
     "no write-ahead": Bug(
         scenarios.SCENARIOS["restart"],
@@ -110,7 +110,7 @@ BUGS = {
     ),
     "no fence": Bug(
         scenarios.SCENARIOS["restart"],
-        BUGS["no fence"][0],
+        drawn.BUGS["no fence"][0],
         A_FAULT,
         "only_the_holder_of_the_claim_changes",
         ("B: patch whatsappinstances/status has its effect, and its process stands still",),

@@ -52,6 +52,7 @@ FLAGS = (
     "--stable-close-seconds=3",
     "--stable-close-samples=150",
     "--flapping-seconds=60",
+    "--reachable-seconds=12",
     "--qr-wait-seconds=3",
     "--frozen-seconds=12",
     "--warm-up-growth-seconds=30",

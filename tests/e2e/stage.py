@@ -35,6 +35,7 @@ QUICK = (
     "--absence-seconds=2",
     "--stable-close-seconds=1",
     "--stable-close-samples=15",
+    "--reachable-seconds=1",
     "--probe-again-seconds=1",
     "--qr-wait-seconds=3",
     "--frozen-seconds=60",

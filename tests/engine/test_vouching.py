@@ -114,6 +114,42 @@ async def test_neighbour_that_answers_vouches_for_a_minute() -> None:
     assert not play.vouched()
 
 
+async def test_whatsapp_is_reachable_since_the_first_of_the_answers_that_follow_each_other() -> None:
+    play = scene("well")
+    await play.ask()
+
+    for _ in range(3):
+        play.time.advance(90)
+        assert await play.ask()
+
+    assert play.server.observed.vouchers.reachable_since(None) == START
+
+
+@pytest.mark.parametrize(("gap", "unbroken"), [(180, True), (181, False)])
+def test_whatsapp_is_reachable_anew_after_some_minutes_in_which_nobody_proved_it(gap: int, *, unbroken: bool) -> None:
+    vouchers, later = Vouchers(), START + timedelta(seconds=gap)
+    vouchers.note("a", PROXY, at=START)
+    vouchers.note("b", PROXY, at=later)
+
+    assert vouchers.reachable_since(PROXY) == (START if unbroken else later)
+    assert vouchers.reachable_since(replace(PROXY, **ANOTHER_PASSWORD)) == vouchers.reachable_since(PROXY)
+    assert vouchers.reachable_since(OTHER_WAY) is None
+    assert vouchers.reachable_since(None) is None
+
+
+@pytest.mark.parametrize("answer", [DEAD, SILENCE])
+async def test_whatsapp_is_reachable_anew_after_somebody_was_asked_in_vain(answer: Answer) -> None:
+    play = scene("well", answers={"well": answer})
+    vouchers = play.server.observed.vouchers
+    vouchers.note("opened", None, at=START)
+
+    await play.ask()
+    assert vouchers.reachable_since(None) is None
+
+    vouchers.note("opened", None, at=START + timedelta(seconds=10))
+    assert vouchers.reachable_since(None) == START + timedelta(seconds=10)
+
+
 async def test_neighbour_is_asked_with_its_own_number() -> None:
     play = scene("well")
 

@@ -135,3 +135,31 @@ def test_flapping_that_is_too_long_for_a_bad_network_is_asked_about() -> None:
 def test_flapping_of_what_was_never_paired_or_of_most_is_not_asked_about() -> None:
     assert rules.flaps_alone_since(flapping().database("close").unpaired().watch(minutes=30).seen) is None
     assert rules.flaps_alone_since(flapping().neighbour(mostly_flapping=True).watch(minutes=30).seen) is None
+
+
+def back_after_an_outage() -> Patient:
+    """It flapped for more than ten minutes with its proxy away; another was the first to reopen, just now."""
+    one = flapping().watch(minutes=11)
+    assert one.shown[1] is FLAPPING
+    one.vouched, one.reachable_since = True, one.now
+    return one.neighbour(vouched_at=one.now)
+
+
+def test_instance_that_reopens_half_a_minute_after_its_neighbour_is_not_logged_in_anew() -> None:
+    one = back_after_an_outage().watch(seconds=30)
+    assert one.shown[1] is CREDENTIALS
+    assert one.plan.blocked_by == (Reason.NOT_VOUCHED_FOR,)
+
+    one.memory("open").watch(hours=1)
+
+    assert one.steps == []
+    assert one.shown[0] is HealthState.HEALTHY
+
+
+def test_instance_that_stays_bad_for_two_minutes_after_its_neighbour_reopened_is_logged_in_anew() -> None:
+    one = back_after_an_outage().watch(seconds=110)
+    assert one.steps == []
+
+    one.watch(seconds=10)
+
+    assert one.steps == [Step.RELOGIN]

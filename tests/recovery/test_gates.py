@@ -58,6 +58,7 @@ def situation(reason: Reason = Reason.CONNECTING, *, observations: int = 2, **fa
         "paused": False,
         "pairing_wanted": True,
         "vouched": True,
+        "reachable_since": START - DAY,
         "guard": Guard(restartable=True),
     }
     return Situation(**known | facts)
@@ -109,6 +110,14 @@ HELD: dict[str, tuple[dict[str, Any], Reason, tuple[Step, ...]]] = {
         {"vouched": False, "history": LONG_AGO.replace(last_resort_since=START)},
         Reason.NOT_VOUCHED_FOR,
         (*LOSING, SERVER, Step.DELETE),
+    ),
+    "reachable only just": (
+        {
+            "reachable_since": START - timedelta(seconds=119),
+            "history": LONG_AGO.replace(last_resort_since=START),
+        },
+        Reason.NOT_VOUCHED_FOR,
+        (*LOSING, Step.DELETE),
     ),
     "nobody gets a code": (
         {
@@ -175,7 +184,8 @@ def test_every_gate_is_seen_to_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["never", "approval", "young", "not vouched for", "not surveyed", "no sample of its turns"]
+    "name",
+    ["never", "approval", "young", "not vouched for", "reachable only just", "not surveyed", "no sample of its turns"],
 )
 def test_what_spares_a_pairing_does_not_spare_an_instance_that_holds_nothing(name: str) -> None:
     facts, reason, _ = HELD[name]
@@ -198,7 +208,7 @@ def test_restart_that_a_user_asked_for_is_held_all_the_same(name: str) -> None:
     assert reasons_against(RESTART, situation(restart_requested=True, **facts)) == [reason]
 
 
-@pytest.mark.parametrize("name", ["approval", "young", "not vouched for"])
+@pytest.mark.parametrize("name", ["approval", "young", "not vouched for", "reachable only just"])
 def test_approval_lets_a_loss_through(name: str) -> None:
     facts, _, _ = HELD[name]
 
@@ -238,6 +248,34 @@ def test_loss_that_nobody_vouches_for_waits_for_the_last_resort_from_when_no_gen
     assert until(Reason.NOT_VOUCHED_FOR, RECREATE, waits) == end
     assert reasons_against(RECREATE, replace(waits, now=end - timedelta(seconds=1))) == [Reason.NOT_VOUCHED_FOR]
     assert gates.against(replace(waits, now=end), RECREATE) == ()
+
+
+def test_loss_waits_until_the_instance_stayed_bad_for_a_while_after_whatsapp_could_be_reached_again() -> None:
+    waits = situation(reachable_since=START, history=LONG_AGO.replace(last_resort_since=START))
+
+    end = START + timedelta(seconds=120)
+    assert until(Reason.NOT_VOUCHED_FOR, RELOGIN, waits) == end
+    assert reasons_against(RELOGIN, replace(waits, now=end - timedelta(seconds=1))) == [Reason.NOT_VOUCHED_FOR]
+    assert gates.against(replace(waits, now=end), RELOGIN) == ()
+    assert gates.against(waits, SERVER) == ()
+
+
+def test_while_counts_from_the_beginning_of_an_incident_that_is_younger_than_the_first_voucher() -> None:
+    soon = RecoveryPolicy(session_loss_delay_seconds=1)
+    waits = situation(policy=soon, history=RecoveryStatus(incident="i", started_at=START - timedelta(seconds=60)))
+
+    assert until(Reason.NOT_VOUCHED_FOR, RECREATE, waits) == START + timedelta(seconds=60)
+
+
+def test_voucher_of_a_way_on_which_another_was_asked_in_vain_is_none_for_a_loss() -> None:
+    waits = situation(reachable_since=None, history=LONG_AGO.replace(last_resort_since=START))
+
+    assert until(Reason.NOT_VOUCHED_FOR, RECREATE, waits) == START + timedelta(seconds=21_600)
+    assert gates.against(waits, SERVER) == ()
+
+
+def test_loss_that_waited_for_the_last_resort_does_not_wait_for_whatsapp_to_be_reachable_for_long() -> None:
+    assert gates.against(situation(reachable_since=START), RECREATE) == ()
 
 
 def test_wait_for_the_last_resort_has_not_begun_before_no_gentle_step_is_left() -> None:
@@ -405,6 +443,7 @@ any_situation = st.builds(
     pairing_wanted=st.booleans(),
     restart_requested=st.booleans(),
     vouched=st.booleans(),
+    reachable_since=seconds_ago.map(_ago),
     approved=st.booleans(),
     guard=any_guard,
 )

@@ -148,7 +148,7 @@ def test_recreate_is_planned_and_not_taken_because_of(facts: dict[str, object], 
 )
 def test_protected_instance_that_may_never_be_lost_is_not_recreated(record: records.Record) -> None:
     history = RecoveryStatus(incident="20261123-7f3a", started_at=START - timedelta(hours=1))
-    facts = {"record": record, "history": history, "vouched": True}
+    facts = {"record": record, "history": history, "vouched": True, "reachable_since": START - timedelta(hours=1)}
 
     never = planner.plan(
         situation(Reason.ROW_MISSING, policy=RecoveryPolicy(session_loss=SessionLoss.NEVER), **facts)  # type: ignore[arg-type] # names of the fields

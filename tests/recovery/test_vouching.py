@@ -51,7 +51,7 @@ def test_step_that_lacks_only_a_voucher_is_asked_for() -> None:
 
 
 def test_vouched_for_it_is_taken() -> None:
-    planned = planner.plan(replace(spoilt(), vouched=True))
+    planned = planner.plan(replace(spoilt(), vouched=True, reachable_since=START - timedelta(seconds=120)))
 
     assert planned.due(START)
     assert not planned.lacks_only_a_voucher(START)

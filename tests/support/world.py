@@ -91,6 +91,7 @@ class World:
     restart_requested: bool = False
     guard: guards.Guard = field(default_factory=guards.Guard)
     vouched: bool = False
+    reachable_since: datetime = EARLIER
     approved: bool = False
     exists: bool = True
     states: Sequence[ConnectionState | None] = (ConnectionState.CLOSE,)
@@ -345,6 +346,7 @@ class World:
             restart_requested=self.restart_requested,
             guard=self.guard,
             vouched=self.vouched,
+            reachable_since=self.reachable_since if self.vouched else None,
             approved=self.approved,
         )
 

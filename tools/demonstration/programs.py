@@ -33,6 +33,7 @@ SHORT_SPANS = (
     "--absence-seconds=2",
     "--stable-close-seconds=2",
     "--stable-close-samples=20",
+    "--reachable-seconds=5",
     "--qr-wait-seconds=5",
     "--warm-up-growth-seconds=3",
     "--orphan-release-seconds=4",

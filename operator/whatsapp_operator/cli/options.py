@@ -156,6 +156,9 @@ class Options:
         int, Flag(_number(2, 10000), "NUMBER", "Readings in the sample that tells a stable close.")
     ] = _SPANS.stable_samples
     flapping_seconds: Annotated[float, _span("Flapping for this long is more than a bad network.")] = _SPANS.flapping
+    reachable_seconds: Annotated[
+        float, _span("A pairing is given up when WhatsApp could be reached for this long, and it stayed bad.")
+    ] = _SPANS.reachable
     probe_again_seconds: Annotated[float, _span("Before a probe that met a dead connection is taken once more.")] = (
         _SPANS.probe_again
     )
@@ -196,6 +199,7 @@ class Options:
             stable=self.stable_close_seconds,
             stable_samples=self.stable_close_samples,
             flapping=self.flapping_seconds,
+            reachable=self.reachable_seconds,
             probe_again=self.probe_again_seconds,
             qr_wait=self.qr_wait_seconds,
             qr_life=self.qr_life_seconds,

@@ -114,6 +114,7 @@ class Planning:
             vouched=vouching.vouched(
                 server, name=draft.instance.remote_name, proxy=vouching.proxy_of(draft.subject), now=draft.now
             ),
+            reachable_since=server.observed.vouchers.reachable_since(vouching.proxy_of(draft.subject)),
         )
         return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
 

@@ -106,8 +106,9 @@ SENTENCES: Mapping[Reason, str] = {
     f"status.recovery.blockedBy for what was against it. {_APPROVE}",
     Reason.SESSION_LOSS_DELAY: "The step would lose the pairing or data, so it waits for "
     f"recovery.sessionLossDelaySeconds from the beginning of the incident. {_APPROVE}",
-    Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, so WhatsApp or the "
-    "network may be away, and this heal when it is back. The step waits for such proof, or for "
+    Reason.NOT_VOUCHED_FOR: "No other instance of the server proves that WhatsApp can be reached, or one does only "
+    "since a moment ago: WhatsApp or the network may be away, and this heal when it is back. The step waits for such "
+    "proof; one that costs a pairing or data until the instance has stayed bad for a while after it; or for "
     "recovery.lastResortDelaySeconds after the gentle ones have failed; one that costs nothing waits two minutes. "
     f"{_APPROVE}",
     Reason.NEEDS_SERVER_RESTART: "Only a restart of the Evolution API server heals it without a loss. Restart it, or "

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import Proxy, Way
 
+_UNBROKEN = timedelta(seconds=180)
+"""Between two vouchers; after a longer gap nobody knows whether WhatsApp could be reached meanwhile.
+
+Somebody is asked once a minute, and again at the end of the wait that counts from the first (`Spans.reachable`).
+"""
 _REMEMBERED = 2
 """By way: the latest, and another for whom the latest is itself."""
 
@@ -40,10 +45,15 @@ class Vouchers:
     in_vain: dict[str, datetime] = field(default_factory=dict)
     """When an instance that was asked last did not answer."""
     _latest: dict[Way | None, tuple[Voucher, ...]] = field(default_factory=dict, repr=False)
+    _reachable_since: dict[Way | None, datetime] = field(default_factory=dict, repr=False)
+    """By way: the first voucher after which there was no gap, and nobody was asked in vain."""
 
     def note(self, name: str, proxy: Proxy | None, *, at: datetime) -> None:
         """An instance turned open, or answered a probe."""
         way = way_of(proxy)
+        before = max((one.at for one in self._latest.get(way, ())), default=None)
+        if way not in self._reachable_since or before is None or at - before > _UNBROKEN:
+            self._reachable_since[way] = at
         others = [one for one in self._latest.get(way, ()) if one.name != name]
         self._latest[way] = (*others, Voucher(name, at))[-_REMEMBERED:]
         self.in_vain.pop(name, None)
@@ -52,6 +62,15 @@ class Vouchers:
         """When an instance other than this one last proved it, through the same proxy."""
         found = self._latest.get(way_of(proxy), ())
         return max((one.at for one in found if one.name != but), default=None)
+
+    def note_in_vain(self, name: str, proxy: Proxy | None, *, at: datetime) -> None:
+        """An instance was asked, and did not answer: it may be broken, or the way be gone again."""
+        self.in_vain[name] = at
+        self._reachable_since.pop(way_of(proxy), None)
+
+    def reachable_since(self, proxy: Proxy | None) -> datetime | None:
+        """Since when WhatsApp was proved again and again to be reachable through a proxy, by whomever."""
+        return self._reachable_since.get(way_of(proxy))
 
     def forget_all_but(self, names: Iterable[str]) -> None:
         """Instances that went are not remembered as asked."""

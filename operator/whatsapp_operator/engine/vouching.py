@@ -62,7 +62,7 @@ async def _answers(context: Context, server: Server, name: str) -> bool:
     if result is evidence.ProbeResult.ALIVE:
         seen.vouchers.note(name, proxy, at=context.clock.now())
         return True
-    seen.vouchers.in_vain[name] = context.clock.now()
+    seen.vouchers.note_in_vain(name, proxy, at=context.clock.now())
     return False
 
 

@@ -18,6 +18,9 @@ class Spans:
     """A sample of stability lasts this long."""
     stable_samples: int = 300
     """Reads in a sample of stability."""
+    reachable: float = 120
+    """A pairing is given up when an instance has stayed bad for this long after WhatsApp could be reached again: where
+    its way was away, Baileys' reconnects are backed off, and it tries again within a minute or two."""
     flapping: float = 600
     """Close and connecting in turn for this long is more than a bad network."""
     probe_again: float = 5

@@ -48,6 +48,8 @@ class Situation:
     """Most of the other instances that want a QR code get none."""
     vouched: bool = False
     """Another instance of the server has just proved that WhatsApp can be reached from there."""
+    reachable_since: datetime | None = None
+    """Since when others have proved it again and again, on this instance's way."""
     approved: bool = False
     """A person has approved the step that is left."""
     offers: ladder.Offers = field(default_factory=dict)
@@ -190,9 +192,21 @@ def may_be_an_outage(situation: Situation, step: Step) -> Hold | None:
     looks_like_it = situation.interrupts_all(step) and situation.reason in ladder.LIKE_AN_OUTAGE
     if not looks_like_it and not situation.loses(step):
         return None
-    if situation.vouched or (situation.approved and situation.loses(step)):
+    if situation.approved and situation.loses(step):
         return None
-    return _last_resort(situation, Reason.NOT_VOUCHED_FOR)
+    if situation.vouched and not situation.loses(step):
+        return None
+    hold = _last_resort(situation, Reason.NOT_VOUCHED_FOR)
+    if hold is None or not situation.vouched or situation.reachable_since is None:
+        return hold
+    return _may_be_about_to_reopen(situation, situation.reachable_since)
+
+
+def _may_be_about_to_reopen(situation: Situation, reachable_since: datetime) -> Hold | None:
+    """The first to reopen after an outage vouches for the others, whose next tries are only due some seconds later."""
+    since = max(reachable_since, situation.history.started_at or situation.now)
+    until = since + timedelta(seconds=situation.spans.reachable)
+    return Hold(Reason.NOT_VOUCHED_FOR, until) if situation.now < until else None
 
 
 def others_get_no_code_either(situation: Situation, step: Step) -> Hold | None:

@@ -104,6 +104,10 @@ APPLIES: dict[str, tuple[Seen, HealthState]] = {
     "let_its_code_expire": (seen("close", database("connecting"), paired=False), HealthState.DISCONNECTED),
     "has_a_closed_socket": (seen("close", database("open", **OWNED), sample=sample("close")), HealthState.DEGRADED),
     "was_never_started": (seen("close", database("close"), paired=False), HealthState.DISCONNECTED),
+    "closed_for_no_known_reason": (
+        seen("close", database("close", **OWNED), sample=sample("close")),
+        HealthState.DISCONNECTED,
+    ),
     "shows_no_code_that_anybody_wants": (
         seen("connecting", database("close"), paired=False, wanted=False),
         HealthState.DISCONNECTED,
@@ -132,6 +136,7 @@ REASONS = {
     "let_its_code_expire": Reason.QR_EXPIRED,
     "has_a_closed_socket": Reason.CLOSED_SOCKET,
     "was_never_started": Reason.NOT_STARTED,
+    "closed_for_no_known_reason": Reason.UNEXPLAINED_CLOSE,
     "shows_no_code_that_anybody_wants": Reason.NOT_STARTED,
     "has_a_closed_channel": Reason.CHANNEL_CLOSED,
 }
@@ -292,6 +297,13 @@ MISSES: dict[str, list[Seen]] = {
         seen("close", database("close"), paired=False, integration=OTHER),
         seen("close", database("close")),
         seen("connecting", database("close"), paired=False),
+    ],
+    "closed_for_no_known_reason": [
+        seen("close", database("close", **OWNED), sample=sample("close"), integration=OTHER),
+        seen("connecting", database("close", **OWNED), sample=sample("close")),
+        seen("close", database("close", **OWNED), sample=sample("close"), paired=False),
+        seen("close", replace(database("close", **OWNED), seen_at=BEFORE), sample=sample("close")),
+        seen("close", database("close", **OWNED)),
     ],
     "shows_no_code_that_anybody_wants": [
         seen("connecting", database("close"), paired=False, wanted=False, integration=OTHER),

@@ -111,6 +111,7 @@ def test_refusals_are_told_in_one_order_so_that_a_status_changes_only_with_what_
         "waits_for_approval",
         "needs_a_restart_of_the_server",
         "may_be_an_outage",
+        "others_get_no_code_either",
         "incident_is_young",
         "is_not_known_to_be_no_storm",
         "is_outside_of_maintenance",

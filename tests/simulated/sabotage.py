@@ -42,7 +42,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "refused key read as logged out": (beliefs.a_refused_key_is_a_logout, "rests_on_fresh_evidence"),
     "unknown shown as Ready": (beliefs.without_rule(rules.nothing_could_be_read), "ready_is_fresh"),
     "refused account asked again": (
-        beliefs.without_rule(rules.is_restricted_by_whatsapp),
+        beliefs.without_rule(rules.is_restricted_by_whatsapp, rules.closed_for_no_known_reason),
         "whatsapp_is_not_asked_for_a_refused_account",
     ),
     "old evidence counts": (beliefs.old_evidence_counts, "rests_on_what_lasted_since"),
@@ -78,7 +78,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "conflict swallowed": (keeping.conflict_is_swallowed, "restart_only_in_a_step"),
     "retry lost": (keeping.retries_are_lost, "everything_is_ready_or_says_why"),
     "retry without a pause": (keeping.retries_come_at_once, "what_fails_is_not_repeated_at_once"),
-    "nobody lists again": (keeping.nobody_lists_again, "everything_is_ready_or_says_why"),
+    "nobody lists again": (keeping.nobody_lists_again, "deletion_ends_or_says_what_blocks_it"),
     "key read once": (keeping.key_is_read_once, "everything_is_ready_or_says_why"),
     "wall clock believed": (keeping.a_wall_clock_is_believed, "ready_is_fresh"),
 }

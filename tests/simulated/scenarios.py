@@ -180,7 +180,7 @@ BELIEVED: dict[str, Scenario] = {
     ),
     "unknown shown as Ready": scenario((0, *of_server("server_down", seconds=400.0, listener_only=False))),
     "refused account asked again": scenario(
-        (0, *named("pause", "i0", seconds=120.0)),
+        (0, *named("pause", "i0", seconds=400.0)),
         (0, *of_server("disconnect", name="i0", code=403)),
         wanted={"pairing": {"mode": "Always"}},
     ),
@@ -212,7 +212,7 @@ DELETED: dict[str, Scenario] = {
         (90, *named("delete", "n1")),
     ),
     "takes what is another's": scenario(
-        (0, *of_server("outsider_instance", name="n1")), (40, *created("n1", settings={"rejectCall": True}))
+        (0, *of_server("outsider_instance", name="n1")), (100, *created("n1", settings={"rejectCall": True}))
     ),
 }
 KEPT: dict[str, Scenario] = {

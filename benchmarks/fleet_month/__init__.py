@@ -1,4 +1,4 @@
-"""The fleet month: 30 simulated days of 2,000 paired numbers on three servers, under four policies.
+"""The fleet month: 30 simulated days of paired numbers on three servers, under four policies.
 
     python -m benchmarks.fleet_month --publish              # all of it, into README.md and docs/: `make month`
     python -m benchmarks.fleet_month --compare --days 1     # with and without skipping quiet time

@@ -25,7 +25,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.fleet_month", description="A month of a fleet on simulated time, policy by policy."
     )
-    parser.add_argument("--numbers", type=int, default=2000, help="paired numbers (default: %(default)s)")
+    parser.add_argument("--numbers", type=int, default=300, help="paired numbers (default: %(default)s)")
     parser.add_argument("--servers", type=int, default=3, help="that they are spread over (default: %(default)s)")
     parser.add_argument("--days", type=float, default=30.0, help="simulated (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")

@@ -59,7 +59,7 @@ def _was_bad_lately(sight: Sight, where: Remote) -> bool:
     row, now = sight.row(where), sight.stage.loop.time()
     if any(now - at < _LATELY_SECONDS or state in _LOOKS_OPEN for at, state in sight.stage.broken.get(where, ())):
         return not _waits_for_a_person(sight, where)
-    if row is None:
+    if row is None or _looks_open_and_is_not(sight, where):
         return True
     unwell = sum(end - begin for begin, end, state in sight.spans(where, within=_LATELY_SECONDS) if not _is_open(state))
     away = row.connection_status is not ConnectionState.OPEN
@@ -67,6 +67,15 @@ def _was_bad_lately(sight: Sight, where: Remote) -> bool:
 
 
 _LOOKS_OPEN = ("S3", "S15", "S18")
+
+
+def _looks_open_and_is_not(sight: Sight, where: Remote) -> bool:
+    """A connection that ended while nobody could write it down."""
+    row, memory, model = sight.row(where), sight.memory(where), sight.stage.hosts[where[0]].model
+    stored = model.database.sessions.get(row.id) if row is not None else None
+    if memory is None or memory.state is not ConnectionState.OPEN or stored is None:
+        return False
+    return stored.kind is CredentialsKind.PAIRED and stored.device not in model.whatsapp.online
 
 
 def _is_open(state: ConnectionState | None) -> bool:

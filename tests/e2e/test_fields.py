@@ -88,6 +88,7 @@ def report(walk: walking.Walk, record_property: Callable[[str, object], None]) -
     assert not found.violations, "\n".join(found.violations)
 
 
+@pytest.mark.campaign
 @pytest.mark.timeout(400)
 def test_every_value_of_every_field_is_refused_reached_or_explained(
     walk: walking.Walk, record_property: Callable[[str, object], None]

@@ -111,9 +111,7 @@ class Walk:
         return living
 
     def _created(self, case: Case) -> bool:
-        spec = case.base
-        if case.created_with_it:
-            spec = case.changes[0].applied_to(case.base, self.whole)
+        spec = self._created_as(case)
         body = {"apiVersion": "whatsapp-operator.dev/v1alpha1", "kind": KINDS[self.plural]}
         answer = self.api.create(self.plural, body | {"metadata": {"name": case.name}, "spec": spec})
         if case.created_with_it:
@@ -121,9 +119,12 @@ class Walk:
         assert not isinstance(answer, api.Refusal), (case, answer)
         return True
 
+    def _created_as(self, case: Case) -> changes.Spec:
+        return case.changes[0].applied_to(case.base, self.whole) if case.created_with_it else case.base
+
     def _pair(self, cases: Iterable[Case]) -> None:
         """Pair those that come to exist; whoever does not, has to say why."""
-        left = {str(case.base.get("instanceName", case.name)) for case in cases}
+        left = {str(self._created_as(case).get("instanceName", case.name)) for case in cases}
         deadline = time.monotonic() + SETTLES_WITHIN
         while left and time.monotonic() < deadline:
             inside = self.simulator.state()["instances"]
@@ -141,7 +142,7 @@ class Walk:
         return {name for name in names if name in found and "Stalled" in meaning.conditions(found[name])}
 
     def _changed(self, case: Case) -> None:
-        before = case.changes[0].applied_to(case.base, self.whole) if case.created_with_it else case.base
+        before = self._created_as(case)
         for change in case.changes[1:] if case.created_with_it else case.changes:
             spec = change.applied_to(before, self.whole)
             answer = self.api.replace_spec(self.plural, case.name, spec)

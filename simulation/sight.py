@@ -86,6 +86,8 @@ class Sight:
         """Creates that were carried out, and by whom."""
         self.restarted: dict[Remote, list[float]] = defaultdict(list)
         """When the restarts of an instance that have arrived were sent."""
+        self.beginning: list[Announced] = []
+        """What the call that arrived last is the first call of."""
         self.restarts: dict[str, list[float]] = defaultdict(list)
         """By server: when a restart of it was announced."""
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
@@ -122,9 +124,12 @@ class Sight:
     def _arrived(self, one: host.Arrival) -> None:
         if one.route == "restart":
             self.restarted[one.host.name, one.instance or ""].append(one.sent_at)
-        for each in self.current.values():
-            if one.mutating and each.by == one.caller and each.remote == (one.host.name, one.instance):
-                each.begun = True
+        of = [each for each in self.current.values() if each.by == one.caller]
+        self.beginning = [
+            each for each in of if one.mutating and not each.begun and each.remote == (one.host.name, one.instance)
+        ]
+        for each in self.beginning:
+            each.begun = True
 
     def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
         now, name = self.stage.loop.time(), one.host.name

@@ -84,7 +84,7 @@ def is_the_only_one_of_its_instance(sight: Sight, one: Announced, _: server.Chan
     return "another is under way" if others and others[-1].over_at is None else None
 
 
-def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change) -> str | None:
+def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change | None = None) -> str | None:
     """Invariant 4: steps in flight."""
     others = {
         each.key
@@ -101,24 +101,25 @@ def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change) 
     return f"{len(others)} others are under way, of {limit}" if len(others) >= limit else None
 
 
-def keeps_to_the_budget(sight: Sight, one: Announced, _: server.Change) -> str | None:
+def keeps_to_the_budget(sight: Sight, one: Announced, _: server.Change | None = None) -> str | None:
     """Invariant 4: steps per window, over crashes and two operators. Clocks that are wrong by s are given s."""
     times = sight.stage.fault_times
     if _requested(one) or "lose_lease" in times or "recreate_server" in times:
         return None
     clocks = sight.stage.clocks
     slack = 2.0 + sight.stage.jumped + max(each.skew for each in clocks) - min(each.skew for each in clocks)
-    return _over(sight, one.remote[0], one.step_class, slack=slack)
+    return _over(sight, one, slack=slack)
 
 
-def _over(sight: Sight, name: str, step_class: StepClass, *, slack: float) -> str | None:
-    for window in sight.budget(name).windows_of(step_class):
+def _over(sight: Sight, one: Announced, *, slack: float) -> str | None:
+    name = one.remote[0]
+    for window in sight.budget(name).windows_of(one.step_class):
         begin = _now(sight) - window.period_seconds + slack
-        same = [each for each in sight.announced if each.remote[0] == name and each.step_class is step_class]
+        same = [each for each in sight.announced if each.remote[0] == name and each.step_class is one.step_class]
         # One whose announcement was written and not answered is not taken, and its place is free again.
-        used = sum(each.at > begin for each in same if each.begun or each is sight.announced[-1])
+        used = sum(each.at > begin for each in same if each.begun or each is one)
         if used > window.max:
-            return f"{used} of class {step_class} in {window.period_seconds} s, of {window.max}"
+            return f"{used} of class {one.step_class} in {window.period_seconds} s, of {window.max}"
     return None
 
 
@@ -275,3 +276,5 @@ CHECKS: tuple[Check, ...] = (
     spares_what_works_only_until_a_restart,
     is_taken_by_the_oldest,
 )
+BEGINNING: tuple[Callable[[Sight, Announced], str | None], ...] = (keeps_to_the_number_at_once, keeps_to_the_budget)
+"""Asked once more when the first call of a step arrives: of two announced side by side neither had begun before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Sequence
 
@@ -48,6 +49,10 @@ class Watchdog:
             wrong = check(self._sight, one)
             if wrong is not None:
                 self._violate(check.__name__, f"{one.route} {one.host.name}/{one.instance}: {wrong}")
+        for step, holds in itertools.product(self._sight.beginning, steps.BEGINNING):
+            wrong = holds(self._sight, step)
+            if wrong is not None:
+                self._violate(holds.__name__, f"{step.step} of {step.key.name}, as it begins: {wrong}")
 
     def _answered(self, one: host.Arrival, reply: message.Reply) -> None:
         if one.mutating:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from simulation import schedule, setup
+from simulation.invariants import steps
 from simulation.run import Outcome, run
 from simulation.shrink import shrink
 
@@ -70,6 +71,15 @@ def test_seeded_bug_is_found_and_without_it_all_is_well(bug: str) -> None:
 
     assert run(1, scenario=SCENARIOS[bug], sabotage=sabotage).broken == invariant
     assert run(1, scenario=SCENARIOS[bug]).broken is None
+
+
+@pytest.mark.parametrize("bug", ["no limit at once", "no budget"])
+def test_step_that_was_one_too_many_is_found_when_it_begins_as_well(bug: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sabotage, invariant = BUGS[bug]
+    others = tuple(check for check in steps.CHECKS if check.__name__ != invariant)
+    monkeypatch.setattr(steps, "CHECKS", others)
+
+    assert run(1, scenario=SCENARIOS[bug], sabotage=sabotage).broken == invariant
 
 
 def test_every_seeded_bug_has_its_scenario() -> None:

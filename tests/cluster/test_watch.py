@@ -97,3 +97,15 @@ async def test_what_the_watch_sees_arrives_in_order_and_whole_in_the_callers_thr
 
     assert sink.seen == list(range(2000))
     assert sink.threads == {threading.get_ident()}
+
+
+async def test_kopf_remembers_no_object() -> None:
+    memories = watch.NoMemories()
+    body = kopf.RawBody(metadata={"uid": "u-1"}, spec={})
+
+    first = await memories.recall(body, noticed_by_listing=True)
+
+    assert first.noticed_by_listing
+    assert await memories.recall(body) is not first
+    assert not list(memories.iter_all_memories())
+    await memories.forget(body)

@@ -19,6 +19,7 @@ from concurrent import futures
 from typing import Any, Protocol, cast
 
 import kopf
+from kopf._core.reactor import inventory  # not public, but what the public `kopf.operator` takes as `memories`
 
 from whatsapp_operator.cluster import login, permissions
 from whatsapp_operator.engine import ports
@@ -92,6 +93,14 @@ class _NoDifferences(kopf.DiffBaseStorage):
 
     def store(self, **_: Any) -> None:
         """Nothing is stored."""
+
+
+class NoMemories(inventory.ResourceMemories):
+    """kopf remembers each object, for handlers that there are none of here."""
+
+    async def recall(self, raw_body: kopf.RawBody, **options: Any) -> inventory.ResourceMemory:
+        """What is kept while one event is handled."""
+        return await super().recall(raw_body, **{**options, "ephemeral": True})
 
 
 class _Handover:
@@ -174,6 +183,7 @@ class Watch:
             await kopf.operator(
                 registry=registry(_Handover(caller, self._sink).saw, self._access),
                 settings=settings(),
+                memories=NoMemories(),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 ready_flag=self._started,

@@ -273,3 +273,22 @@ async def _plays(operations: list[tuple[str, str]]) -> None:
         queue.done(key)
     time.advance(1)
     assert wished <= set(await drained(queue))
+
+
+async def test_key_goes_to_another_worker_where_the_one_that_was_woken_for_it_is_cancelled(
+    queue: WorkQueue[str],
+) -> None:
+    first, second, third = (asyncio.ensure_future(queue.get()) for _ in range(3))
+    await asyncio.wait([first, second, third], timeout=0)
+
+    queue.add("a")
+    first.cancel()
+
+    assert await second == "a"
+    queue.add("a", Urgency.USER)
+    queue.add("b")
+    queue.add("b", Urgency.USER)
+    assert await third == "b", "a is in a worker's hands"
+    queue.done("a")
+    assert await queue.get() == "a"
+    assert queue.depth == 0

@@ -44,7 +44,8 @@ class WorkQueue(Generic[K]):
         self._dirty: dict[K, Urgency] = {}
         self._failures: dict[K, int] = {}
         self._timed: dict[K, tuple[float, Callable[[], None]]] = {}
-        self._arrival = asyncio.Event()
+        self._ready = asyncio.Semaphore(0)
+        """As many as there are keys that wait: an arrival wakes one worker, and not all who have nothing to do."""
         self._closed = False
         self._turn = 0
 
@@ -61,7 +62,8 @@ class WorkQueue(Generic[K]):
         since = queued[1] if queued is not None else self._clock.monotonic()
         self._queued[key] = (urgency, since)
         self._waiting[urgency].append(key)
-        self._arrival.set()
+        if queued is None:
+            self._ready.release()
 
     def add_after(self, key: K, seconds: float) -> None:
         """Queue a key after some seconds; of several such wishes the earliest counts."""
@@ -79,15 +81,13 @@ class WorkQueue(Generic[K]):
 
     async def get(self) -> K | None:
         """Take the next key, the urgent ones first; None when the queue is closed."""
-        while not self._closed:
-            key = self._pop()
-            if key is not None:
-                return key
-            self._arrival.clear()
-            await self._arrival.wait()
-        return None
+        await self._ready.acquire()
+        if self._closed:
+            self._ready.release()  # for the next one that waits
+            return None
+        return self._pop()
 
-    def _pop(self) -> K | None:
+    def _pop(self) -> K:
         self._turn += 1
         # Users go first, but a thousand of their edits must not keep what was observed waiting until the last is done.
         turns = tuple(Urgency) if self._turn % _TURNS else tuple(Urgency)[::-1]
@@ -100,7 +100,7 @@ class WorkQueue(Generic[K]):
                     del self._queued[key]
                     self._busy.add(key)
                     return key
-        return None
+        raise LookupError("no key waits")
 
     def done(self, key: K) -> None:
         """Give a key back; if it was added meanwhile, it is queued again."""
@@ -135,7 +135,7 @@ class WorkQueue(Generic[K]):
         for _, cancel in self._timed.values():
             cancel()
         self._timed.clear()
-        self._arrival.set()
+        self._ready.release()
 
     def __contains__(self, key: K) -> bool:
         """Whether a key waits for a worker."""

@@ -15,7 +15,9 @@ from whatsapp_operator.engine import configuration, observer, sampling
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.draft import Draft, begin
 from whatsapp_operator.engine.ports import Key
+from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
@@ -135,6 +137,58 @@ def draft_of(house: House, name: str, verdict: Verdict) -> Draft:
     draft = begin(one, one.instance, house.server, pause=None, now=house.time.now())
     draft.verdict = verdict
     return draft
+
+
+class SameAgain(Api):
+    """One whose answers are the same objects, as those of the client are where a server says the same again."""
+
+    async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
+        return evidence.MemoryList(states=self.states, version="2.3.7", client_name="evolution")
+
+    async def list_database(self) -> evidence.DatabaseList | evidence.Unknown:
+        return evidence.DatabaseList(rows=self.rows)
+
+
+async def at_rest(house: House) -> None:
+    """Everything has been looked at, and is steady."""
+    house.api.__class__ = SameAgain
+    house.context.servers[house.server.key] = house.server
+    await house.observed(60)
+    await house.due()
+    for one in house.server.subjects.values():
+        one.steady = True
+    await house.observed(60)
+
+
+async def test_instances_are_not_compared_again_with_the_same_answer_until_one_is_looked_at() -> None:
+    house = House("shop", "bank")
+    await at_rest(house)
+    one = house.server.subjects["shop"]
+    known = one.record = records.saw_memory(one.record, evidence.InMemory(ConnectionState.CLOSE), at=house.time.now())
+
+    await house.observed(60)
+    assert one.record is known, "thousands are gone through for nothing"
+    assert Item(instance.KIND, one.key) not in house.context.queue
+
+    with pytest.raises(AssertionError, match="write_status"):  # also a look that fails may have learned something
+        await Reconciler(house.context, StatusWriter(house.context)).look(house.server.subjects["bank"])
+    await house.observed(PERIOD)
+
+    assert one.record.memory is not None
+    assert one.record.memory.state is ConnectionState.OPEN
+    assert Item(instance.KIND, one.key) in house.context.queue
+
+
+async def test_gap_in_which_nothing_was_read_ends_the_calm() -> None:
+    house = House("shop", "bank")
+    await at_rest(house)
+    house.server.observed.unknown = Ignorance.TIMEOUT
+
+    await house.observed(PERIOD)
+
+    assert not any(one.steady for one in house.server.subjects.values())
+    await house.observed(60)
+    assert house.server.subjects["shop"].record.memory is not None
 
 
 async def test_instance_that_is_proved_absent_is_not_asked_for_again() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 from collections.abc import Callable
@@ -442,6 +443,37 @@ def test_reply_that_is_the_same_again_is_not_read_again_and_proves_the_same_obje
     assert read == [200]
     assert unchanged(replies.Reply(request, 200, b"two")) is not first
     assert unchanged(replies.Reply(request, 201, b"two")) == [201]
+
+
+def test_reply_is_known_only_while_it_is_as_the_one_before() -> None:
+    unchanged = replies.Unchanged(lambda reply: [reply.status])
+    request = errors.Request("GET", "/metrics")
+    one = replies.Reply(request, 200, b"one")
+
+    assert unchanged.known(one) is None
+    proved = unchanged(one)
+    assert unchanged.known(one) is proved
+    assert unchanged.known(replies.Reply(request, 200, b"two")) is None
+    assert unchanged.known(replies.Reply(request, 201, b"one")) is None
+
+
+@pytest.mark.parametrize(("rows", "threads"), [(1, 0), (600, 1), (9_000, 2)])
+async def test_list_that_comes_again_is_known_without_a_thread_unless_it_is_very_long(
+    server: servers.Server, api: client.Client, monkeypatch: pytest.MonkeyPatch, rows: int, threads: int
+) -> None:
+    asked: list[object] = []
+    in_a_thread = asyncio.to_thread
+
+    async def ask(read: Callable[..., object], *arguments: object) -> object:
+        asked.append(read)
+        return await in_a_thread(read, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", ask)
+    server.answers(200, [{**ROW, "id": f"{index}", "name": f"shop-{index}"} for index in range(rows)])
+    first = await api.list_database()
+
+    assert await api.list_database() is first
+    assert len(asked) == threads
 
 
 def test_reply_that_proves_nothing_proves_nothing_each_time() -> None:

@@ -354,6 +354,34 @@ def test_rows_say_the_same_unless_something_that_counts_differs(
     assert records.same_facts(one, other) is same
 
 
+@pytest.mark.parametrize(
+    ("word", "row", "listed_now", "same"),
+    [
+        ("close", ROW, True, True),
+        ("close", replace(ROW, updated_at=LATER), True, True),
+        ("close", replace(ROW, id="another"), True, False),
+        ("close", None, True, False),
+        ("close", None, False, True),
+        ("open", ROW, True, False),
+        ("open", None, False, False),
+        (None, ROW, True, False),
+    ],
+)
+def test_instance_is_as_before_when_memory_and_the_row_that_was_listed_are(
+    word: str | None, row: evidence.Row | None, listed_now: bool, same: bool
+) -> None:
+    now = state(word) if word else None
+
+    assert records.is_as_before(FULL, state=now, row=row, listed=listed_now) is same
+    assert not records.is_as_before(replace(FULL, memory=None), state=now, row=row, listed=listed_now)
+
+
+def test_instance_that_is_held_nowhere_still_is_as_before() -> None:
+    nowhere = replace(FULL, memory=held(None), database=listed(None))
+
+    assert records.is_as_before(nowhere, state=None, row=None, listed=True)
+
+
 def test_sample_that_saw_it_open_three_times_tells_of_replacement_and_ends_turns() -> None:
     taken = Sample(LATER, frozenset({OPEN, CLOSE}), openings=3)
 

@@ -13,9 +13,8 @@ from collections.abc import Coroutine, Sequence
 
 import prometheus_client
 import structlog
-import uvloop
 
-from whatsapp_operator.cli import assembly, memory, telling
+from whatsapp_operator.cli import assembly, loop, memory, telling
 from whatsapp_operator.cli import options as cli_options
 from whatsapp_operator.cluster import api, events, leases, login, preflight, runtime, transport, watch
 from whatsapp_operator.plugins import loading
@@ -45,7 +44,7 @@ def run(options: cli_options.Options) -> int:
         return 1
     _log.info("telemetry is served", port=port)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=loop.Loop) as runner:
             return runner.run(_operate(options, told=told, state=state))
     finally:
         server.stop()

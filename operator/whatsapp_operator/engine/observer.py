@@ -231,8 +231,11 @@ class Observer:
 
     def _tells_news(self, states: States) -> bool:
         """Whether something opened, closed or went, which only means something beside what the database says."""
-        subjects, unread = self._server.subjects, self._server.observed.unread
-        return any(records.is_news(subjects[name].record.memory, states.get(name)) for name in subjects.keys() - unread)
+        server = self._server
+        if server.calm.lasts(server.observed, states, None):
+            return False
+        news = (name for name, one in server.subjects.items() if records.is_news(one.record.memory, states.get(name)))
+        return any(name not in server.observed.unread for name in news)
 
     async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
         server, at = self._server, self._context.clock.now()
@@ -270,8 +273,8 @@ class Observer:
             self._looks_due = max(self._looks_due - 1, 0)
             self._context.look_at_server(server)
 
-    @staticmethod
-    def _forget_before_gap(subjects: Iterable[Subject]) -> None:
+    def _forget_before_gap(self, subjects: Iterable[Subject]) -> None:
+        self._server.calm.end()
         for one in subjects:
             one.record = records.after_gap(one.record)
             one.steady = False
@@ -296,18 +299,23 @@ class Observer:
         self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None, *, returning: bool
     ) -> bool:
         """Fold what was read into the instances that it may be news for; whether there are any."""
-        folded = False
+        server, folded, calm = self._server, False, 0
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
+        if server.calm.lasts(server.observed, states, both):
+            return False
         absent: list[tuple[str, Subject]] = []
-        for name, one in self._server.subjects.items():
-            if one.stepped_at >= self._last_tick:
+        begun, unread = self._last_tick, server.observed.unread
+        for name, one in server.subjects.items():
+            if one.stepped_at >= begun:
                 # Read before the step, or during it: it tells nothing of what the step did.
                 continue
-            if name in self._server.observed.unread:
+            if name in unread:
                 # That what is known of it has become too old, no read will tell.
                 self._context.look_at(one)
                 continue
-            if one.steady and self._unchanged(one, states.get(name), both, name):
+            state, row = states.get(name), both.get(name) if both is not None else None
+            if one.steady and records.is_as_before(one.record, state=state, row=row, listed=both is not None):
+                calm += 1
                 continue
             if self._waits_to_be_created(name, one, states, both):
                 continue
@@ -316,9 +324,10 @@ class Observer:
             if both is not None and name not in states and name not in both and self._needs_proof(one):
                 absent.append((name, one))
             if returning:
-                self._context.look_at_spread(one, among=len(self._server.subjects))
+                self._context.look_at_spread(one, among=len(server.subjects))
             else:
                 self._context.look_at(one)
+        server.calm.note(server.observed, states, both, all_steady=calm == len(server.subjects))
         await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
         return folded
 
@@ -351,15 +360,6 @@ class Observer:
         if absence is None or absence.times < ABSENT_TIMES:
             return False
         return absence.seen_at - absence.since >= timedelta(seconds=self._context.spans.absence)
-
-    @staticmethod
-    def _unchanged(
-        one: Subject, state: ConnectionState | None, rows: Mapping[str, evidence.Row] | None, name: str
-    ) -> bool:
-        memory = one.record.memory
-        if memory is None or memory.state is not state:
-            return False
-        return rows is None or records.same_facts(one.record.row, rows.get(name))
 
     def _fold_one(self, name: str, one: Subject, states: States, rows: Mapping[str, evidence.Row] | None) -> None:
         at, state, before = self._context.clock.now(), states.get(name), one.record.memory

@@ -70,8 +70,16 @@ class Reconciler:
         if one.connecting:
             # Its end brings the next look; until then it is in one pair of hands.
             return None
-        with self._context.claims.work(self._context.claim_of(one)) as is_ours:
-            return await self._look(one) if is_ours else None
+        try:
+            with self._context.claims.work(self._context.claim_of(one)) as is_ours:
+                return await self._look(one) if is_ours else None
+        finally:
+            self._end_calm(one)
+
+    def _end_calm(self, one: Subject) -> None:
+        server = self._context.server_of(one)
+        if server is not None:
+            server.calm.end()
 
     async def _look(self, one: Subject) -> float | None:
         now = self._context.clock.now()

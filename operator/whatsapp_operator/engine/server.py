@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from whatsapp_operator.engine import ports, vouchers, warmup
+from whatsapp_operator.engine.calm import Calm
 from whatsapp_operator.engine.kept import Kept
 from whatsapp_operator.engine.standing import Sessionless, Standing, Standings
 from whatsapp_operator.engine.subject import Subject
@@ -80,6 +81,7 @@ class Server:
     warm_up: warmup.WarmUp = field(default_factory=warmup.WarmUp)
     subjects: dict[str, Subject] = field(default_factory=dict)
     """The instances that live here, by their name on the server: the one resource that acts for each name."""
+    calm: Calm = field(default_factory=Calm)
     symptoms: Counter[Symptom | None] = field(default_factory=Counter)
     standings: Standings = field(default_factory=Standings)
     ledger: Ledger | None = None

@@ -136,7 +136,7 @@ def _counts(one: Server) -> InstanceCounts:
         corrupted=by_state[HealthState.CORRUPTED],
         not_found=by_state[HealthState.NOT_FOUND],
         unknown=by_state[HealthState.UNKNOWN] + by_state[HealthState.TERMINATING],
-        unmanaged=sum(1 for name in rows if name not in one.subjects),
+        unmanaged=len(rows.keys() - one.subjects.keys()),
     )
 
 

@@ -21,6 +21,9 @@ _Evidence = TypeVar("_Evidence")
 _LONG_BYTES: Final = 256 * 1024
 """Read in about 5 ms."""
 
+_LONG_TO_COMPARE_BYTES: Final = 4 * 1024 * 1024
+"""Compared in about 5 ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -219,9 +222,17 @@ class Client:
 
 
 async def _understand(read: Callable[[transport.Reply], _Evidence], reply: transport.Reply) -> _Evidence:
-    """Read a long reply in a thread: in the event loop it would hold up everything else for tenths of a second."""
+    """Read a long reply in a thread: in the event loop it would hold up everything else for tenths of a second.
+
+    A list that says the same again, as nearly all do, is known without that, unless it is so long that even to compare
+    it takes a while.
+    """
     if len(reply.content) < _LONG_BYTES:
         return read(reply)
+    if isinstance(read, replies.Unchanged) and len(reply.content) < _LONG_TO_COMPARE_BYTES:
+        known: _Evidence | None = read.known(reply)
+        if known is not None:
+            return known
     return await asyncio.to_thread(read, reply)
 
 

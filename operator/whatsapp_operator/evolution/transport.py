@@ -32,6 +32,9 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 _KEEPALIVE_SECONDS: Final = 4.0
 """Less than the 5 s after which Node closes an idle connection."""
 
+_BUFFER_BYTES: Final = 1024 * 1024
+"""The list of 500 instances comes without a pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -161,6 +164,7 @@ def _client(context: ssl.SSLContext, *, connect: aiohttp.SocketFactoryType, keep
             skip_auto_headers=("content-type",),
             middlewares=() if keep else (_send_once,),
             trust_env=False,
+            read_bufsize=_BUFFER_BYTES,
         )
 
     transport = httpx_aiohttp.AiohttpTransport(verify=context, trust_env=False, client=session)

@@ -128,6 +128,14 @@ def is_news(before: Memory | None, state: ConnectionState | None) -> bool:
     return state is None or ConnectionState.OPEN in (before.state, state)
 
 
+def is_as_before(record: Record, *, state: ConnectionState | None, row: evidence.Row | None, listed: bool) -> bool:
+    """Whether the memory state, and the row where the database was listed, are as they were last seen."""
+    memory = record.memory
+    if memory is None or memory.state is not state:
+        return False
+    return not listed or same_facts(record.row, row)
+
+
 def agrees(record: Record, reading: evidence.MemoryReading) -> bool:
     """Whether an instance is still as it was assessed, by a reading taken right before a step."""
     match reading:

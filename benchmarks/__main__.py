@@ -26,7 +26,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=10_000, help="scale: instances (default: %(default)s)")
     parser.add_argument("--servers", type=int, default=20, help="scale: servers (default: %(default)s)")
     parser.add_argument("--instances", type=int, default=1000, help="on the one server (default: %(default)s)")
-    parser.add_argument("--rest-seconds", type=float, default=120, help="to measure at rest (default: %(default)s)")
+    parser.add_argument(
+        "--rest-seconds",
+        type=float,
+        default=300,
+        help="to measure at rest, with one sweep of all resources in it (default: %(default)s)",
+    )
     parser.add_argument("--samples", type=int, default=50, help="changes of state, each way (default: %(default)s)")
     parser.add_argument(
         "--apart",

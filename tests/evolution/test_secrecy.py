@@ -86,7 +86,7 @@ async def test_call_leaves_no_secret_in_evidence_logs_or_metrics(
         assert_keeps_secrets(repr(api) + repr(vars(api)))
     assert_keeps_secrets(repr(observed))
     assert_keeps_secrets(repr(WANTED) + repr(WEBHOOK))
-    assert [str(record.getMessage()) for record in caplog.records if record.name == "httpx"]
+    assert [str(record.getMessage()) for record in caplog.records if record.name == "asyncio"]
     assert_keeps_secrets("".join(f"{record.getMessage()}{vars(record)}" for record in caplog.records))
 
 

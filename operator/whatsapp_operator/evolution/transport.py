@@ -1,10 +1,9 @@
 """HTTP to one Evolution API server: one request out, one whole reply or one error back.
 
-httpx speaks to the server through aiohttp, whose calls cost a third of the CPU of httpx's own pool. Three things that
-either would do unasked are kept from happening: following a redirect (it would carry the key elsewhere), reading
-proxies or credentials from the environment, and sending a request again. aiohttp repeats a GET or DELETE whose
-connection broke, but `connect` starts one more socket per call and `logout` destroys a pairing, so calls that act go
-over a connection of their own and are sent at most once. Reads may be repeated: a kept connection that the server
+Three things that aiohttp would do unasked are kept from happening: following a redirect (it would carry the key
+elsewhere), reading proxies or credentials from the environment, and sending a request again. It repeats a GET or DELETE
+whose connection broke, but `connect` starts one more socket per call and `logout` destroys a pairing, so calls that act
+go over a connection of their own and are sent at most once. Reads may be repeated: a kept connection that the server
 closed meanwhile (Node closes after 5 s) proves nothing about the server.
 """
 
@@ -22,7 +21,6 @@ from typing import Final
 
 import aiohttp
 import httpx
-import httpx_aiohttp
 
 from whatsapp_operator.evolution import errors, routes, urls
 
@@ -59,7 +57,7 @@ class Transport:
         rules: urls.Rules,
     ) -> None:
         """Never raise: with a URL, key or CA bundle that cannot be used, every call ends in the error that says so."""
-        self._url = url.rstrip("/")
+        self._url = url
         self._timeout_seconds = timeout_seconds
         self._headers = _headers(api_key, metrics_auth)
         self._fault: type[errors.EvolutionError] | None = None
@@ -69,8 +67,9 @@ class Transport:
             self._fault = errors.KeyRejected
         context = self._trust(ca_bundle)
         connect = functools.partial(_open_socket, rules)
-        self._reads = _client(context, connect=connect, keep=True)
-        self._acts = _client(context, connect=connect, keep=False)
+        self._reads = _Connections(context, connect=connect, keep=True)
+        self._acts = _Connections(context, connect=connect, keep=False)
+        self._base = "" if self._fault is errors.PolicyRefused else str(httpx.URL(url)).rstrip("/")
 
     def _trust(self, ca_bundle: str | None) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -92,28 +91,26 @@ class Transport:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._exchange(route, path=path, body=body)
-        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise _failure(error)(route.request) from error
 
     async def _exchange(self, route: routes.Route, *, path: str, body: Mapping[str, object] | None) -> Reply:
-        client = self._acts if route.acts else self._reads
-        if client.is_closed:
+        session = (self._acts if route.acts else self._reads).session()
+        if session is None:
             raise errors.Broken(route.request)
         headers = self._headers[route.credential]
         content = None
         if body is not None:
             headers, content = {**headers, "content-type": "application/json"}, json.dumps(body).encode()
-        request = httpx.Request(route.method, self._url + path, headers=headers, content=content)
-        response = await client.send(request, stream=True)
-        try:
-            return Reply(route.request, response.status_code, await _read(response, route.request))
-        finally:
-            await response.aclose()
+        async with session.request(
+            route.method, self._base + path, headers=headers, data=content, allow_redirects=False
+        ) as response:
+            return Reply(route.request, response.status, await _read(response, route.request))
 
     async def close(self) -> None:
         """Close all connections; a call after that ends in `errors.Broken`."""
-        await self._reads.aclose()
-        await self._acts.aclose()
+        await self._reads.close()
+        await self._acts.close()
 
 
 class _AddressRefused(OSError):  # noqa: N818 - the answer is the name, and it never leaves this module
@@ -149,26 +146,43 @@ def _open_socket(rules: urls.Rules, address: aiohttp.AddrInfoType) -> socket.soc
     return socket.socket(family=family, type=kind, proto=protocol)
 
 
-def _client(context: ssl.SSLContext, *, connect: aiohttp.SocketFactoryType, keep: bool) -> httpx.AsyncClient:
-    def session() -> aiohttp.ClientSession:
+class _Connections:
+    """aiohttp's session, which belongs to the loop that it is made in: so it is made with the first call."""
+
+    def __init__(self, context: ssl.SSLContext, *, connect: aiohttp.SocketFactoryType, keep: bool) -> None:
+        self._context, self._connect, self._keep = context, connect, keep
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    def session(self) -> aiohttp.ClientSession | None:
+        """The session; None after `close`."""
+        if self._session is None and not self._closed:
+            self._session = self._open()
+        return None if self._closed else self._session
+
+    def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            ssl=context,
+            ssl=self._context,
             limit=0,
-            socket_factory=connect,
-            force_close=not keep,
-            keepalive_timeout=_KEEPALIVE_SECONDS if keep else None,
+            socket_factory=self._connect,
+            force_close=not self._keep,
+            keepalive_timeout=_KEEPALIVE_SECONDS if self._keep else None,
         )
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("content-type",),
-            middlewares=() if keep else (_send_once,),
-            trust_env=False,
+            middlewares=() if self._keep else (_send_once,),
+            auto_decompress=False,
             read_bufsize=_BUFFER_BYTES,
+            timeout=aiohttp.ClientTimeout(),  # `send` bounds the whole call
+            trust_env=False,
         )
 
-    transport = httpx_aiohttp.AiohttpTransport(verify=context, trust_env=False, client=session)
-    return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=None)  # noqa: S113 - `send` bounds the whole call
+    async def close(self) -> None:
+        self._closed = True
+        if self._session is not None:
+            await self._session.close()
 
 
 def _headers(api_key: str, metrics_auth: tuple[str, str] | None) -> Mapping[routes.Credential, Mapping[str, str]]:
@@ -184,10 +198,10 @@ def _headers(api_key: str, metrics_auth: tuple[str, str] | None) -> Mapping[rout
     }
 
 
-async def _read(response: httpx.Response, request: errors.Request) -> bytes:
+async def _read(response: aiohttp.ClientResponse, request: errors.Request) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise errors.UnexpectedShape(request)
@@ -198,7 +212,6 @@ async def _read(response: httpx.Response, request: errors.Request) -> bytes:
 _FAILURES: Final[tuple[tuple[type[BaseException], type[errors.EvolutionError]], ...]] = (
     (_AddressRefused, errors.PolicyRefused),
     (aiohttp.InvalidURL, errors.PolicyRefused),
-    (httpx.InvalidURL, errors.PolicyRefused),
     (ssl.SSLError, errors.TLSFailed),
     (aiohttp.ClientConnectorDNSError, errors.NotResolved),
     (UnicodeError, errors.NotResolved),
@@ -206,7 +219,7 @@ _FAILURES: Final[tuple[tuple[type[BaseException], type[errors.EvolutionError]], 
     (TimeoutError, errors.TimedOut),
     (aiohttp.ClientConnectorError, errors.ConnectionRefused),
 )
-"""First match wins, causes included; httpx-aiohttp calls a lost connection `ConnectTimeout`, so it is not asked."""
+"""First match wins, causes included."""
 
 
 def _failure(error: BaseException) -> type[errors.EvolutionError]:

@@ -51,7 +51,7 @@ def offer(draft: Draft, planned: Plan) -> None:
     """Show the token while a person may approve what is planned; take it back when that is past."""
     approval, step = draft.recovery.approval, planned.step
     if step is None or not _can_be_approved(draft, planned):
-        wanted = approval if approval is not None and given(draft, step) else None
+        wanted = approval if given(draft, step) else None
     else:
         token = _token(draft, step)
         wanted = approval if approval is not None and approval.token == token else Approval(token=token)

@@ -61,7 +61,7 @@ class Existence:
         """An instance of this name exists: it is ours if it has the token in our Secret."""
         one = draft.subject
         token = tokens.known(draft) or await tokens.find(self._context, draft)
-        if token is None or row.token is None or token.value != row.token:
+        if token is None or token.value != row.token:
             return Reason.ALREADY_EXISTS
         one.token = token
         if draft.instance_id is not None:

@@ -37,7 +37,7 @@ class WarmUp:
 
 def begin(before: WarmUp) -> WarmUp:
     """Warm up again: a read failed. Ghosts confirmed before stay known, since the server may have gone on running."""
-    return replace(before, done=False, held=-1, grown_at=None, doubted=before.ghosts)
+    return replace(before, done=False, grown_at=None, doubted=before.ghosts)
 
 
 def observed(

@@ -55,6 +55,17 @@ def test_token_names_step_incident_and_incarnation() -> None:
     assert offered()[1] == "Recreate-20261123-7f3a-id-1-0"
 
 
+@pytest.mark.parametrize(("identity", "shown"), [(None, "none"), ("0f8b2c41-aaaa", "0f8b2c41")])
+def test_token_has_the_beginning_of_an_id_or_says_that_none_is_known(identity: str | None, shown: str) -> None:
+    draft = a_draft()
+    draft.instance_id = identity
+
+    approvals.offer(draft, ASKS)
+
+    assert draft.recovery.approval is not None
+    assert draft.recovery.approval.token == f"Recreate-20261123-7f3a-{shown}-0"
+
+
 def test_right_token_approves_the_step_once_it_is_shown() -> None:
     draft = a_draft(approved(), seconds=LIFE - 1)
 
@@ -149,6 +160,32 @@ def test_approval_is_kept_while_its_step_waits_for_something_else() -> None:
     assert approvals.given(draft, Step.RECREATE)
     approvals.offer(draft, ALLOWED)
     assert approvals.given(draft, Step.RECREATE)
+
+
+def test_approval_stays_given_while_its_step_is_offered_once_more() -> None:
+    draft = a_draft(approved())
+
+    approvals.offer(draft, ASKS)
+
+    assert approvals.given(draft, Step.RECREATE)
+
+
+def test_offer_of_another_incident_takes_the_place_of_the_one_before() -> None:
+    recovery, before = offered()
+    draft = a_draft(recovery.replace(incident="20261124-0001"))
+
+    approvals.offer(draft, ASKS)
+
+    assert draft.recovery.approval is not None
+    assert draft.recovery.approval.token == before.replace("20261123-7f3a", "20261124-0001")
+
+
+def test_nothing_is_offered_before_there_is_an_incident() -> None:
+    draft = a_draft(RecoveryStatus(last_incident_id="20261123-7f3a"))
+
+    approvals.offer(draft, ASKS)
+
+    assert draft.recovery.approval is None
 
 
 @pytest.mark.parametrize("plan", [NOTHING, Plan(Step.RESTART, StepClass.SOFT), ALLOWED])

@@ -1,4 +1,4 @@
-"""Whose an instance is when its resource goes."""
+"""Whose an instance is when its resource goes, and what is waited for before it is let go."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ ROW = replace(a_row("open", owner=True, identity="id-of-i0"), token=TOKEN)
 POLICY: dict[str, object] = {"deletionPolicy": "Delete"}
 
 
-async def is_ours(*, status: dict[str, object], managed: bool, spec: dict[str, object] | None = None) -> bool:
+async def is_ours(
+    *, status: dict[str, object], managed: bool, spec: dict[str, object] | None = None, stored: str | None = TOKEN
+) -> bool:
     """Whether a deletion takes the instance along; `managed` is a token that this operator generated."""
     cluster, one, subject = Cluster(), servers.a_server(), servers.a_subject("i0", status=status, **spec or {})
     context = servers.a_context(simulated.Time(), one, cluster)
-    values = {"token": TOKEN.encode()}
-    cluster.secrets[ports.Key("messaging", "i0-token")] = ports.SecretData(
-        values=values, resource_version="1", managed=managed
-    )
+    if stored is not None:
+        values = {"token": stored.encode()} if stored else {"colour": b"red"}
+        secret = ports.SecretData(values=values, resource_version="1", managed=managed)
+        cluster.secrets[ports.Key("messaging", "i0-token")] = secret
     assert subject.instance is not None
     draft = drafts.begin(subject, subject.instance, one, pause=None, now=START)
     announcer = Announcer(context)
@@ -60,6 +62,11 @@ async def test_adopted_instance_is_deleted_where_its_spec_says_so() -> None:
 
 async def test_instance_that_this_operator_created_with_a_users_token_is_deleted() -> None:
     assert await is_ours(status={"adopted": False}, managed=False)
+
+
+@pytest.mark.parametrize("stored", ["another", "", None], ids=["another token", "no token in the Secret", "no Secret"])
+async def test_instance_that_no_token_shows_to_be_ours_is_not_deleted(stored: str | None) -> None:
+    assert not await is_ours(status={"adopted": False}, managed=True, stored=stored)
 
 
 NONSENSE = {"serverRef": {"name": "main"}, "deletionPolicy": "Burn"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,8 +19,10 @@ from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import ledger as ledgers
 from whatsapp_operator.recovery.ledger import Storm
+from whatsapp_operator.resources import server as server_resources
+from whatsapp_operator.resources.budgets import Budget
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import StepClass
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight
 
 LOSS = StepClass.SESSION_LOSS
 ONE_LOSS = {"windows": [{"class": "SessionLoss", "max": 1, "periodSeconds": 3600}]}
@@ -137,6 +140,16 @@ async def test_ledger_that_did_not_change_is_not_saved_again() -> None:
     assert claims.saves == 1
 
 
+async def test_ledger_as_it_was_read_is_not_saved_and_neither_is_one_that_was_not_read() -> None:
+    context, one, claims, _ = begun(Claims(ledgers.dumps(ledgers.Ledger(spent={LOSS: (START,)}))))
+
+    await treasury.save(context, one)
+    treasury.ledger_of(context, one, now=START)
+    await treasury.save(context, one)
+
+    assert claims.saves == 0
+
+
 async def test_what_another_process_spent_is_spent() -> None:
     kept = ledgers.dumps(
         ledgers.spend(ledgers.Ledger(), LOSS, budget=treasury.budget_of(servers.a_server()), now=START)
@@ -162,7 +175,7 @@ def bad(one: Server, *names: str) -> None:
         one.note_standing(one.subjects[name], Standing.BAD)
 
 
-def test_storm_is_seen_in_what_the_instances_show_and_its_server_is_looked_at() -> None:
+def test_storm_is_seen_in_what_the_instances_show() -> None:
     context, one, _, _ = begun(instances=5)
     bad(one, "i0", "i1", "i2")
     assert treasury.weather(context, one, now=START).storm is None
@@ -170,6 +183,25 @@ def test_storm_is_seen_in_what_the_instances_show_and_its_server_is_looked_at() 
     bad(one, "i3")
 
     assert treasury.weather(context, one, now=START).storm == Storm(since=START)
+
+
+STORM = Storm(since=START)
+ALMOST_OVER = Storm(since=START, calm_since=START - timedelta(seconds=300))
+
+
+@pytest.mark.parametrize(
+    ("before", "ill", "is_looked_at"),
+    [(None, 0, False), (None, 5, True), (STORM, 5, False), (ALMOST_OVER, 0, True)],
+    ids=["calm", "begins", "goes on", "ends"],
+)
+def test_server_is_looked_at_when_a_storm_begins_or_ends(before: Storm | None, ill: int, is_looked_at: bool) -> None:
+    context, one, _, _ = begun(instances=5)
+    one.ledger = ledgers.Ledger(storm=before)
+    bad(one, *(f"i{number}" for number in range(ill)))
+
+    treasury.weather(context, one, now=START)
+
+    assert (contexts.Item(server_resources.KIND, one.key) in context.queue) is is_looked_at
 
 
 @pytest.mark.parametrize("blind", ["stale", "cold", "not surveyed"])
@@ -195,6 +227,48 @@ async def test_own_step_is_none_of_the_others_under_way() -> None:
     assert treasury.guard(context, one, key=FIRST, now=START).in_flight == 0
     assert treasury.guard(context, one, key=SECOND, now=START).in_flight == 1
     assert treasury.guard(context, one, key=None, now=START).in_flight == 1
+
+
+ON_ALL = {"step": "Restart", "class": "ServerRestart", "since": "2026-11-23T10:00:00Z"}
+
+
+def flies(context: contexts.Context, one: Server, **flying: object) -> None:
+    """Steps are under way on these instances, as their statuses tell."""
+    for name, step in flying.items():
+        recovery = {} if step is None else {"inFlight": step}
+        subject = servers.a_subject(name, status={"instanceID": name, "recovery": recovery})
+        context.subjects[subject.key] = one.subjects[name] = subject
+        one.in_flight.add(subject.key)
+
+
+@pytest.mark.parametrize(("cost", "interrupts"), [("ServerRestart", True), ("Soft", False), ("SessionLoss", False)])
+def test_step_on_another_instance_that_interrupts_all_is_as_a_restart_of_the_server(
+    cost: str, interrupts: bool
+) -> None:
+    context, one, _, _ = begun()
+    one.in_flight.add(ports.Key("messaging", "gone"))
+    flies(context, one, i3=None, i1=ON_ALL | {"class": cost}, i2=ON_ALL | {"class": "Soft"})
+    context.subjects[FIRST] = one.subjects["i0"] = servers.a_subject("i0")
+
+    assert treasury.guard(context, one, key=FIRST, now=START).restarting is interrupts
+    assert treasury.guard(context, one, key=SECOND, now=START).restarting is False
+
+
+def test_server_that_is_being_restarted_is_restarting() -> None:
+    context, one, _, _ = begun()
+    one.flying = StepInFlight(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, since=START)
+
+    assert treasury.guard(context, one, key=None, now=START).restarting
+
+
+def test_server_whose_spec_was_never_understood_is_guarded_by_the_default_budget_and_not_restarted() -> None:
+    context, one, _, _ = begun(budget=ONE_LOSS)
+    one.resource = None
+
+    guard = treasury.guard(context, one, key=None, now=START)
+
+    assert guard.budget == Budget()
+    assert (guard.restartable, guard.restart_holds) == (False, ())
 
 
 async def test_verdict_frees_the_place_and_tells_the_storm_whether_to_go_on() -> None:

@@ -28,6 +28,7 @@ from whatsapp_operator.health.opinion import Opinion
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight
 
 ALIVE, DEAD = evidence.ProbeResult.ALIVE, evidence.ProbeResult.DEAD
 SILENCE = evidence.Unknown(evidence.Ignorance.TIMEOUT)
@@ -137,6 +138,14 @@ def test_whatsapp_is_reachable_anew_after_some_minutes_in_which_nobody_proved_it
     assert vouchers.reachable_since(None) is None
 
 
+def test_gap_is_counted_from_the_latest_proof_of_several() -> None:
+    vouchers = Vouchers()
+    for name, second in (("a", 0), ("b", 170), ("c", 200)):
+        vouchers.note(name, None, at=START + timedelta(seconds=second))
+
+    assert vouchers.reachable_since(None) == START
+
+
 @pytest.mark.parametrize("answer", [DEAD, SILENCE])
 async def test_whatsapp_is_reachable_anew_after_somebody_was_asked_in_vain(answer: Answer) -> None:
     play = scene("well", answers={"well": answer})
@@ -209,6 +218,17 @@ async def test_one_that_did_not_answer_is_passed_over_for_ten_minutes() -> None:
     assert play.whatsapp.asked[-1] == "mute"
 
 
+@pytest.mark.parametrize(("seconds", "times"), [(599, 1), (600, 2)])
+async def test_one_that_did_not_answer_is_asked_again_after_ten_minutes(seconds: int, times: int) -> None:
+    play = scene("mute", answers={"mute": SILENCE})
+
+    await play.ask()
+    play.time.advance(seconds)
+    await play.ask()
+
+    assert play.whatsapp.asked == ["mute"] * times
+
+
 async def test_the_one_that_was_asked_longest_ago_is_asked() -> None:
     play = scene("one", "two", "three")
 
@@ -217,6 +237,21 @@ async def test_the_one_that_was_asked_longest_ago_is_asked() -> None:
         play.time.advance(61)
 
     assert play.whatsapp.asked == ["one", "two", "three"] * 2
+
+
+async def test_instance_that_is_gone_is_not_remembered_as_asked() -> None:
+    play = scene("one", "two")
+    await play.ask()
+    del play.server.subjects["one"]
+    play.time.advance(60)
+
+    await play.ask()
+
+    assert play.server.observed.vouchers.asked.keys() == {"two"}
+
+
+def not_assessed(one: Subject) -> None:
+    one.opinion = None
 
 
 def unwell(one: Subject) -> None:
@@ -235,6 +270,14 @@ def closed(one: Subject) -> None:
     one.record = records.saw_memory(one.record, evidence.InMemory(state("close")), at=START)
 
 
+def just_stepped(one: Subject) -> None:
+    one.record = records.after_step(one.record)
+
+
+def without_row(one: Subject) -> None:
+    one.record = records.saw_memory(records.Record(paired=True), evidence.InMemory(state("open")), at=START)
+
+
 def without_number(one: Subject) -> None:
     one.record = records.saw_database(one.record, replace(a_row(), owner_jid="7@lid"), at=START)
 
@@ -248,24 +291,64 @@ def being_deleted(one: Subject) -> None:
     one.deletion = Deletion(since=START)
 
 
-def paused(one: Subject) -> None:
+def whose_resource_goes(one: Subject) -> None:
     assert one.instance is not None
-    one.instance = one.instance.replace(spec=one.instance.spec.replace(pause=Pause(reason="a migration")))
+    one.instance = one.instance.replace(metadata=one.instance.metadata.replace(deletion_timestamp=START))
+
+
+def not_understood(one: Subject) -> None:
+    one.instance = None
+
+
+def paused(one: Subject, until: datetime | None = None) -> None:
+    assert one.instance is not None
+    pause = Pause(reason="a migration", until=until)
+    one.instance = one.instance.replace(spec=one.instance.spec.replace(pause=pause))
 
 
 @pytest.mark.parametrize(
-    "spoil", [unwell, seen_once, unpaired, closed, without_number, other_channel, being_deleted, paused]
+    "spoil",
+    [
+        not_assessed,
+        unwell,
+        seen_once,
+        unpaired,
+        closed,
+        just_stepped,
+        without_row,
+        without_number,
+        other_channel,
+        being_deleted,
+        whose_resource_goes,
+        not_understood,
+        paused,
+    ],
 )
-async def test_who_is_not_open_well_and_left_in_peace_is_not_asked(spoil: Any) -> None:
-    play = scene("other")
+async def test_who_is_not_open_well_and_left_in_peace_is_passed_over(spoil: Any) -> None:
+    play = scene("other", "well")
     spoil(play.server.subjects["other"])
 
-    assert not await play.ask()
-    assert play.whatsapp.asked == []
+    assert await play.ask()
+    assert play.whatsapp.asked == ["well"]
+
+
+async def test_instance_whose_pause_is_over_is_asked() -> None:
+    play = scene("well")
+    paused(play.server.subjects["well"], until=START)
+
+    assert await play.ask()
 
 
 def in_flight(play: Scene) -> None:
     play.server.in_flight.add(play.server.subjects["well"].key)
+
+
+def restarting(play: Scene) -> None:
+    play.server.flying = StepInFlight(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, since=START)
+
+
+def paused_itself(play: Scene) -> None:
+    paused(play.server.subjects["ill"])
 
 
 def paused_everywhere(play: Scene) -> None:
@@ -280,13 +363,22 @@ def of_unknown_version(play: Scene) -> None:
     play.server.observed.version = "2.4.0"
 
 
-@pytest.mark.parametrize("disturb", [in_flight, paused_everywhere, cold, of_unknown_version])
+@pytest.mark.parametrize("disturb", [in_flight, restarting, paused_itself, paused_everywhere, cold, of_unknown_version])
 async def test_nobody_is_asked_while_something_goes_on(disturb: Any) -> None:
     play = scene("well")
     disturb(play)
 
     assert not await play.ask()
     assert play.whatsapp.asked == []
+
+
+async def test_server_that_could_not_be_called_is_asked_as_soon_as_it_can() -> None:
+    play = scene("well")
+    play.server.client, client = None, play.server.client
+    assert not await play.ask()
+
+    play.server.client = client
+    assert await play.ask()
 
 
 async def test_instance_alone_asks_nobody() -> None:

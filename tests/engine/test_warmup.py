@@ -44,6 +44,17 @@ def test_server_that_has_not_grown_for_minutes_is_warm_without_its_ghosts() -> N
     assert warm.ghosts == {"f"}
 
 
+def test_nothing_is_missing_before_a_server_is_warm() -> None:
+    assert not looks(WarmUp(), "abcde").is_missing("f")
+
+
+def test_ghost_stays_missing_where_no_read_failed_also_when_another_is_loaded() -> None:
+    known = looks(WarmUp(), *["abcd"] * 31)
+
+    assert looks(known, "abcd").is_missing("f")
+    assert looks(known, "abcde").is_missing("f")
+
+
 def test_each_growth_begins_the_wait_anew() -> None:
     assert not looks(WarmUp(), *["abc"] * 30, *["abcd"] * 30).done
 
@@ -65,6 +76,14 @@ def test_ghost_confirmed_before_is_in_doubt_for_minutes_after_a_failed_read_sinc
 
     assert not looks(first, *["abcde"] * 29).is_missing("f")
     assert looks(first, *["abcde"] * 30).is_missing("f")
+
+
+def test_ghost_is_in_doubt_after_a_failed_read_however_long_ago_anything_was_loaded() -> None:
+    known, at = looks(WarmUp(), *["abcde"] * 31), START + timedelta(days=1)
+
+    after = warmup.observed(warmup.begin(known), listed=set("abcdef"), held=set("abcde"), at=at, growth=GROWTH)
+
+    assert not after.is_missing("f")
 
 
 def test_ghost_stays_in_doubt_for_as_long_as_others_are_loaded_and_no_longer_for_those_that_are_new() -> None:

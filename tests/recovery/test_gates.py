@@ -298,6 +298,18 @@ def test_where_most_get_no_code_a_step_waits_some_minutes_for_somebody_who_vouch
     assert gates.against(replace(waits, others_without_code=False), RESTART) == ()
 
 
+def test_where_most_get_no_code_a_step_for_another_reason_is_not_held_up() -> None:
+    waits = situation(Reason.CONNECTING, others_without_code=True, now=START, vouched=False)
+
+    assert not waits.shares_its_lack_of_a_code
+
+
+def test_where_most_get_no_code_the_wait_has_not_begun_before_there_is_an_incident() -> None:
+    waits = unpaired_without_a_code(others_without_code=True, history=RecoveryStatus())
+
+    assert until(Reason.NOT_VOUCHED_FOR, RESTART, waits) == waits.now + timedelta(seconds=120)
+
+
 def test_restart_that_a_user_asks_for_waits_for_no_other_that_gets_no_code() -> None:
     assert gates.against(unpaired_without_a_code(others_without_code=True, restart_requested=True), RESTART) == ()
 

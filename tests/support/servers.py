@@ -139,8 +139,10 @@ class Cluster:
         await self._call("delete secret")
         self.secrets.pop(key, None)
 
-    async def emit(self, event: ports.Event) -> None:
-        """Noted when it is sent; see `Tasks`."""
+    def emit(self, event: ports.Event) -> Coroutine[object, object, None]:
+        """Noted at once, since `Tasks` sends nothing."""
+        self.events.append(event.reason)
+        return asyncio.sleep(0)
 
 
 @dataclass

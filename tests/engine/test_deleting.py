@@ -1,0 +1,646 @@
+"""A deletion asks the server until the instance is verified gone, and says what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from engine.test_deletion import Going
+from support import servers, simulated
+from support.world import START, a_row, state
+from whatsapp_operator.engine import deletion, existence, ports
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
+from whatsapp_operator.engine.subject import Deletion, Subject, Token
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.resources import names
+from whatsapp_operator.resources.overrides import RecoveryMode
+from whatsapp_operator.resources.pause import Pause
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+
+CONNECTING, OPEN = evidence.ConnectionState.CONNECTING, evidence.ConnectionState.OPEN
+OURS, THEIRS = "id-of-i0", "of-somebody-else"
+SECRET = ports.Key("messaging", "i0-token")
+POLL = 2.0
+SENT = ["logout", "delete"]
+UNKNOWN = evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+
+@dataclass
+class Evolution:
+    """A server and its database, in which a DELETE ends `i0`, or does nothing."""
+
+    row: evidence.Row | None = field(default_factory=lambda: a_row("open", owner=True, identity=OURS))
+    memory: evidence.MemoryReading = field(default_factory=lambda: evidence.InMemory(CONNECTING))
+    stubborn: bool = False
+    unread: bool = False
+    calls: list[str] = field(default_factory=list)
+    reads: int = 0
+
+    def end(self) -> None:
+        self.row, self.memory = None, evidence.Absent()
+
+    def hurry(self) -> None:
+        """As an observer; nothing is read."""
+
+    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        others = {name: a_row("open", owner=True, identity=f"id-of-{name}") for name in ("i1", "i2")}
+        found = others if self.row is None else others | {"i0": self.row}
+        return UNKNOWN if self.unread else evidence.DatabaseList(found)
+
+    async def read_memory(self, _name: str) -> evidence.MemoryReading:
+        self.reads += 1
+        return self.memory
+
+    async def find_webhook(self, _name: str) -> None:
+        return None
+
+    async def logout(self, _name: str) -> evidence.Outcome:
+        self.calls.append("logout")
+        return evidence.Accepted()
+
+    async def delete(self, _name: str) -> evidence.Outcome:
+        self.calls.append("delete")
+        if not self.stubborn:
+            self.end()
+        return evidence.Accepted()
+
+
+class Leaving(Going):
+    """A Kubernetes API that also lets a Secret outlive its owner, and one namespace outlive the others."""
+
+    def __init__(self) -> None:
+        super().__init__(is_going=False)
+        self.staying = ""
+
+    async def namespace_is_terminating(self, namespace: str) -> bool:
+        return self.is_going and namespace != self.staying
+
+    async def disown_secret(self, key: ports.Key, *, resource_version: str) -> None:
+        self.secrets[key] = ports.SecretData(values=self.secrets[key].values, resource_version=resource_version)
+
+
+class Scene:
+    """An instance whose resource is being deleted, on a server that is read, warm and known."""
+
+    def __init__(self, *, status: object = None, **spec: Any) -> None:
+        self.time, self.cluster, self.told = simulated.Time(), Leaving(), servers.Told()
+        self.evolution, self.server = Evolution(), servers.a_server()
+        evolution: Any = self.evolution
+        self.server.client = evolution
+        self.context = servers.a_context(self.time, self.server, self.cluster, telemetry=self.told)
+        self.context.observers[self.server.key] = evolution
+        self.context.may_step = True
+        self.one = leaving(servers.a_subject("i0", status=status, **spec))
+        self.cluster.resource = {"metadata": dict(self.one.body["metadata"]), "spec": {"serverRef": {"name": "main"}}}
+        self.cluster.secrets[SECRET] = ports.SecretData(
+            values={"token": b"ours"}, resource_version="1", managed=True, owner_uids=frozenset({"i0"})
+        )
+        self.server.subjects["i0"] = self.context.subjects[self.one.key] = self.one
+        announcer = Announcer(self.context)
+        self.found = existence.Existence(self.context, StatusWriter(self.context), announcer)
+        self.deletions = deletion.Deletions(self.context, self.found, announcer)
+
+    def draft(self, server: Server | None) -> drafts.Draft:
+        assert self.one.instance is not None
+        return drafts.begin(self.one, self.one.instance, server, pause=self.context.pause, now=self.time.now())
+
+    async def look(self, *, server: bool = True, seen: bool = True) -> tuple[float | None, drafts.Draft]:
+        """One look, by what the server showed just now."""
+        if seen:
+            servers.seen(self.server, at=self.time.now())
+        draft = self.draft(self.server if server else None)
+        return await self.deletions.proceed(self.server if server else None, draft), draft
+
+    async def resend(self, **facts: Any) -> drafts.Draft:
+        draft = self.draft(self.server)
+        for name, value in facts.items():
+            setattr(draft, name, value)
+        await deletion.resend(self.context, self.found, self.server, draft)
+        return draft
+
+    @property
+    def audits(self) -> list[tuple[str, str, str, str | None]]:
+        return [(one.phase.value, one.step, one.reason, one.result) for one in self.told.audits]
+
+    @property
+    def is_released(self) -> bool:
+        return self.cluster.finalizers == []
+
+    def begun(self, **facts: Any) -> Deletion:
+        """A DELETE was sent."""
+        least: dict[str, Any] = {
+            "since": START,
+            "sent": 1,
+            "next_at": 60.0,
+            "instance_id": OURS,
+            "spares_protected": False,
+        }
+        self.one.deletion = Deletion(**least | facts)
+        return self.one.deletion
+
+
+def leaving(one: Subject) -> Subject:
+    assert one.instance is not None
+    metadata = one.instance.metadata.replace(deletion_timestamp=START, finalizers=(names.FINALIZER,))
+    one.instance = one.instance.replace(metadata=metadata)
+    return one
+
+
+async def test_instance_is_deleted_and_its_resource_let_go_once_it_is_gone() -> None:
+    play = Scene()
+
+    wait, draft = await play.look()
+
+    assert (wait, play.is_released) == (None, True)
+    assert play.evolution.calls == SENT
+    assert draft.verdict == Verdict(HealthState.TERMINATING, Reason.TERMINATING)
+    assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
+    assert play.audits == [("intent", "Delete", "Deleting", None), ("result", "Delete", "Deleting", "Deleted")]
+    assert play.cluster.secrets[SECRET].owner_uids, "the token goes with its resource"
+
+
+async def test_instance_that_has_opened_is_deleted_all_the_same() -> None:
+    play = Scene()
+    play.evolution.memory = evidence.InMemory(OPEN)
+
+    await play.look()
+
+    assert play.evolution.calls == SENT
+
+
+async def test_resource_without_our_finalizer_is_not_ours_to_end() -> None:
+    play = Scene()
+    assert play.one.instance is not None
+    play.one.instance = play.one.instance.replace(metadata=play.one.instance.metadata.replace(finalizers=("other",)))
+
+    assert (await play.look())[0] is None
+    assert (play.evolution.calls, play.cluster.events) == ([], [])
+
+
+def retained(play: Scene) -> None:
+    assert play.one.instance is not None
+    spec = play.one.instance.spec.replace(deletion_policy="Retain")
+    play.one.instance = play.one.instance.replace(spec=spec)
+
+
+def another_stands_for_it(play: Scene) -> None:
+    play.server.subjects["i0"] = servers.a_subject("i0")
+
+
+def is_anothers(play: Scene) -> None:
+    play.evolution.row = a_row(identity=THEIRS)
+
+
+@pytest.mark.parametrize("why", [retained, another_stands_for_it, is_anothers])
+async def test_instance_that_is_not_to_go_is_let_go_without_a_call_and_keeps_its_token(why: Any) -> None:
+    play = Scene()
+    why(play)
+
+    wait, _ = await play.look()
+
+    assert (wait, play.is_released, play.evolution.calls) == (None, True, [])
+    assert play.cluster.events == [Reason.RETAINED]
+    assert not play.cluster.secrets[SECRET].owner_uids
+
+
+async def test_instance_that_is_not_counted_on_its_server_is_deleted() -> None:
+    play = Scene()
+    del play.server.subjects["i0"]
+
+    assert (await play.look())[0] is None
+    assert play.evolution.calls == SENT
+
+
+def not_synced(play: Scene) -> None:
+    play.context.may_step = False
+
+
+def paused(play: Scene) -> None:
+    play.context.pause = Pause(reason="a migration")
+
+
+def of_unknown_version(play: Scene) -> None:
+    play.server.observed.version = "2.4.0"
+
+
+def stale(play: Scene) -> None:
+    play.time.advance(3600)
+
+
+def just_begun(play: Scene) -> None:
+    play.server.observed.rows_at = None
+    play.server.observed.ever_read = False
+
+
+def cold(play: Scene) -> None:
+    play.server.warm_up = type(play.server.warm_up)()
+
+
+def without_client(play: Scene) -> None:
+    play.server.client = None
+
+
+def never_understood(play: Scene) -> None:
+    play.server.resource = None
+
+
+@pytest.mark.parametrize(
+    ("comes", "why", "synced"),
+    [
+        (not_synced, Reason.SERVER_UNREACHABLE, Reason.SYNCED),
+        (paused, Reason.PAUSED, Reason.SYNCED),
+        (of_unknown_version, Reason.SERVER_UNREACHABLE, Reason.DELETION_WAITS),
+        (stale, Reason.SERVER_UNREACHABLE, Reason.DELETION_WAITS),
+        (just_begun, Reason.NOT_OBSERVED, Reason.SYNCED),
+        (cold, Reason.WARMING_UP, Reason.DELETION_WAITS),
+        (without_client, Reason.SERVER_UNREACHABLE, Reason.DELETION_WAITS),
+        (never_understood, Reason.SERVER_UNREACHABLE, Reason.DELETION_WAITS),
+    ],
+)
+async def test_deletion_waits_for_its_server_and_says_so_unless_it_was_asked_to(
+    comes: Any, why: Reason, synced: Reason
+) -> None:
+    play = Scene()
+    servers.seen(play.server)
+    comes(play)
+
+    wait, draft = await play.look(seen=False)
+
+    assert (wait, play.is_released, play.evolution.calls) == (POLL, False, [])
+    assert draft.verdict == Verdict(HealthState.UNKNOWN, why)
+    assert draft.synced is synced
+
+
+async def test_deletion_waits_for_a_server_that_is_nowhere() -> None:
+    play = Scene()
+
+    wait, draft = await play.look(server=False)
+
+    assert (wait, play.is_released) == (POLL, False)
+    assert draft.verdict.reason is Reason.SERVER_NOT_FOUND
+    assert draft.synced is Reason.DELETION_WAITS
+
+
+NEVER_KNOWN = {"paired": False}
+
+
+def asked_for(play: Scene) -> None:
+    play.one.create_asked_at = START
+
+
+@pytest.mark.parametrize(
+    ("comes", "server", "is_released"),
+    [(None, False, True), (asked_for, False, False), (not_synced, False, False), (without_client, True, False)],
+    ids=["on no server", "asked for", "not synced", "on a server without its key"],
+)
+async def test_instance_that_was_never_created_is_let_go_where_there_is_no_server_that_it_could_be_on(
+    comes: Callable[[Scene], None] | None, server: bool, is_released: bool
+) -> None:
+    play = Scene(status=NEVER_KNOWN)
+    if comes is not None:
+        comes(play)
+
+    wait, draft = await play.look(server=server)
+
+    assert play.is_released is is_released
+    assert wait == (None if is_released else POLL)
+    assert (Reason.RETAINED in play.cluster.events) is is_released
+    assert draft.synced is (Reason.SYNCED if is_released or comes is not_synced else Reason.DELETION_WAITS)
+
+
+@pytest.mark.parametrize(
+    ("comes", "server", "staying", "is_released"),
+    [
+        (None, False, "", True),
+        (without_client, True, "", True),
+        (stale, True, "", True),
+        (stale, True, "elsewhere", False),
+        (paused, True, "", False),
+        (without_client, True, "messaging", False),
+    ],
+    ids=["no server", "no key", "unread, and going too", "unread, and staying", "there, and paused", "not going"],
+)
+async def test_instance_is_orphaned_where_its_namespace_goes_and_its_server_is_gone_for_good(
+    comes: Any, server: bool, staying: str, is_released: bool
+) -> None:
+    play = Scene()
+    play.cluster.is_going, play.cluster.staying = True, staying
+    if staying == "elsewhere":
+        play.server.key = ports.Key("elsewhere", "main")
+    if comes is not None:
+        comes(play)
+
+    for seconds in (0, 599):
+        play.time.advance(seconds)
+        assert (await play.look(server=server, seen=comes is paused))[0] == POLL
+    play.time.advance(1)
+    wait, _ = await play.look(server=server, seen=comes is paused)
+
+    assert (wait is None, play.is_released) == (is_released, is_released)
+    assert play.cluster.events == ([Reason.ORPHANED] if is_released else [])
+    assert play.audits == ([("orphaned", "Delete", "Orphaned", None)] if is_released else [])
+    assert play.evolution.calls == []
+
+
+async def test_deletion_whose_list_cannot_be_read_is_not_begun() -> None:
+    play = Scene()
+    play.evolution.unread = True
+
+    assert (await play.look())[0] == POLL
+    assert (play.one.deletion, play.evolution.calls) == (None, [])
+
+
+async def test_deletion_is_not_begun_on_a_resource_that_was_created_again_since() -> None:
+    play = Scene()
+    play.cluster.fails["read"] = ports.Conflict()
+
+    with pytest.raises(ports.Conflict):
+        await play.look()
+
+    assert (play.one.deletion, play.evolution.calls, play.audits) == (None, [], [])
+
+
+@pytest.mark.parametrize(("asked", "events"), [(False, [Reason.RETAINED]), (True, [Reason.DELETING, Reason.DELETED])])
+async def test_instance_that_is_nowhere_was_deleted_only_if_it_may_have_been_there(
+    asked: bool, events: list[Reason]
+) -> None:
+    play = Scene(status=NEVER_KNOWN)
+    play.evolution.end()
+    play.one.create_unanswered = asked
+
+    assert (await play.look())[0] is None
+    assert (play.cluster.events, play.evolution.calls) == (events, [])
+
+
+async def test_instance_that_went_by_itself_is_deleted_without_a_call() -> None:
+    play = Scene()
+    play.evolution.end()
+
+    assert (await play.look())[0] is None
+    assert (play.cluster.events, play.evolution.calls) == ([Reason.DELETING, Reason.DELETED], [])
+
+
+async def test_instance_that_only_its_token_shows_to_be_ours_is_known_by_its_id_from_then_on() -> None:
+    play = Scene(status={"adopted": False})
+    play.one.token = Token("known", generated=True, place=("i0-token", "token"))
+    play.evolution.row, play.evolution.stubborn = replace(a_row(identity=OURS), token="known"), True  # noqa: S106
+
+    await play.look()
+
+    assert play.one.deletion is not None
+    assert (play.one.deletion.instance_id, play.one.deletion.since) == (OURS, START)
+
+
+async def test_delete_that_does_not_end_is_sent_again_ever_more_rarely_and_says_that_it_is_refused() -> None:
+    play = Scene()
+    play.evolution.stubborn = True
+    sent, synced = list[float](), list[Reason]()
+
+    while play.time.seconds < 600:
+        before = len(play.evolution.calls)
+        began = play.time.seconds
+        wait, draft = await play.look()
+        assert wait == POLL
+        if len(play.evolution.calls) > before:
+            assert play.one.deletion is not None
+            sent.append(play.one.deletion.next_at - play.time.seconds)
+            synced.append(draft.synced)
+        play.time.advance(1 if play.time.seconds > began else POLL)
+
+    assert sent == [60, 120, 240, 480]
+    assert synced == [Reason.SYNCED, *[Reason.DELETION_REFUSED] * 3]
+    assert not play.is_released
+    assert play.audits == [("intent", "Delete", "Deleting", None)]
+
+
+async def test_delete_is_sent_once_an_hour_at_least() -> None:
+    play = Scene()
+    play.evolution.stubborn = True
+    begun = play.begun(sent=10, next_at=0.0)
+
+    await play.look()
+
+    assert begun.next_at - play.time.seconds == 3600
+
+
+@pytest.mark.parametrize(("next_at", "calls"), [(60.0, SENT), (61.0, [])])
+async def test_delete_is_sent_again_at_its_moment_and_not_before(next_at: float, calls: list[str]) -> None:
+    play = Scene()
+    play.evolution.stubborn = True
+    play.begun(next_at=next_at)
+    play.time.advance(60)
+
+    await play.look()
+
+    assert play.evolution.calls == calls
+
+
+async def test_delete_that_has_ended_meanwhile_is_seen_before_it_is_due_again() -> None:
+    play = Scene()
+    play.begun()
+    play.evolution.end()
+
+    assert (await play.look())[0] is None
+    assert (play.cluster.events, play.evolution.calls) == ([Reason.DELETED], [])
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown", "is_asked"),
+    [(1, "both", True), (2, "both", False), (2, "memory", False), (2, "row", False), (2, "none", True)],
+)
+async def test_what_was_asked_to_go_twice_is_asked_after_only_once_the_observer_has_it_no_more(
+    sent: int, shown: str, is_asked: bool
+) -> None:
+    play = Scene()
+    play.begun(sent=sent)
+    show(play, shown)
+
+    await play.look()
+    await play.resend()
+
+    assert (play.evolution.reads > 0) is is_asked
+    assert play.evolution.calls == []
+
+
+def show(play: Scene, shown: str, word: str = "connecting", *, owner: bool = False) -> None:
+    record = records.Record(paired=False)
+    if shown in ("both", "row"):
+        record = records.saw_database(record, a_row("connecting", owner=owner, identity=OURS), at=START)
+    if shown in ("both", "memory"):
+        record = records.saw_memory(record, evidence.InMemory(state(word)), at=START)
+    play.one.record = record
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+async def test_deletion_is_over_when_the_name_is_another_incarnations(is_due: bool) -> None:
+    play = Scene()
+    play.begun()
+    theirs = a_row(identity=THEIRS)
+    play.time.advance(60 if is_due else 1)
+    play.evolution.row = theirs
+    if not is_due:
+        play.server.observed.rows = {"i0": theirs}
+
+    assert (await play.look())[0] is None
+    assert (play.cluster.events, play.evolution.calls) == ([Reason.DELETED], [])
+
+
+@pytest.mark.parametrize("listed", ["before it began", "as it began", "never", "with it in the list"])
+async def test_list_that_is_no_younger_than_the_deletion_does_not_tell_that_it_is_over(listed: str) -> None:
+    play = Scene()
+    play.evolution.stubborn = True
+    play.begun(since=START + timedelta(seconds=1 if listed == "before it began" else 0))
+    play.server.observed.rows = {"i0": a_row(identity=OURS if listed == "with it in the list" else THEIRS)}
+    if listed == "with it in the list":
+        play.time.advance(1)
+    if listed == "never":
+        play.server.observed.rows = None
+
+    assert (await play.look())[0] == POLL
+    assert (play.cluster.events, play.evolution.calls) == ([], [])
+
+
+async def test_deletion_without_an_id_asks_each_time_whose_the_instance_is() -> None:
+    play = Scene(status=NEVER_KNOWN)
+    play.begun(instance_id=None, next_at=0.0)
+    is_anothers(play)
+
+    await play.look()
+
+    assert (play.cluster.events, play.evolution.calls) == ([Reason.RETAINED], [])
+
+
+async def test_deletion_with_an_id_goes_by_that() -> None:
+    play = Scene(status=NEVER_KNOWN)
+    play.begun(instance_id=THEIRS, next_at=0.0)
+    is_anothers(play)
+
+    await play.look()
+
+    assert (play.cluster.events, play.evolution.calls) == ([Reason.DELETED], SENT)
+
+
+# A Recreate whose DELETE did not end.
+
+
+async def test_recreate_whose_delete_did_not_end_sends_it_again_when_it_is_due() -> None:
+    play = Scene()
+    play.evolution.stubborn = True
+    begun = play.begun()
+    show(play, "both")
+    play.time.advance(60)
+
+    await play.resend()
+
+    assert play.evolution.calls == SENT
+    assert play.one.deletion is begun
+    assert (begun.sent, begun.next_at) == (2, 60 + 120)
+
+
+async def test_recreate_whose_delete_has_ended_is_over_without_another() -> None:
+    play = Scene()
+    play.begun(next_at=0.0)
+    play.evolution.end()
+
+    await play.resend()
+
+    assert (play.one.deletion, play.evolution.calls) == (None, [])
+
+
+async def test_recreate_whose_delete_is_not_due_sends_none() -> None:
+    play = Scene()
+    begun = play.begun(next_at=1.0)
+
+    await play.resend()
+
+    assert (play.one.deletion, begun.sent, play.evolution.calls) == (begun, 1, [])
+
+
+def list_unread(play: Scene) -> None:
+    play.evolution.unread = True
+
+
+@pytest.mark.parametrize("comes", [without_client, cold, paused, of_unknown_version, list_unread])
+async def test_recreate_whose_server_cannot_be_asked_now_is_left_as_it_is(comes: Any) -> None:
+    play = Scene()
+    begun = play.begun(next_at=0.0)
+    comes(play)
+
+    await play.resend()
+
+    assert (play.one.deletion, begun.sent, play.evolution.calls) == (begun, 1, [])
+
+
+@pytest.mark.parametrize("mode", [RecoveryMode.DRY_RUN, RecoveryMode.DISABLED])
+async def test_recreate_is_not_gone_on_with_where_nothing_is_healed(mode: RecoveryMode) -> None:
+    play = Scene()
+    begun = play.begun(next_at=0.0)
+    policy = play.draft(play.server).policy
+
+    await play.resend(policy=replace(policy, recovery=replace(policy.recovery, mode=mode)))
+
+    assert (play.one.deletion, play.evolution.calls) == (begun, [])
+
+
+async def test_instance_without_a_deletion_is_not_deleted() -> None:
+    play = Scene()
+
+    await play.resend()
+
+    assert play.evolution.calls == []
+
+
+@pytest.mark.parametrize(
+    ("word", "owner", "spares", "known_as", "goes_on"),
+    [
+        ("connecting", False, True, OURS, True),
+        ("connecting", False, True, None, True),
+        ("open", False, False, OURS, False),
+        ("connecting", True, True, OURS, False),
+        ("connecting", True, False, OURS, True),
+        ("connecting", False, False, THEIRS, False),
+    ],
+    ids=["as it was", "id not known yet", "open", "protected since", "protected, as it was", "another incarnation"],
+)
+async def test_recreate_spares_what_has_healed_or_holds_more_than_it_did(
+    word: str, owner: bool, spares: bool, known_as: str | None, goes_on: bool
+) -> None:
+    play = Scene()
+    play.begun(next_at=0.0, spares_protected=spares)
+    show(play, "both", word, owner=owner)
+    play.one.record = replace(play.one.record, paired=owner)
+
+    await play.resend(instance_id=known_as)
+
+    assert play.evolution.calls == (SENT if goes_on else [])
+    assert (play.one.deletion is not None) is goes_on
+
+
+async def test_recreate_is_over_when_the_name_is_another_incarnations() -> None:
+    play = Scene()
+    play.begun(next_at=0.0)
+    is_anothers(play)
+
+    await play.resend()
+
+    assert (play.one.deletion, play.evolution.calls) == (None, [])
+
+
+async def test_recreate_spares_an_instance_that_opens_at_the_last_moment() -> None:
+    play = Scene()
+    play.begun(next_at=0.0)
+    play.evolution.memory = evidence.InMemory(OPEN)
+
+    await play.resend()
+
+    assert play.evolution.calls == []

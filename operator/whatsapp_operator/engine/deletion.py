@@ -120,29 +120,26 @@ class Deletions:
         return not is_adopted or draft.instance.spec.deletion_policy is DeletionPolicy.DELETE
 
     async def _delete(self, server: Server, draft: Draft, deletion: Deletion) -> float | None:
-        one, now = draft.subject, self._context.clock.monotonic()
         work = await self._existence.work(server, draft, creates=False, spare_open=False)
         draft.verdict = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
-        if now < deletion.next_at and _is_still_shown(one):
-            gone = strategies.Done.PENDING
-        elif now < deletion.next_at:
-            gone = strategies.Done.DONE if await strategies.is_gone(work) else strategies.Done.PENDING
-        else:
-            gone = await self._send(deletion, work)
-        if gone is strategies.Done.DONE:
+        if await self._has_ended(draft.subject, deletion, work):
             return await self._deleted(server, draft)
         if deletion.sent >= _REFUSED_AFTER:
             draft.synced = Reason.DELETION_REFUSED
         return _POLL_SECONDS
 
-    async def _send(self, deletion: Deletion, work: strategies.Work) -> strategies.Done:
-        if await strategies.is_gone(work):
-            return strategies.Done.DONE
+    async def _has_ended(self, one: Subject, deletion: Deletion, work: strategies.Work) -> bool:
+        """Whether the instance is gone; a DELETE is sent when it is due and the instance is not."""
+        if self._context.clock.monotonic() < deletion.next_at:
+            return not _is_still_shown(one, deletion) and await strategies.is_gone(work)
+        return await strategies.is_gone(work) or await self._send(deletion, work)
+
+    async def _send(self, deletion: Deletion, work: strategies.Work) -> bool:
         delay = _retry_delay(self._context, deletion)
         deletion.sent += 1
         done = await strategies.delete(work)
         deletion.next_at = self._context.clock.monotonic() + delay
-        return done
+        return done is strategies.Done.DONE
 
     async def _without_server(self, server: Server | None, draft: Draft) -> float | None:
         never_created = draft.instance_id is None and draft.subject.create_asked_at is None
@@ -225,7 +222,7 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         return
     if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
         return
-    if context.clock.monotonic() < deletion.next_at and _is_still_shown(one):
+    if context.clock.monotonic() < deletion.next_at and _is_still_shown(one, deletion):
         return
     work = await found.work(server, draft, creates=False, spare_open=True)
     if await strategies.is_gone(work):
@@ -258,9 +255,9 @@ def _is_to_be_spared(one: Subject, deletion: Deletion) -> bool:
     return is_open or (deletion.spares_protected and one.record.protected)
 
 
-def _is_still_shown(one: Subject) -> bool:
+def _is_still_shown(one: Subject, deletion: Deletion) -> bool:
     """A DELETE that did not end by the time of the second is not asked after: the observer tells when it has."""
-    asked_again = one.deletion is not None and one.deletion.sent >= _REFUSED_AFTER
+    asked_again = deletion.sent >= _REFUSED_AFTER
     return asked_again and (one.record.memory is not None or one.record.row is not None)
 
 

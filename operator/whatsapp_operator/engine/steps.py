@@ -41,11 +41,10 @@ from whatsapp_operator.resources.steps import Step, StepClass, StepResult
 _TOLD = {
     StepResult.SUCCEEDED: Reason.STEP_SUCCEEDED,
     StepResult.FAILED: Reason.STEP_FAILED,
-    StepResult.UNVERIFIED: Reason.STEP_FAILED,
     StepResult.INTERRUPTED: Reason.STEP_INTERRUPTED,
 }
-_CREATING = (Step.CREATE, Step.RECREATE)
-_TAKES_CONFIGURATION = (Step.RELOGIN, Step.RECREATE)
+_CREATING = frozenset({Step.CREATE, Step.RECREATE})
+_TAKES_CONFIGURATION = frozenset({Step.RELOGIN, Step.RECREATE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +261,7 @@ class Steps:
             draft.configured_generation = None
         if step is Step.RELOGIN and done is strategies.Done.REFUSED:
             draft.recovery = draft.recovery.replace(deaf_since=None)
-        if done is strategies.Done.PENDING and effect.creates:
+        if done is strategies.Done.PENDING:
             self._await_deletion(draft, planned)
         self._context.hurry(server)
 

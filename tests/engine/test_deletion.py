@@ -125,6 +125,20 @@ async def test_instance_that_nobody_understands_is_let_go_when_its_namespace_has
     assert (wait is None) is (is_released or not deleted)
 
 
+async def test_what_nobody_understands_and_does_not_hold_up_its_namespace_is_none_of_the_orphans() -> None:
+    time, cluster, one, told = simulated.Time(), Going(is_going=True), unread(), servers.Told()
+    one.update({**one.body, "metadata": {**one.body["metadata"], "finalizers": []}, "spec": NONSENSE})
+    context = servers.a_context(time, servers.a_server(), cluster, telemetry=told)
+    announcer = Announcer(context)
+    deletions = deletion.Deletions(context, existence.Existence(context, StatusWriter(context), announcer), announcer)
+
+    for _ in range(2):
+        assert await deletions.release_unread(one) is None
+        time.advance(600)
+
+    assert told.audits == []
+
+
 async def test_wait_for_a_namespace_to_be_gone_begins_anew_when_it_stays_after_all() -> None:
     time, cluster, one = simulated.Time(), Going(is_going=True), unread()
     context = servers.a_context(time, servers.a_server(), cluster)

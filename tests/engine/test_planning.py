@@ -1,15 +1,17 @@
-"""Who waits for a restart of the server, and from when on."""
+"""What an instance's plan leads to: a step, a question, a wish for a restart of the server, or a word to a human."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from engine.test_vouching import a_subject as well
 from support import servers, simulated
 from support.servers import Cluster
-from support.world import START, a_row
+from support.world import START, a_row, state
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import warmup
@@ -23,11 +25,15 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import HEALTHY, Verdict
+from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.recovery import incident
+from whatsapp_operator.recovery.planner import NOTHING, Plan
+from whatsapp_operator.resources import names
 from whatsapp_operator.resources import server as server_resources
 from whatsapp_operator.resources.pause import Pause, PausedBy, PauseInForce
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.status import HealthState, RecoveryStatus
+from whatsapp_operator.resources.status import Approval, HealthState, RecoveryStatus
+from whatsapp_operator.resources.steps import Step, StepClass
 
 GHOST = Verdict(HealthState.CORRUPTED, Reason.GHOST)
 WORKLOAD = {"workloadRef": {"kind": "Deployment", "name": "evolution-api"}}
@@ -129,3 +135,214 @@ async def test_ghost_that_may_be_about_to_be_loaded_is_not_acted_upon_and_others
     assert one.wishes == {}
     assert not one.neighbours(draft.subject, name="i0", now=draft.now).warm
     assert one.neighbours(other, name="i1", now=draft.now).warm
+
+
+class Evolution:
+    """A server that says this of memory, lets its instances answer probes, and notes what it is asked."""
+
+    def __init__(self, memory: evidence.MemoryReading) -> None:
+        self.memory = memory
+        self.calls: list[str] = []
+
+    async def read_memory(self, _name: str) -> evidence.MemoryReading:
+        return self.memory
+
+    async def restart(self, _name: str) -> evidence.Outcome:
+        self.calls.append("restart")
+        return evidence.Accepted()
+
+    async def probe(self, name: str, *, number: str) -> evidence.ProbeResult:
+        assert number
+        self.calls.append(f"probe {name}")
+        return evidence.ProbeResult.ALIVE
+
+
+def assessed(draft: drafts.Draft, record: records.Record, verdict: Verdict) -> None:
+    """This was read of it, and concluded twice."""
+    draft.subject.record, draft.verdict = record, verdict
+    draft.subject.opinion = opinions.Opinion(verdict, since=START, observations=2)
+
+
+def with_a_well_neighbour(one: Server, memory: evidence.MemoryReading) -> Evolution:
+    one.subjects["i1"] = well("i1")
+    evolution = Evolution(memory)
+    client: Any = evolution
+    one.client = client
+    return evolution
+
+
+CONNECTING = evidence.InMemory(state("connecting"))
+
+
+async def test_step_that_waits_only_for_a_voucher_is_taken_in_the_same_look_that_finds_one() -> None:
+    _, one, draft, planning = stage()
+    evolution = with_a_well_neighbour(one, CONNECTING)
+    record = records.saw_database(records.Record(paired=False), a_row("connecting"), at=START)
+    for second in range(3):
+        record = records.saw_memory(record, CONNECTING, at=START + timedelta(seconds=second))
+    assessed(draft, record, Verdict(HealthState.STUCK, Reason.NO_QR_CODE))
+    draft.subject.symptom = None
+    one.symptoms[Symptom.WITHOUT_CODE] = 3
+    begin_incident(draft)
+
+    await planning.plan(one, draft)
+
+    assert evolution.calls == ["probe i1", "restart"]
+    assert draft.recovery.last_resort_since is None
+
+
+def flapping(*, minutes: int) -> records.Record:
+    record = records.saw_database(records.Record(paired=True), a_row("close", owner=True), at=START)
+    for turn in range(minutes * 3 + 1):
+        reading = CONNECTING if turn % 2 else evidence.InMemory(state("close"))
+        record = records.saw_memory(record, reading, at=START + timedelta(seconds=20 * turn))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("minutes", "reason", "calls"),
+    [(11, Reason.FLAPPING, ["probe i1"]), (5, Reason.FLAPPING, []), (11, Reason.SETTLING, [])],
+    ids=["for long", "for a while", "not concluded"],
+)
+async def test_neighbour_is_asked_where_only_its_answer_tells_lost_credentials_from_an_outage(
+    minutes: int, reason: Reason, calls: list[str]
+) -> None:
+    context, one, draft, planning = stage()
+    evolution = with_a_well_neighbour(one, CONNECTING)
+    assessed(draft, flapping(minutes=minutes), Verdict(HealthState.DEGRADED, reason))
+    context.clock.advance(minutes * 60 - 3)  # type: ignore[attr-defined] # simulated time
+    servers.seen(one, at=context.clock.now())
+    draft.now = context.clock.now()
+
+    await planning.plan(one, draft)
+
+    assert evolution.calls == calls
+    assert draft.plan.step is None
+
+
+async def test_nothing_is_planned_before_anything_was_concluded() -> None:
+    _, one, draft, planning = stage()
+    draft.subject.opinion = None
+
+    await planning.plan(one, draft)
+
+    assert draft.plan is NOTHING
+
+
+async def test_restart_of_the_server_that_is_due_is_not_taken_by_who_waits_for_it() -> None:
+    _, one, draft, planning = stage(workloadRef=WORKLOAD["workloadRef"] | {"minInstances": 1})
+    with_a_well_neighbour(one, evidence.NotInMemory())
+    begin_incident(draft)
+
+    for _ in range(2):
+        await planning.plan(one, draft)
+
+    assert draft.plan.due(draft.now)
+    assert (draft.plan.step, draft.recovery.in_flight) == ("RestartServer", None)
+    assert draft.recovery.last_resort_since == draft.now, "no gentle step is left"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_restart_that_a_user_asks_for_is_taken_unless_something_is_against_it(paused: bool) -> None:
+    _, one, draft, planning = stage()
+    evolution = with_a_well_neighbour(one, evidence.NotInMemory())
+    metadata = draft.instance.metadata.replace(annotations={names.Request.RESTART.annotation: "now"})
+    draft.instance = draft.subject.instance = draft.instance.replace(metadata=metadata)
+    draft.pause = PauseInForce(by=PausedBy.INSTANCE, pause=Pause()) if paused else None
+
+    await planning.plan(one, draft)
+
+    assert evolution.calls == ([] if paused else ["restart"])
+
+
+async def test_incident_that_does_not_say_when_it_began_waits_from_now_on() -> None:
+    _, one, draft, planning = stage()
+    draft.recovery = RecoveryStatus(incident="1")
+
+    await planning.plan(one, draft)
+
+    assert one.wishes == {draft.subject.key: Wish(since=draft.now, reason=Reason.GHOST)}
+
+
+async def test_loss_that_a_human_may_approve_shows_how_and_is_not_held_up_once_it_is_approved() -> None:
+    context, one, draft, planning = stage()
+    assert one.resource is not None
+    one.resource = one.resource.replace(spec=one.resource.spec.replace(workload_ref=None))
+    begin_incident(draft)
+
+    await planning.plan(one, draft)
+    assert Reason.NEEDS_SERVER_RESTART in draft.plan.blocked_by
+    assert draft.recovery.approval is not None
+    approval = Approval(token=draft.recovery.approval.token, expires=draft.now + timedelta(seconds=60))
+    draft.recovery = draft.recovery.replace(approval=approval)
+    await planning.plan(one, draft)
+
+    assert Reason.NEEDS_SERVER_RESTART not in draft.plan.blocked_by
+    told: Any = context.telemetry
+    assert [(entry.phase.value, entry.step) for entry in told.audits] == [("refused", "Recreate")]
+
+
+@pytest.mark.parametrize(("says", "events"), [("the-token", [Reason.APPROVED]), ("another", [])])
+def test_approval_is_announced_when_it_is_given(says: str, events: list[Reason]) -> None:
+    context, _, draft, planning = stage()
+    draft.instance = draft.instance.replace(metadata=draft.instance.metadata.replace(annotations={names.APPROVE: says}))
+    draft.recovery = draft.recovery.replace(approval=Approval(token="the-token"))  # noqa: S106 - of a test
+
+    planning.note_approval(draft)
+
+    cluster: Any = context.kubernetes
+    assert cluster.events == events
+
+
+FOR_A_HUMAN = {
+    Reason.PROTECTED_INSTANCE,
+    Reason.APPROVAL_REQUIRED,
+    Reason.NOT_VOUCHED_FOR,
+    Reason.NEEDS_SERVER_RESTART,
+    Reason.UNSAFE_ROLLOUT,
+    Reason.WORKLOAD_NOT_FOUND,
+    Reason.WORKLOAD_FORBIDDEN,
+}
+RECREATE = Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS)
+
+
+def told_against(
+    planning: Planning, one: Server, draft: drafts.Draft, *against: Reason
+) -> tuple[list[tuple[str, ...]], list[Reason]]:
+    """What audit trail and Events say of a step with this against it."""
+    told: Any = planning._context.telemetry  # noqa: SLF001 - what it was given
+    cluster: Any = planning._context.kubernetes  # noqa: SLF001 - likewise
+    told.audits.clear()
+    cluster.events.clear()
+    planning._tell_refusal(one, draft, replace(RECREATE, blocked_by=against))  # noqa: SLF001 - the planner has its own
+    return [entry.blocked_by for entry in told.audits], list(cluster.events)
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason not in ("RetryDelay", "AwaitingObservation")])
+def test_refusal_is_audited_and_an_event_where_a_human_can_do_something(reason: Reason) -> None:
+    _, one, draft, planning = stage()
+
+    audits, events = told_against(planning, one, draft, reason)
+
+    assert audits == [(str(reason),)]
+    assert events == ([reason] if reason in FOR_A_HUMAN else [])
+
+
+def test_refusal_is_told_when_it_is_new_and_then_once_and_a_mere_wait_never() -> None:
+    _, one, draft, planning = stage()
+    new, more = Reason.NOT_VOUCHED_FOR, Reason.UNSAFE_ROLLOUT
+
+    assert told_against(planning, one, draft, Reason.RETRY_DELAY) == ([], [])
+    assert told_against(planning, one, draft, new) == ([("NotVouchedFor",)], [new])
+    assert told_against(planning, one, draft, new) == ([], [])
+    assert told_against(planning, one, draft, new, more) == ([("NotVouchedFor", "UnsafeRollout")], [more])
+    assert told_against(planning, one, draft) == ([], [])
+    assert told_against(planning, one, draft, new) == ([("NotVouchedFor",)], [new])
+
+
+def test_refusal_that_stands_in_the_status_was_told_by_the_process_before() -> None:
+    _, one, draft, planning = stage()
+    status = draft.instance.status.replace(recovery=RecoveryStatus(blocked_by=(Reason.NOT_VOUCHED_FOR,)))
+    draft.instance = draft.instance.replace(status=status)
+
+    assert told_against(planning, one, draft, Reason.NOT_VOUCHED_FOR) == ([], [])

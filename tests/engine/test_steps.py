@@ -19,6 +19,7 @@ from whatsapp_operator.engine.existence import Existence
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.steps import Steps
+from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
@@ -26,7 +27,7 @@ from whatsapp_operator.recovery.planner import Plan
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
-from whatsapp_operator.resources.steps import Step, StepClass
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight
 
 CONNECTING = evidence.ConnectionState.CONNECTING
 OTHERS = {name: a_row("open", owner=True, identity=f"id-of-{name}") for name in ("i1", "i2")}
@@ -37,12 +38,16 @@ class Evolution:
     """A server that says connecting; `restart` is noted, and may raise."""
 
     def __init__(self) -> None:
-        self.restarts, self.error = 0, False
+        self.restarts, self.webhooks_read, self.error = 0, 0, False
         self.on_read: Any = lambda: None
 
     async def read_memory(self, _name: str) -> evidence.MemoryReading:
         self.on_read()
         return evidence.InMemory(CONNECTING)
+
+    async def find_webhook(self, _name: str) -> evidence.Webhook | evidence.Unknown | None:
+        self.webhooks_read += 1
+        return evidence.Unknown(evidence.Ignorance.TIMEOUT)
 
     async def restart(self, _name: str) -> evidence.Outcome:
         self.restarts += 1
@@ -64,8 +69,8 @@ class Lists:
         return self.listed
 
 
-def stage() -> tuple[contexts.Context, Server, drafts.Draft, Evolution, Steps]:
-    time, cluster, one, evolution = simulated.Time(), Cluster(), servers.a_server(), Evolution()
+def stage(**spec: Any) -> tuple[contexts.Context, Server, drafts.Draft, Evolution, Steps]:
+    time, cluster, one, evolution = simulated.Time(), Cluster(), servers.a_server(**spec), Evolution()
     context = servers.a_context(time, one, cluster)
     client: Any = evolution
     one.client = client
@@ -89,7 +94,8 @@ async def test_step_that_nothing_speaks_against_is_taken_once_and_is_in_flight()
 
 
 @pytest.mark.parametrize(
-    "comes", ["pause of everything", "pause of the server", "steps of others", "another incarnation", "restart"]
+    "comes",
+    ["pause of everything", "pause of the server", "steps of others", "another incarnation", "age", "restart", "load"],
 )
 async def test_step_is_not_taken_when_something_came_while_it_was_looked_at_once_more(comes: str) -> None:
     context, one, draft, evolution, steps = stage()
@@ -105,6 +111,11 @@ async def test_step_is_not_taken_when_something_came_while_it_was_looked_at_once
                 one.in_flight.update({ports.Key("messaging", "a"), ports.Key("messaging", "b")})
             case "another incarnation":
                 one.observed.rows = {"i0": a_row("open", owner=True, identity="of-somebody-else")}
+            case "age":
+                clock: Any = context.clock
+                clock.advance(3600)
+            case "restart":
+                one.flying = StepInFlight(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, since=START)
             case _:
                 one.warm_up = type(one.warm_up)()
 
@@ -202,14 +213,17 @@ ASSESSED = a_row("open", owner=True)
 async def test_step_that_loses_a_session_is_not_taken_when_the_row_is_another_by_now(
     step: Step, listed: evidence.DatabaseList | evidence.Unknown
 ) -> None:
-    context, one, draft, _, steps = stage()
+    context, one, draft, evolution, steps = stage()
     draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
     context.observers[one.key] = Lists(listed)
 
     await steps.take(one, draft, Plan(step=step, step_class=StepClass.SESSION_LOSS))
 
-    assert draft.recovery.in_flight is None
+    assert (draft.recovery.in_flight, evolution.webhooks_read) == (None, 0)
     assert one.in_flight == set()
+    context.observers[one.key] = Lists(evidence.DatabaseList(OTHERS | {"i0": ASSESSED}))
+    await steps.take(one, draft, Plan(step=step, step_class=StepClass.SESSION_LOSS))
+    assert evolution.webhooks_read > 0, "and it may ask for a list again"
 
 
 async def test_list_is_compared_with_what_the_assessment_rests_on_and_not_with_itself() -> None:
@@ -231,7 +245,7 @@ async def test_list_is_compared_with_what_the_assessment_rests_on_and_not_with_i
 
 
 async def test_one_worker_at_a_time_waits_for_the_list_of_a_server() -> None:
-    context, one, draft, _, steps = stage()
+    context, one, draft, evolution, steps = stage()
     draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
     asked, answered = 0, asyncio.Event()
 
@@ -249,7 +263,7 @@ async def test_one_worker_at_a_time_waits_for_the_list_of_a_server() -> None:
 
     await steps.take(one, draft, recreate)
 
-    assert asked == 1
+    assert (asked, evolution.webhooks_read) == (1, 0)
     answered.set()
     await waiting
     assert draft.recovery.in_flight is None
@@ -265,7 +279,7 @@ class Deletes(Evolution):
     async def read_memory(self, _name: str) -> evidence.MemoryReading:
         return evidence.Absent() if "delete" in self.calls else evidence.InMemory(CONNECTING)
 
-    async def find_webhook(self, _name: str) -> None:
+    async def find_webhook(self, _name: str) -> evidence.Webhook | evidence.Unknown | None:
         return None
 
     async def logout(self, _name: str) -> evidence.Outcome:
@@ -275,7 +289,7 @@ class Deletes(Evolution):
         self.calls.append("delete")
         return evidence.Accepted()
 
-    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created:
+    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created | evidence.Unknown:
         self.calls.append("create")
         return evidence.Created("id-2")
 
@@ -307,4 +321,6 @@ async def test_instance_is_not_gone_by_the_list_of_a_database_that_was_exchanged
     await steps.take(one, draft, Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS))
 
     assert evolution.calls == calls
-    assert (draft.subject.deletion is not None) is is_pending
+    next_at = context.clock.monotonic() + 60
+    pending = Deletion(since=START, sent=1, next_at=next_at, instance_id="id-of-i0", spares_protected=False)
+    assert draft.subject.deletion == (pending if is_pending else None)

@@ -1,0 +1,63 @@
+"""A request is carried out once for each value of its annotation."""
+
+from __future__ import annotations
+
+import pytest
+
+from support import servers, simulated
+from support.simulated import START
+from whatsapp_operator.engine import draft as drafts
+from whatsapp_operator.engine import requests
+from whatsapp_operator.engine.subject import Configuring
+from whatsapp_operator.resources.names import Request
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import LastHandled, RecoveryStatus
+
+NOW = "2026-11-23T10:00:00Z"
+LONGEST = "x" * 253
+
+
+def a_draft(*asked: Request, value: str = NOW) -> drafts.Draft:
+    subject = servers.a_subject("shop", annotations={what.annotation: value for what in asked})
+    subject.configuring["settings"] = Configuring(
+        generation=1, tries=3, outcome=Reason.CONFIGURATION_PENDING, next_at=9.0
+    )
+    assert subject.instance is not None
+    draft = drafts.begin(subject, subject.instance, servers.a_server(), pause=None, now=simulated.Time().now())
+    draft.recovery, draft.configured_generation = RecoveryStatus(incident="20261123-7f3a", started_at=START), 1
+    return draft
+
+
+@pytest.mark.parametrize("what", Request)
+@pytest.mark.parametrize(("value", "is_asked"), [(NOW, True), (LONGEST, True), (f"{LONGEST}x", False), ("", False)])
+def test_request_is_asked_by_a_value_that_status_can_show(what: Request, value: str, is_asked: bool) -> None:
+    assert requests.asked(a_draft(what, value=value), what) is is_asked
+    assert not any(requests.asked(a_draft(what, value=value), other) for other in Request if other is not what)
+
+
+@pytest.mark.parametrize("what", Request)
+def test_request_that_was_handled_is_asked_again_by_another_value_only(what: Request) -> None:
+    draft = a_draft(what)
+
+    requests.handled(draft, what)
+
+    assert draft.handled == LastHandled.model_validate({what.value: NOW})
+    assert not requests.asked(draft, what)
+    again = a_draft(what, value="2026-11-24T10:00:00Z")
+    again.handled = draft.handled
+    assert requests.asked(again, what)
+
+
+@pytest.mark.parametrize("what", Request)
+def test_request_does_what_it_says_and_nothing_else(what: Request) -> None:
+    draft = a_draft(what)
+
+    verifies = requests.take_up(draft)
+
+    assert verifies is (what is Request.RECONCILE)
+    assert draft.window_opened_at == (START if what is Request.PAIRING else None)
+    assert draft.recovery.incident == (None if what is Request.RESET else "20261123-7f3a")
+    assert draft.configured_generation == (None if what is Request.RECONCILE else 1)
+    assert bool(draft.subject.configuring) is (what is not Request.RECONCILE)
+    assert requests.asked(draft, what) is (what is Request.RESTART), "a restart is a step, which is announced"
+    assert not requests.take_up(draft)

@@ -550,9 +550,10 @@ async def test_recreate_whose_delete_did_not_end_sends_it_again_when_it_is_due()
     assert (begun.sent, begun.next_at) == (3, 60 + 240)
 
 
-async def test_recreate_whose_delete_has_ended_is_over_without_another() -> None:
+@pytest.mark.parametrize("next_at", [0.0, 60.0])
+async def test_recreate_whose_delete_has_ended_is_over_without_another(next_at: float) -> None:
     play = Scene()
-    play.begun()
+    play.begun(next_at=next_at)
     play.evolution.end()
 
     await play.resend()

@@ -43,9 +43,10 @@ def test_request_that_was_handled_is_asked_again_by_another_value_only(what: Req
 
     assert draft.handled == LastHandled.model_validate({what.value: NOW})
     assert not requests.asked(draft, what)
-    again = a_draft(what, value="2026-11-24T10:00:00Z")
-    again.handled = draft.handled
+    again, removed = a_draft(what, value="2026-11-24T10:00:00Z"), a_draft()
+    again.handled = removed.handled = draft.handled
     assert requests.asked(again, what)
+    assert not requests.asked(removed, what)
 
 
 @pytest.mark.parametrize("what", Request)

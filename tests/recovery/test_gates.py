@@ -299,9 +299,10 @@ def test_where_most_get_no_code_a_step_waits_some_minutes_for_somebody_who_vouch
 
 
 def test_where_most_get_no_code_a_step_for_another_reason_is_not_held_up() -> None:
-    waits = situation(Reason.CONNECTING, others_without_code=True, now=START, vouched=False)
+    waits = unpaired_without_a_code(others_without_code=True)
 
-    assert not waits.shares_its_lack_of_a_code
+    assert waits.shares_its_lack_of_a_code
+    assert not replace(waits, opinion=situation(Reason.CONNECTING).opinion).shares_its_lack_of_a_code
 
 
 def test_where_most_get_no_code_the_wait_has_not_begun_before_there_is_an_incident() -> None:

@@ -90,6 +90,8 @@ class Sight:
         """What the call that arrived last is the first call of."""
         self.restarts: dict[str, list[float]] = defaultdict(list)
         """By server: when a restart of it was announced."""
+        self.asked_to_go: set[str] = set()
+        """Ids of rows that an operator has sent a DELETE for."""
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
         stage.api.listeners.append(self._written)
         for one in stage.hosts.values():
@@ -124,6 +126,9 @@ class Sight:
     def _arrived(self, one: host.Arrival) -> None:
         if one.route == "restart":
             self.restarted[one.host.name, one.instance or ""].append(one.sent_at)
+        row = self.row((one.host.name, one.instance or ""))
+        if one.route == "delete" and row is not None:
+            self.asked_to_go.add(row.id)
         of = [each for each in self.current.values() if each.by == one.caller]
         self.beginning = [
             each for each in of if one.mutating and not each.begun and each.remote == (one.host.name, one.instance)

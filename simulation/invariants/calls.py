@@ -172,6 +172,16 @@ def _goes_on_with_a_recreate(sight: Sight, body: Body | None, one: host.Arrival)
     return bool(steps) and steps[-1].step is Step.RECREATE and (row is None or row.id == steps[-1].row_id)
 
 
+def deletion_is_written_down_before_delete_is_sent(sight: Sight, one: host.Arrival) -> str | None:
+    """A process that starts later has to know why the instance is missing."""
+    body = _acting(sight, one)
+    if one.route != "delete" or body is None or not _going(body) or _announced(sight, body, *_ENDERS):
+        return None
+    if _goes_on_with_a_recreate(sight, body, one):
+        return None
+    return None if status_of(body).get("deletionAskedAt") else "its status does not say so"
+
+
 def protected_ends_only_under_the_gates_of_its_class(sight: Sight, one: host.Arrival) -> str | None:
     """Invariant 5: no logout or delete of a protected instance under a class that does not lose sessions."""
     body = _acting(sight, one)
@@ -252,6 +262,7 @@ CHECKS: tuple[Check, ...] = (
     restart_only_in_a_step,
     restart_once_in_a_step,
     end_only_in_a_step_or_a_deletion,
+    deletion_is_written_down_before_delete_is_sent,
     protected_ends_only_under_the_gates_of_its_class,
     retained_is_left_alone,
     nothing_changes_during_a_pause,

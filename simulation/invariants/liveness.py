@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from evolution_simulator import instance as instances
 from evolution_simulator.version import ConnectionState
-from simulation.invariants import rest
+from simulation.invariants import rest, vanishing
 from simulation.invariants.steps import LEDGER, seconds_of
 from simulation.kubernetes import kinds
 from simulation.sight import Body, Remote, Sight, remote_of
@@ -26,6 +26,8 @@ it turn before it was stuck is not taken anew for ten minutes."""
 STORM_SECONDS = 600.0
 """A warm-up and a look at every instance, besides the cooldown."""
 DELETION_SECONDS = 600.0
+VANISHED_SECONDS = 300.0
+"""A process that starts, takes its claims, and reads a list of the database."""
 _MAY_WAIT = frozenset(
     {
         Reason.STORM,
@@ -39,7 +41,10 @@ _MAY_WAIT = frozenset(
 
 
 def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str | None:
-    """Paired, open to the database, and connecting for ever: a Restart is taken, where budget and policy let it."""
+    """Paired, open to the database, and connecting for ever: a Restart is taken, where budget and policy let it.
+
+    What is being deleted is no longer healed: `deletion_ends_or_says_what_blocks_it`.
+    """
     where = remote_of(body)
     row, (since, state) = sight.row(where), sight.state_since(where)
     if state is not ConnectionState.CONNECTING or row is None or row.connection_status is not ConnectionState.OPEN:
@@ -55,8 +60,10 @@ def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str 
 
 def restless(sight: Sight) -> list[str]:
     """What is not at rest yet: instances that are neither Ready nor say why, and storms that have to end."""
-    storms = [f"{name} has a storm of {_few(sight, name)} at most" for name in sight.stage.hosts if _ebbs(sight, name)]
-    return [*rest.restless(sight), *storms]
+    hosts = sight.stage.hosts
+    storms = [f"{name} has a storm of {_few(sight, name)} at most" for name in hosts if _ebbs(sight, name)]
+    missed = [f"{name} misses what was deleted" for name in hosts if vanishing.is_said_in_error(sight, name)]
+    return [*rest.restless(sight), *storms, *missed]
 
 
 def storm_clears(sight: Sight, name: str) -> str | None:
@@ -76,7 +83,7 @@ def _ebbs(sight: Sight, name: str) -> bool:
     """A storm is on, and so few are not well that it has to end."""
     claim = sight.claim(name)
     text = claim["metadata"].get("annotations", {}).get(LEDGER) if claim is not None else None
-    if text is None or "storm" not in json.loads(text) or _is_another_database(sight, name):
+    if text is None or "storm" not in json.loads(text) or vanishing.is_said(sight, name):
         return False
     return _few_since(sight, name) < float("inf")
 
@@ -99,9 +106,11 @@ def _is_well(sight: Sight, where: Remote) -> bool:
     return row.connection_status is ConnectionState.OPEN and not is_dead
 
 
-def _is_another_database(sight: Sight, name: str) -> bool:
-    told = (status_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if remote_of(one)[0] == name)
-    return any(one.get("reason") == Reason.INSTANCES_VANISHED for one in told)
+def what_was_deleted_is_not_missed(sight: Sight, name: str) -> str | None:
+    """Instances that went because an operator deleted them do not keep the others of their server from being read."""
+    calm = _calm_for(sight, 0.0)
+    late = calm >= VANISHED_SECONDS and vanishing.is_said_in_error(sight, name)
+    return f"after {calm:.0f} s its instances are still said to have vanished" if late else None
 
 
 def deletion_ends_or_says_what_blocks_it(sight: Sight, body: Body) -> str | None:
@@ -122,4 +131,4 @@ OF_INSTANCES: tuple[InstanceCheck, ...] = (
     stuck_instance_is_restarted_within_a_bound,
     deletion_ends_or_says_what_blocks_it,
 )
-OF_SERVERS: tuple[ServerCheck, ...] = (storm_clears,)
+OF_SERVERS: tuple[ServerCheck, ...] = (storm_clears, what_was_deleted_is_not_missed)

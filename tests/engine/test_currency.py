@@ -122,9 +122,10 @@ async def test_deletion_of_the_past_is_not_begun() -> None:
     house.server.observed.client_name = "evolution"
     house.context.observers[house.server.key] = cast("Any", Listing())
     announcer = Announcer(house.context)
-    found = existence.Existence(house.context, StatusWriter(house.context), announcer)
+    writer = StatusWriter(house.context)
+    found = existence.Existence(house.context, writer, announcer)
 
     with pytest.raises(ports.NotFound):
-        await deletion.Deletions(house.context, found, announcer)._delete_if_ours(house.server, draft)  # noqa: SLF001 - all else is e2e
+        await deletion.Deletions(house.context, writer, found, announcer)._delete_if_ours(house.server, draft)  # noqa: SLF001 - all else is e2e
 
     assert draft.subject.deletion is None

@@ -34,9 +34,9 @@ async def is_ours(
         cluster.secrets[ports.Key("messaging", "i0-token")] = secret
     assert subject.instance is not None
     draft = drafts.begin(subject, subject.instance, one, pause=None, now=START)
-    announcer = Announcer(context)
-    found = existence.Existence(context, StatusWriter(context), announcer)
-    return await deletion.Deletions(context, found, announcer)._is_ours(draft, ROW)  # noqa: SLF001 - all else is e2e
+    announcer, writer = Announcer(context), StatusWriter(context)
+    found = existence.Existence(context, writer, announcer)
+    return await deletion.Deletions(context, writer, found, announcer)._is_ours(draft, ROW)  # noqa: SLF001 - all else is e2e
 
 
 async def test_instance_that_the_status_knows_is_deleted() -> None:
@@ -142,9 +142,8 @@ async def test_what_nobody_understands_and_does_not_hold_up_its_namespace_is_non
 async def test_wait_for_a_namespace_to_be_gone_begins_anew_when_it_stays_after_all() -> None:
     time, cluster, one = simulated.Time(), Going(is_going=True), unread()
     context = servers.a_context(time, servers.a_server(), cluster)
-    deletions = deletion.Deletions(
-        context, existence.Existence(context, StatusWriter(context), Announcer(context)), Announcer(context)
-    )
+    announcer, writer = Announcer(context), StatusWriter(context)
+    deletions = deletion.Deletions(context, writer, existence.Existence(context, writer, announcer), announcer)
     for is_going in (True, False, True):
         cluster.is_going = is_going
         time.advance(599)

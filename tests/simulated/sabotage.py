@@ -55,6 +55,14 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "namespace taken for going": (keeping.every_namespace_is_going, "finalizer_stays_until_the_instance_is_gone"),
     "creates again": (creation.creates_again_at_once, "create_only_what_does_not_exist"),
     "recreate does not wait": (beliefs.a_recreate_does_not_wait, "create_only_what_does_not_exist"),
+    "deletion of another process not known": (
+        creation.deletions_of_other_processes_are_not_known,
+        "what_was_deleted_is_not_missed",
+    ),
+    "deletes before it writes": (
+        creation.deletes_before_it_writes,
+        "deletion_is_written_down_before_delete_is_sent",
+    ),
     "retain is forgotten": (creation.retain_is_forgotten, "retained_is_left_alone"),
     "adopted deleted by default": (keeping.adopted_is_deleted_by_default, "retained_is_left_alone"),
     "takes what is another's": (creation.takes_what_is_anothers, "only_instances_with_a_resource_change"),

@@ -202,6 +202,14 @@ DELETED: dict[str, Scenario] = {
     ),
     "creates again": scenario((0, *late("create", 12.0)), (0.1, *created("n1"))),
     "recreate does not wait": scenario((0, *broken("i0", "S4")), version="2.3.6", recovery=SOON, budget=ROOMY),
+    "deletion of another process not known": scenario(
+        (0, *refused("500", "patch", "whatsappinstances", count=40)),
+        *((0.1, *named("delete", f"i{number}")) for number in range(3)),
+        (4, "crash", {"slot": 0, "points": 1}),
+        instances=4,
+        ends=60.0,
+    ),
+    "deletes before it writes": scenario((0, *named("delete", "i0"))),
     "retain is forgotten": scenario(
         (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))
     ),

@@ -12,6 +12,7 @@ from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion, Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
@@ -24,6 +25,7 @@ from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 from whatsapp_operator.resources.steps import Step
 
+_TERMINATING = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
 _POLL_SECONDS = 2.0
 _REFUSED_AFTER = 2
 _LONGEST_RETRY = 3600.0
@@ -32,8 +34,10 @@ _LONGEST_RETRY = 3600.0
 class Deletions:
     """Ends instances whose resource is being deleted, and those whose own DELETE did not end."""
 
-    def __init__(self, context: Context, found: existence.Existence, announcer: Announcer) -> None:
-        self._context, self._existence, self._announcer = context, found, announcer
+    def __init__(
+        self, context: Context, writer: StatusWriter, found: existence.Existence, announcer: Announcer
+    ) -> None:
+        self._context, self._writer, self._existence, self._announcer = context, writer, found, announcer
 
     async def proceed(self, server: Server | None, draft: Draft) -> float | None:
         """One look at a resource that is being deleted; returns the seconds to the next, None when it is over.
@@ -77,9 +81,17 @@ class Deletions:
         if deletion is None:
             # Of a resource that went, and was created again since, the instance may be the new one's.
             await currency.require(self._context, draft.subject)
+        if draft.deletion_asked_at is None:
+            await self._write_down(draft)
+        if deletion is None:
             deletion = self._begin(server, draft)
         deletion.instance_id = row.id if row is not None else deletion.instance_id
         return await self._delete(server, draft, deletion)
+
+    async def _write_down(self, draft: Draft) -> None:
+        """DELETE is about to be sent: after a crash it is known of what is missing then why it is."""
+        draft.verdict, draft.deletion_asked_at = _TERMINATING, draft.now
+        await write_ahead(self._writer, draft)
 
     def _begin(self, server: Server, draft: Draft) -> Deletion:
         draft.subject.deletion = Deletion(since=draft.now, instance_id=draft.instance_id)
@@ -121,7 +133,7 @@ class Deletions:
 
     async def _delete(self, server: Server, draft: Draft, deletion: Deletion) -> float | None:
         work = await self._existence.work(server, draft, creates=False, spare_open=False)
-        draft.verdict = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
+        draft.verdict = _TERMINATING
         if await self._has_ended(draft.subject, deletion, work):
             return await self._deleted(server, draft)
         if deletion.sent >= _REFUSED_AFTER:

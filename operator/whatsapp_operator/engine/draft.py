@@ -40,6 +40,8 @@ class Draft:
     """The Secret with what a step took, while it is not put back."""
     keepsake_digest: str | None = None
     """Of what was stored in it."""
+    deletion_asked_at: datetime | None = None
+    """When DELETE was first sent because the resource goes, by whichever process."""
     pause: PauseInForce | None = None
     """The pause that is in force: of everything, of the server, or of the instance."""
     synced: Reason = Reason.SYNCED
@@ -94,6 +96,7 @@ class Draft:
             adopted=self.adopted,
             keepsake=self.keepsake,
             keepsake_digest=self.keepsake_digest,
+            deletion_asked_at=self.deletion_asked_at,
             configured_generation=self.configured_generation,
             handled=None if self.handled == LastHandled() else self.handled,
             probed=self.policy.health.probe.mode is ProbeMode.ENABLED,
@@ -121,6 +124,7 @@ def begin(
         pairing=status.pairing,
         keepsake=status.keepsake,
         keepsake_digest=status.keepsake_digest,
+        deletion_asked_at=status.deletion_asked_at,
         pause=in_force(
             everything=pause,
             server=server.paused if server is not None else None,

@@ -79,6 +79,7 @@ class View:
     keepsake: str | None
     handled: LastHandled | None
     keepsake_digest: str | None = None
+    deletion_asked_at: datetime | None = None
     probed: bool = False
     """A probe is taken now and then while the instance is open."""
     said: Mapping[Reason, str] = field(default_factory=dict)
@@ -105,6 +106,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         adopted=view.adopted,
         keepsake=view.keepsake,
         keepsake_digest=view.keepsake_digest,
+        deletion_asked_at=view.deletion_asked_at,
         recovery=_recovery(view),
         last_handled=view.handled,
         conditions=merge(view.instance.status.conditions, _conditions(view), now=now),

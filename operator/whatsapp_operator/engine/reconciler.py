@@ -56,7 +56,7 @@ class Reconciler:
         self._existence = existence.Existence(context, writer, self._announcer)
         self._steps = Steps(context, writer, self._existence, self._announcer)
         self._planning = Planning(context, self._announcer, self._steps)
-        self._deletions = deletion.Deletions(context, self._existence, self._announcer)
+        self._deletions = deletion.Deletions(context, writer, self._existence, self._announcer)
         self._codes = Codes(context)
         self._sampler, self._prober = Sampler(context), Prober(context)
         self._plugged = plugged.Rules(context)

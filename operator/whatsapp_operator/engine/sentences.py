@@ -59,7 +59,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.CHANNEL_CLOSED: "The channel was logged out; only a restart of the Evolution API server opens it again.",
     Reason.SETTLING: f"Its state is changing, or is not understood yet. {_WAITS}",
     Reason.NOT_FOUND: "The instance does not exist on the server; it is created.",
-    Reason.TERMINATING: "DELETE was sent; the server has not finished it. It is asked again.",
+    Reason.TERMINATING: "The server is asked to delete the instance, and has not done so yet. It is asked again.",
     Reason.NOT_OBSERVED: "Nothing was observed yet.",
     Reason.NOT_ANSWERED: "The server answers for its other instances, and not for this one, so nothing is known of it. "
     "Ask it for GET /instance/connectionState/{instance}, and look at its log.",

@@ -330,8 +330,11 @@ class Server:
         return Reason.SERVER_UNREACHABLE if seen.ever_read or seen.unknown else Reason.NOT_OBSERVED
 
     def vanished(self, rows: Mapping[str, evidence.Row]) -> bool:
-        """Whether so many known instances are gone at once that it is the database that changed, not they."""
+        """Whether so many known instances are gone at once that it is the database that changed, not they.
+
+        Those that are to go count as well until a DELETE was sent: in another database they are missing, and not gone.
+        """
         if self.subjects.keys() <= rows.keys():
             return False
-        known = [name for name, one in self.subjects.items() if one.status.instance_id and one.deletion is None]
+        known = [name for name, one in self.subjects.items() if one.status.instance_id and not one.may_be_gone]
         return witnesses.vanish_at_once(known, rows)

@@ -175,6 +175,13 @@ class Subject:
         """The version of the resource as it was last seen or written."""
         return str(self.body.get("metadata", {}).get("resourceVersion", ""))
 
+    @property
+    def may_be_gone(self) -> bool:
+        """Whether DELETE was sent, by this process or by one that wrote so before: that it is missing is no wonder."""
+        if self.deletion is not None:
+            return True
+        return self.metadata.deletion_timestamp is not None and self.status.deletion_asked_at is not None
+
     def stored(self, body: Mapping[str, Any]) -> None:
         """Take what the store itself answered to a write."""
         self.update(body)

@@ -192,6 +192,10 @@ class WhatsAppInstanceStatus(Model):
     adopted: bool | None = Field(
         default=None, description="True when the instance existed on the server before this resource."
     )
+    deletion_asked_at: Timestamp | None = Field(
+        default=None,
+        description="When, once this resource was deleted, the server was first asked to delete the instance.",
+    )
     keepsake: str | None = Field(
         default=None,
         max_length=253,

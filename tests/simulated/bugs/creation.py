@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest import mock
 
-from whatsapp_operator.engine import deletion, existence
+from whatsapp_operator.engine import deletion, existence, subject
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import strategies
@@ -46,3 +46,18 @@ def takes_what_is_anothers() -> AbstractContextManager[Any]:
         return Reason.SYNCED
 
     return mock.patch.object(existence.Existence, "_claim", claim)
+
+
+def deletions_of_other_processes_are_not_known() -> AbstractContextManager[Any]:
+    """As it was before the simulation found it: what a process has deleted before it died is missed by the next one."""
+    may_be_gone = property(lambda self: self.deletion is not None)
+    return mock.patch.object(subject.Subject, "may_be_gone", may_be_gone)
+
+
+def deletes_before_it_writes() -> AbstractContextManager[Any]:
+    """DELETE is sent, and nothing says so."""
+
+    async def write_down(*_: object) -> None:
+        return
+
+    return mock.patch.object(deletion.Deletions, "_write_down", write_down)

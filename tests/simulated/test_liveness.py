@@ -11,7 +11,7 @@ from simulation import setup as setups
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage
 
-from simulated.scenarios import broken, scenario
+from simulated.scenarios import broken, refused, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -158,3 +158,10 @@ def test_deletion_that_the_server_refuses_says_so_and_ends_once_it_has_restarted
     assert outcome.broken is None
     assert outcome.coverage.deletions[Reason.DELETION_REFUSED] == 1
     assert outcome.coverage.deletions["Ended"] == 1
+
+
+def test_deletion_is_told_once_however_often_its_finalizer_cannot_be_removed() -> None:
+    history = told(scenario((0, *refused("500", "patch", "whatsappinstances", count=3)), (0.1, *DELETE), ends=60.0))
+
+    assert history.count("verdict on Delete of i0: Deleted") == 1
+    assert "DELETED WhatsAppInstance messaging/i0" in history

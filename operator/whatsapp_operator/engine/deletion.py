@@ -100,7 +100,8 @@ class Deletions:
         return draft.subject.deletion
 
     async def _deleted(self, server: Server, draft: Draft) -> float | None:
-        self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
+        if draft.subject.let_go is not Reason.DELETED:
+            self._announcer.audit_result(server, draft, Step.DELETE, reason=Reason.DELETING, result="Deleted")
         return await self._release(draft, Reason.DELETED)
 
     @staticmethod
@@ -173,7 +174,8 @@ class Deletions:
         gone = await self._is_gone_for_good(server, draft)
         if not await self._is_blocked_for_long(draft.subject, is_gone_for_good=gone):
             return _POLL_SECONDS
-        self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
+        if draft.subject.let_go is not Reason.ORPHANED:
+            self._announcer.audit_orphaned(ports.Key(*draft.instance.server_key), draft)
         return await self._release(draft, Reason.ORPHANED)
 
     async def release_unread(self, one: Subject) -> float | None:
@@ -188,7 +190,9 @@ class Deletions:
             return None
         if not await self._is_blocked_for_long(one):
             return _POLL_SECONDS
-        self._announcer.orphaned_unread(one, text=sentences.ORPHANED_UNREAD)
+        if one.let_go is not Reason.ORPHANED:
+            self._announcer.orphaned_unread(one, text=sentences.ORPHANED_UNREAD)
+            one.let_go = Reason.ORPHANED
         await finalizers.remove(self._context, instance.KIND, one, names.FINALIZER)
         return None
 
@@ -213,8 +217,11 @@ class Deletions:
         """Let the resource go; there is no next look."""
         if reason is Reason.RETAINED:
             await tokens.outlive(self._context, draft)
-        self._announcer.announce(draft, reason)
-        await finalizers.remove(self._context, instance.KIND, draft.subject, names.FINALIZER)
+        one = draft.subject
+        if one.let_go is not reason:
+            self._announcer.announce(draft, reason)
+            one.let_go = reason
+        await finalizers.remove(self._context, instance.KIND, one, names.FINALIZER)
         return None
 
 

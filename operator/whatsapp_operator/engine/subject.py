@@ -164,6 +164,8 @@ class Subject:
     """The server and the name there that its spec named when it was last understood."""
     blocked_since: datetime | None = None
     """Since when a deletion cannot go on for want of its server."""
+    let_go: Reason | None = None
+    """Why the resource goes, once that was told: its finalizer may have to be removed more than once."""
 
     @property
     def metadata(self) -> ObjectMeta:

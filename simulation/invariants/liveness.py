@@ -45,6 +45,8 @@ def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str 
 
     What is being deleted is no longer healed: `deletion_ends_or_says_what_blocks_it`.
     """
+    if "deletionTimestamp" in body["metadata"]:
+        return None
     where = remote_of(body)
     row, (since, state) = sight.row(where), sight.state_since(where)
     if state is not ConnectionState.CONNECTING or row is None or row.connection_status is not ConnectionState.OPEN:

@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 from simulation import deeds
 from simulation import setup as setups
+from simulation.invariants.liveness import STUCK_SECONDS
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage
 
@@ -158,6 +159,23 @@ def test_deletion_that_the_server_refuses_says_so_and_ends_once_it_has_restarted
     assert outcome.broken is None
     assert outcome.coverage.deletions[Reason.DELETION_REFUSED] == 1
     assert outcome.coverage.deletions["Ended"] == 1
+
+
+def test_what_the_server_does_not_delete_is_waited_for_and_not_healed() -> None:
+    given_up = {"server": "main", "namespace": setups.HOME, "name": "i0", "state": "S4", "seconds": 5.0}
+    waits = {"lastResortDelaySeconds": 1800, "maxAttempts": 1}
+
+    outcome = run(
+        1,
+        scenario=scenario(
+            (0, "break_and_delete", given_up), (0, *broken("i1", "S2")), instances=2, ends=30.0, recovery=waits
+        ),
+    )
+
+    assert outcome.broken is None
+    assert outcome.seconds > 110.0 + STUCK_SECONDS
+    assert outcome.coverage.deletions[Reason.DELETION_REFUSED] == 1
+    assert "announces Restart of i0" not in outcome.history.text()
 
 
 def test_deletion_is_told_once_however_often_its_finalizer_cannot_be_removed() -> None:

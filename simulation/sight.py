@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evolution_simulator import database
+from evolution_simulator import database, whatsapp
 from evolution_simulator import instance as instances
 from evolution_simulator.api import message
 from evolution_simulator.version import ConnectionState
@@ -90,6 +90,8 @@ class Sight:
         """What the call that arrived last is the first call of."""
         self.restarts: dict[str, list[float]] = defaultdict(list)
         """By server: when a restart of it was announced."""
+        self.reachable_again: dict[Remote, float] = {}
+        """When WhatsApp could be reached again by an instance, after an outage that it shared with others."""
         self.asked_to_go: set[str] = set()
         """Ids of rows that an operator has sent a DELETE for."""
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
@@ -109,6 +111,20 @@ class Sight:
             self._note_states(there)
 
         model.memory_changed = memory_changed  # type: ignore[method-assign]  # the one place that hears of each change
+        self._follow_the_way(there)
+
+    def _follow_the_way(self, there: host.Host) -> None:
+        far, change = there.model.whatsapp, there.model.whatsapp.set_reach
+
+        def set_reach(reach: whatsapp.Reach, *, name: str | None = None, proxy: str | None = None) -> None:
+            away = [one for one in there.model.memory.values() if not _is_reachable(one)]
+            change(reach, name=name, proxy=proxy)
+            # Of a way that only one instance goes nobody else could tell.
+            for one in away if name is None else ():
+                if _is_reachable(one):
+                    self.reachable_again[there.name, one.name] = self.stage.loop.time()
+
+        far.set_reach = set_reach  # type: ignore[method-assign]  # likewise
 
     def _note_states(self, there: host.Host) -> None:
         now, memory = self.stage.loop.time(), there.model.memory
@@ -305,6 +321,10 @@ class Sight:
         """How often a process has read the memory state of an instance since a moment."""
         reads = self.reads[process, remote[0]]
         return sum(at > moment for at in (*reads.memory, *reads.single[remote[1]]))
+
+
+def _is_reachable(one: instances.Instance) -> bool:
+    return not isinstance(one, instances.BaileysInstance) or one.reachable
 
 
 def _is_concluded(after: Body, before: Body) -> bool:

@@ -26,6 +26,9 @@ _VOUCHED_SECONDS = 60.0 + 2 * _SLACK_SECONDS
 _NOTICE_SECONDS = 15.0
 """A server that restarted so short a time ago may not have been looked at since."""
 _CLOSED_WITHIN_SECONDS = 40.0
+_REOPENS_WITHIN_SECONDS = 60.0
+"""What can be reached again reopens by then (a login that stalls is tried again each half minute), or is broken."""
+_ENDERS = (Step.RELOGIN, Step.RECREATE)
 _LOSES = (StepClass.SESSION_LOSS, StepClass.RECREATE)
 LEDGER = "whatsapp-operator.dev/ledger"
 
@@ -175,14 +178,32 @@ def loses_a_session_only_when_vouched_for(sight: Sight, one: Announced, change: 
     now, others = _now(sight), sight.vouched[one.remote[0]]
     if any(name != one.remote[1] and now - at < _VOUCHED_SECONDS for at, name in others):
         return None
-    delay = sight.policy(change.after).recovery.last_resort_delay_seconds
+    began = _last_resort_since(sight, one, change)
+    return None if _is_over(sight, change, began) else f"nobody vouches for it, and the last resort began at {began}"
+
+
+def _last_resort_since(sight: Sight, one: Announced, change: server.Change) -> float | None:
     began = seconds_of(_recovery(change.before).get("lastResortSince"))
-    if one.reason == "Credentials":
-        # No gentle step heals it: the wait counts from the beginning of the flapping.
-        began = min(filter(None, (began, sight.left_open.get(one.remote))), default=began)
-    if began is not None and now - began >= delay - _clock_slack(sight):
+    if one.reason != "Credentials":
+        return began
+    # No gentle step heals it: the wait counts from the beginning of the flapping.
+    return min(filter(None, (began, sight.left_open.get(one.remote))), default=began)
+
+
+def _is_over(sight: Sight, change: server.Change, began: float | None) -> bool:
+    delay = sight.policy(change.after).recovery.last_resort_delay_seconds
+    return began is not None and _now(sight) - began >= delay - _clock_slack(sight)
+
+
+def gives_what_was_cut_off_time_to_come_back(sight: Sight, one: Announced, change: server.Change) -> str | None:
+    """Invariant 1: an outage of WhatsApp that has just ended costs no pairing; the next try may be seconds away."""
+    loses = one.step_class is StepClass.SESSION_LOSS or (one.step in _ENDERS and sight.protected(one.remote))
+    if not loses or one.approval is not None or one.remote not in sight.reachable_again:
         return None
-    return f"nobody vouches for it, and the last resort began at {began}"
+    back_for = _now(sight) - sight.reachable_again[one.remote]
+    if back_for >= _REOPENS_WITHIN_SECONDS or _is_over(sight, change, _last_resort_since(sight, one, change)):
+        return None
+    return f"WhatsApp can be reached again for {back_for:.0f} s"
 
 
 def waits_after_a_recreate(sight: Sight, one: Announced, _: server.Change) -> str | None:
@@ -208,7 +229,7 @@ def reconnects_only_what_stays_closed(sight: Sight, one: Announced, _: server.Ch
 def is_not_for_a_refused_account(sight: Sight, one: Announced, _: server.Change) -> str | None:
     """Invariant 5: never for 402, 403, 406."""
     row = sight.row(one.remote)
-    if one.step not in (Step.RELOGIN, Step.RECREATE) or row is None:
+    if one.step not in _ENDERS or row is None:
         return None
     refused = row.disconnection_reason_code in (402, 403, 406) and row.connection_status is ConnectionState.CLOSE
     return f"WhatsApp refuses the account with {row.disconnection_reason_code}" if refused else None
@@ -270,6 +291,7 @@ CHECKS: tuple[Check, ...] = (
     reconnects_only_what_stays_closed,
     loses_a_session_only_late_in_an_incident,
     loses_a_session_only_when_vouched_for,
+    gives_what_was_cut_off_time_to_come_back,
     is_not_for_a_refused_account,
     is_wanted,
     waits_for_the_server_to_load,

@@ -106,6 +106,12 @@ WAITING: dict[str, Scenario] = {
     "no voucher": scenario(
         (0, *broken("i0", "S2")), instances=1, ends=400.0, recovery=SOON | {"lastResortDelaySeconds": 900}
     ),
+    "first voucher is enough": scenario(
+        (0, *broken("i0", "S2")),
+        (10, *of_server("reach", how="refused", seconds=400.0)),
+        recovery=SOON | {"lastResortDelaySeconds": 900},
+        budget=ROOMY,
+    ),
     "no sessionLoss Never": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "Never"}),
     "no approval": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "RequireApproval"}),
     "no delay": scenario((0, *broken("i0", "S2")), recovery=SOON),

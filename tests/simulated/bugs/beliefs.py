@@ -143,3 +143,8 @@ def acts_before_it_writes() -> AbstractContextManager[Any]:
         return
 
     return mock.patch.object(steps, "write_ahead", write_ahead)
+
+
+def the_first_voucher_is_enough() -> AbstractContextManager[Any]:
+    """As it was before a month of a fleet found it: the first to reopen vouches for those that are about to."""
+    return mock.patch.object(gates, "_may_be_about_to_reopen", return_value=None)

@@ -183,3 +183,12 @@ def test_deletion_is_told_once_however_often_its_finalizer_cannot_be_removed() -
 
     assert history.count("verdict on Delete of i0: Deleted") == 1
     assert "DELETED WhatsAppInstance messaging/i0" in history
+
+
+def test_instances_of_a_server_that_comes_back_with_another_database_no_longer_say_that_it_does_not_answer() -> None:
+    away = ("server_down", {"server": "main", "seconds": 60.0, "listener_only": True})
+
+    history = told(scenario((0, *away), (30, "wipe", {"server": "main", "names": ("i0", "i1")}), ends=120.0))
+
+    assert "tells of i2: ServerUnreachable" in history
+    assert history.rindex("tells of i2: InstancesVanished") > history.rindex("tells of i2: ServerUnreachable")

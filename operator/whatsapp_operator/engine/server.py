@@ -103,6 +103,8 @@ class Server:
     workload_problem: Reason | None = None
     was_fresh: bool | None = None
     """None also while reading has only just begun."""
+    was_unknown: Reason | None = None
+    """Why nothing was known of the instances when they were last looked at for that."""
     was_warm: bool = False
     known_since: float = 0.0
     """Monotonic seconds at which this process first heard of it."""
@@ -304,7 +306,7 @@ class Server:
         self.wishes.clear()
         self.ledger = self.ledger_saved = None
         self.flying, self.rolled_out, self.history, self.restored = None, False, (), False
-        self.was_fresh, self.was_warm, self.announced_down = None, False, False
+        self.was_fresh, self.was_unknown, self.was_warm, self.announced_down = None, None, False, False
         self.told_storm, self.told_pause = False, None
 
     def restore(self) -> None:

@@ -244,16 +244,20 @@ class Servers:
     def _tell_instances(self, one: Server) -> None:
         """When what is known of the server begins or ends to be worth something, all its instances are looked at.
 
+        So they are when another reason takes the place of the one for which nothing is known, which they tell as well.
+
         While reading has only just begun, at a start or after a restart of the server, they say nothing new: so they
         are looked at once more when that ends, too.
         """
         now, warm = self._context.clock.now(), one.warm
         fresh = one.fresh(now)
         known = None if not fresh and one.just_begun(now) else fresh
-        if known is not one.was_fresh or (warm and not one.was_warm):
-            one.was_fresh = known
+        why = one.why_unknown() if known is False else None
+        begins_or_ends = known is not one.was_fresh
+        if begins_or_ends or why is not one.was_unknown or (warm and not one.was_warm):
+            one.was_fresh, one.was_unknown = known, why
             # What is no longer known is said at once; what can be known again comes spread out.
-            self._context.look_at_all(one, spread=fresh)
+            self._context.look_at_all(one, spread=fresh or not begins_or_ends)
         one.was_warm = warm
 
     def _announce(self, one: Server) -> None:

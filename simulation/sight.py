@@ -273,6 +273,10 @@ class Sight:
         found = [one for one in self.stage.api.all(kinds.INSTANCES) if remote_of(one) == remote]
         return sorted(found, key=lambda one: (one["metadata"]["creationTimestamp"], key_of(one)))
 
+    def goes(self, remote: Remote) -> bool:
+        """Whether a resource that stands for an instance is being deleted: nobody waits any more for a step on it."""
+        return any("deletionTimestamp" in body["metadata"] for body in self.standing_for(remote))
+
     def token(self, body: Body) -> str | None:
         """The token in the Secret of an instance's resource."""
         reference = body["spec"].get("tokenSecretRef") or {"name": f"{body['metadata']['name']}-token", "key": "token"}

@@ -34,7 +34,8 @@ def costs_nobody_a_pairing(sight: Sight, name: str, process: str) -> str | None:
 
 def waits_for_every_step(sight: Sight, name: str, process: str) -> str | None:
     """Steps under way are lost with the process that they were asked of."""
-    running = [one for one in sight.announced if one.remote[0] == name and one.over_at is None and one.by == process]
+    begun = [one for one in sight.announced if one.remote[0] == name and one.over_at is None and one.by == process]
+    running = [one for one in begun if not sight.goes(one.remote)]
     return f"{running[0].step} of {running[0].remote[1]} is under way" if running else None
 
 

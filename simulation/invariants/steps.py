@@ -97,8 +97,7 @@ def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change |
         and each.over_at is None
         and each.begun
         and each.by == one.by
-        # Nobody waits any more for what is being deleted.
-        and not any("deletionTimestamp" in body["metadata"] for body in sight.standing_for(each.remote))
+        and not sight.goes(each.remote)
     }
     limit = sight.budget(one.remote[0]).max_in_flight
     return f"{len(others)} others are under way, of {limit}" if len(others) >= limit else None

@@ -22,9 +22,9 @@ def is_said_in_error(sight: Sight, name: str) -> bool:
 
 def _is_so(sight: Sight, name: str) -> bool:
     known = {
-        remote_of(one)[1]: status_of(one).get("instanceID")
+        remote_of(one)[1]: status_of(one)["instanceID"]
         for one in sight.stage.api.all(kinds.INSTANCES)
-        if remote_of(one)[0] == name
+        if remote_of(one)[0] == name and "instanceID" in status_of(one)
     }
-    unasked = [one for one, row_id in known.items() if row_id is not None and row_id not in sight.asked_to_go]
+    unasked = [one for one, row_id in known.items() if row_id not in sight.asked_to_go]
     return witnesses.vanish_at_once(unasked, [one for one in unasked if sight.row((name, one)) is not None])

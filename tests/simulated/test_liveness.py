@@ -12,7 +12,7 @@ from simulation.invariants.liveness import STUCK_SECONDS
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage
 
-from simulated.scenarios import broken, refused, scenario
+from simulated.scenarios import broken, created, refused, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -192,3 +192,20 @@ def test_instances_of_a_server_that_comes_back_with_another_database_no_longer_s
 
     assert "tells of i2: ServerUnreachable" in history
     assert history.rindex("tells of i2: InstancesVanished") > history.rindex("tells of i2: ServerUnreachable")
+
+
+def test_server_is_restarted_though_a_step_on_what_is_being_deleted_has_no_verdict() -> None:
+    history = told(
+        scenario(
+            (0, *created("n1", integration="EVOLUTION")),
+            (20, *broken("i0", "S4")),
+            (75, *broken("n1", "S14")),
+            (90, *DELETE),
+            workloadRef=WORKLOAD,
+            budget={"storm": {"percent": 100, "floor": 10, "cooldownSeconds": 60}},
+            recovery={"stepTimeoutSeconds": 300},
+        )
+    )
+
+    assert history.index("announces Restart of i0") < history.index("announces RestartServer of main")
+    assert "verdict on Restart of i0" not in history

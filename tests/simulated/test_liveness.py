@@ -185,6 +185,16 @@ def test_deletion_is_told_once_however_often_its_finalizer_cannot_be_removed() -
     assert "DELETED WhatsAppInstance messaging/i0" in history
 
 
+def test_deletion_that_the_server_refuses_goes_on_to_say_so_in_a_process_that_has_only_just_begun() -> None:
+    given_up = {"server": "main", "namespace": setups.HOME, "name": "i0", "state": "S3", "seconds": 5.0}
+    crash = ("crash", {"slot": 0, "points": 1})
+
+    outcome = run(1, scenario=scenario((0, "break_and_delete", given_up), (200, *crash), ends=300.0))
+
+    assert outcome.broken is None
+    assert outcome.coverage.deletions == {Reason.DELETION_REFUSED: 1}
+
+
 def test_instances_of_a_server_that_comes_back_with_another_database_no_longer_say_that_it_does_not_answer() -> None:
     away = ("server_down", {"server": "main", "seconds": 60.0, "listener_only": True})
 

@@ -19,6 +19,7 @@ from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources import instance, names
+from whatsapp_operator.resources.conditions import ConditionType
 from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.overrides import RecoveryMode
 from whatsapp_operator.resources.reasons import Reason
@@ -29,6 +30,8 @@ _TERMINATING = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
 _POLL_SECONDS = 2.0
 _REFUSED_AFTER = 2
 _LONGEST_RETRY = 3600.0
+_REFUSED = frozenset({Reason.DELETION_REFUSED})
+_BLOCKED = _REFUSED | {Reason.DELETION_WAITS}
 
 
 class Deletions:
@@ -137,8 +140,7 @@ class Deletions:
         draft.verdict = _TERMINATING
         if await self._has_ended(draft.subject, deletion, work):
             return await self._deleted(server, draft)
-        if deletion.sent >= _REFUSED_AFTER:
-            draft.synced = Reason.DELETION_REFUSED
+        draft.synced = Reason.DELETION_REFUSED if deletion.sent >= _REFUSED_AFTER else _still(draft, _REFUSED)
         return _POLL_SECONDS
 
     async def _has_ended(self, one: Subject, deletion: Deletion, work: strategies.Work) -> bool:
@@ -165,8 +167,7 @@ class Deletions:
         """Nothing can be deleted now: say why, and how to let go, unless the operator has only just begun to look."""
         draft.verdict = Verdict(HealthState.UNKNOWN, why)
         just_begun = not self._context.may_step or (server is not None and server.just_begun(draft.now))
-        if not draft.paused and not just_begun:
-            draft.synced = Reason.DELETION_WAITS
+        draft.synced = _still(draft, _BLOCKED) if draft.paused or just_begun else Reason.DELETION_WAITS
         return await self._maybe_orphan(server, draft)
 
     async def _maybe_orphan(self, server: Server | None, draft: Draft) -> float | None:
@@ -256,6 +257,12 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
         deletion.sent += 1
         await strategies.delete(work)
+
+
+def _still(draft: Draft, blocked: frozenset[Reason]) -> Reason:
+    """What `Synced` said before, where it is one of these: that nothing was seen yet does not make it untrue."""
+    told = {one.reason for one in draft.instance.status.conditions if one.type is ConditionType.SYNCED}
+    return next(iter(told & blocked), draft.synced)
 
 
 def _is_newer(server: Server, deletion: Deletion) -> bool:

@@ -1,4 +1,4 @@
-"""A crash amid the deletion of many instances: what an earlier process deleted has not vanished."""
+"""A crash amid the deletion of many instances: what the operator deleted itself has not vanished."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from whatsapp_operator.engine.server import Server
 DELETED, ASKED = "2026-11-23T10:00:00Z", "2026-11-23T10:00:05Z"
 
 
+def says(one: Server, name: str, *, deleted: bool = False, **status: Any) -> None:
+    """What the resource of an instance says besides."""
+    body = one.subjects[name].body
+    metadata = {**body["metadata"], **({"deletionTimestamp": DELETED} if deleted else {})}
+    spec = {"serverRef": {"name": "main"}}
+    one.subjects[name].update({"metadata": metadata, "spec": spec, "status": {**body["status"], **status}})
+    assert one.subjects[name].instance is not None
+
+
 def a_server(*, going: int, staying: int, asked: bool, deleted: bool = True) -> Server:
     """The first instances of a server are to go; `asked`: the server was asked to delete them, says their status."""
     one = servers.a_server(instances=going + staying)
     for name in list(one.subjects)[:going]:
-        body: dict[str, Any] = dict(one.subjects[name].body)
-        metadata = {**body["metadata"], **({"deletionTimestamp": DELETED} if deleted else {})}
-        status = {**body["status"], **({"deletionAskedAt": ASKED} if asked else {})}
-        one.subjects[name].update({**body, "metadata": metadata, "status": status})
+        says(one, name, deleted=deleted, **({"deletionAskedAt": ASKED} if asked else {}))
     return one
 
 
@@ -47,3 +53,51 @@ def test_status_that_was_restored_from_a_backup_makes_nothing_of_a_resource_that
     one = a_server(going=3, staying=0, asked=True, deleted=deleted)
 
     assert one.vanished({}) is not deleted
+
+
+def in_flight(step: str) -> dict[str, Any]:
+    return {"inFlight": {"step": step, "class": "SessionLoss", "reason": "RowMissing", "since": ASKED}}
+
+
+def past(*steps: tuple[str, str], incident: str = "20261123-7f3a") -> dict[str, Any]:
+    """Steps that are over, with their verdicts; `incident` is the present one."""
+    which = {"reason": "RowMissing", "incident": "20261123-7f3a", "startTime": DELETED, "endTime": ASKED}
+    return {"incident": incident, "history": [which | {"step": step, "result": result} for step, result in steps]}
+
+
+@pytest.mark.parametrize(
+    ("recovery", "vanished"),
+    [
+        (in_flight("Recreate"), False),
+        (past(("Recreate", "Failed")), False),
+        (past(("Recreate", "Failed"), ("Create", "Failed")), False),
+        (past(("Recreate", "Failed")) | in_flight("Create"), False),
+        (past(("Recreate", "Succeeded")), True),
+        (past(("Recreate", "Failed"), ("Restart", "Succeeded")), True),
+        (past(("Recreate", "Failed"), incident="20261124-0001"), True),
+        (in_flight("Relogin"), True),
+    ],
+    ids=[
+        "begun",
+        "failed",
+        "so did the creation",
+        "is being created",
+        "succeeded",
+        "lives on",
+        "was of another incident",
+        "is only logged out",
+    ],
+)
+def test_what_a_recreate_may_have_deleted_has_not_vanished(recovery: dict[str, Any], *, vanished: bool) -> None:
+    """Of three instances one is missing besides: with it they would be most."""
+    one = servers.a_server(instances=3)
+    says(one, "i0", recovery=recovery)
+
+    assert one.vanished({"i2": a_row()}) is vanished
+
+
+def test_database_that_is_exchanged_during_a_recreate_is_noticed_by_the_two_others() -> None:
+    one = servers.a_server(instances=3)
+    says(one, "i0", recovery=in_flight("Recreate"))
+
+    assert one.vanished({})

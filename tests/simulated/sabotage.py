@@ -60,6 +60,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         creation.deletions_of_other_processes_are_not_known,
         "what_was_deleted_is_not_missed",
     ),
+    "recreate not known to delete": (creation.a_recreate_is_not_known_to_delete, "what_was_deleted_is_not_missed"),
     "deletes before it writes": (
         creation.deletes_before_it_writes,
         "deletion_is_written_down_before_delete_is_sent",

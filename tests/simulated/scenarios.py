@@ -215,6 +215,14 @@ DELETED: dict[str, Scenario] = {
         instances=4,
         ends=60.0,
     ),
+    "recreate not known to delete": scenario(
+        (0, *named("edit", "i0", spec={"recovery": {"sessionLoss": "Never"}})),
+        (1, *broken("i0", "S2")),
+        (2, *broken("i1", "S4")),
+        version="2.3.6",
+        recovery=SOON,
+        budget=ROOMY,
+    ),
     "deletes before it writes": scenario((0, *named("delete", "i0"))),
     "retain is forgotten": scenario(
         (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))

@@ -338,5 +338,6 @@ class Server:
         """
         if self.subjects.keys() <= rows.keys():
             return False
-        known = [name for name, one in self.subjects.items() if one.status.instance_id and not one.may_be_gone]
-        return witnesses.vanish_at_once(known, rows)
+        known = {name: one for name, one in self.subjects.items() if one.status.instance_id and not one.may_be_gone}
+        staying = [name for name, one in known.items() if not one.may_be_recreated]
+        return witnesses.vanish_at_once(staying, rows, besides=len(known) - len(staying))

@@ -5,6 +5,7 @@ What must survive a restart of the operator is in the resource's status; everyth
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -22,7 +23,8 @@ from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.status import WhatsAppInstanceStatus
+from whatsapp_operator.resources.status import RecoveryStatus, WhatsAppInstanceStatus
+from whatsapp_operator.resources.steps import Step, StepResult
 
 _REMEMBERED_CODES = 16
 
@@ -184,6 +186,11 @@ class Subject:
             return True
         return self.metadata.deletion_timestamp is not None and self.status.deletion_asked_at is not None
 
+    @property
+    def may_be_recreated(self) -> bool:
+        """Whether a Recreate may have deleted it, and has not created it yet, as far as the status tells."""
+        return _may_have_been_recreated(self.status.recovery)
+
     def stored(self, body: Mapping[str, Any]) -> None:
         """Take what the store itself answered to a write."""
         self.update(body)
@@ -202,6 +209,17 @@ class Subject:
             self.instance, self.problem = parsing.parse_instance({**body, "metadata": self.body["metadata"]}), None
         except InvalidResource as error:
             self.instance, self.problem = None, str(error)
+
+
+def _may_have_been_recreated(recovery: RecoveryStatus | None) -> bool:
+    """Whether a Recreate of this incident is under way, or healed nothing: its DELETE may have had its effect."""
+    if recovery is None:
+        return False
+    if recovery.in_flight is not None and recovery.in_flight.step is Step.RECREATE:
+        return True
+    of_this = itertools.takewhile(lambda one: one.incident == recovery.incident, reversed(recovery.history))
+    in_vain = itertools.takewhile(lambda one: one.result is not StepResult.SUCCEEDED, of_this)
+    return any(one.step is Step.RECREATE for one in in_vain)
 
 
 def begin_anew(subject: Subject) -> None:

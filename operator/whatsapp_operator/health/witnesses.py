@@ -14,10 +14,13 @@ PROBES = 2
 _VANISH_AT_LEAST = 3
 
 
-def vanish_at_once(known: Collection[str], listed: Container[str]) -> bool:
-    """Whether a list lacks so many that were there that the database changed, and not they."""
+def vanish_at_once(known: Collection[str], listed: Container[str], *, besides: int = 0) -> bool:
+    """Whether a list lacks so many that were there that the database changed, and not they.
+
+    `besides` are as many as make a fleet of the others, and may be missing for a reason of their own.
+    """
     missing = sum(name not in listed for name in known)
-    return len(known) >= _VANISH_AT_LEAST and missing * 2 > len(known)
+    return len(known) + besides >= _VANISH_AT_LEAST and missing > 1 and missing * 2 > len(known)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,3 +61,8 @@ def deletes_before_it_writes() -> AbstractContextManager[Any]:
         return
 
     return mock.patch.object(deletion.Deletions, "_write_down", write_down)
+
+
+def a_recreate_is_not_known_to_delete() -> AbstractContextManager[Any]:
+    """As it was before the simulation found it: what a Recreate has deleted is missed until it is created."""
+    return mock.patch.object(subject, "_may_have_been_recreated", return_value=False)

@@ -34,6 +34,8 @@ _BOUND_SECONDS = 3 * 3600.0
 _QUIET_SECONDS = 75.0
 """What recurs does so within a minute: Secrets that are read again, DELETE that is sent again, other probes."""
 _QUIET_BOUND_SECONDS = 3600.0
+_RESTLESS_SECONDS = 20.0
+"""Where something goes on by right, only the configuration is asserted in the end: for a look at it there is time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class _Run:
             lambda: self._loop.time() - max(dog.changed_at, began) > _QUIET_SECONDS,
             stage,
             dog,
-            at=began + (_QUIET_BOUND_SECONDS if resting else _QUIET_SECONDS),
+            at=began + (_QUIET_BOUND_SECONDS if resting else _RESTLESS_SECONDS),
         )
         if ended is not _Ended.BROKEN and (wrong := rest.misconfigured(sight)):
             stage.history.violate("configuration_is_as_it_was_asked_for", "; ".join(wrong))

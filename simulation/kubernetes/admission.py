@@ -23,18 +23,32 @@ def completed(kind: kinds.Kind, body: Body) -> Body:
     return {**full, "metadata": body.get("metadata", {}), "apiVersion": kind.api_version, "kind": kind.kind}
 
 
+def with_status(kind: kinds.Kind, before: Body, status: Any) -> Body:
+    """A stored object with another status, pruned and with defaults.
+
+    Raises `Refused` for what the schema refuses; all else of the object went through it when it was stored.
+    """
+    only = schema.of_status(kind.plural)
+    part = schema.completed({"status": status}, only)
+    _refuse(tuple(schema.flaws(part, only)))
+    return {**before, **part}
+
+
 def check(kind: kinds.Kind, body: Body, *, before: Body | None) -> None:
     """Raise `Refused` for what the schema or a rule in CEL refuses."""
     if not kind.custom:
         return
-    flaws = tuple(schema.flaws(body, schema.of(kind.plural)))
+    _refuse(tuple(schema.flaws(body, schema.of(kind.plural))))
+    if before is not None and before.get("spec") == body.get("spec"):
+        return
+    _check_rules(kind, body, before)
+
+
+def _refuse(flaws: tuple[schema.Flaw, ...]) -> None:
     if flaws:
         # The last one says that the rules in CEL could not be evaluated, and names no field.
         stopped = any(flaw.stops_rules for flaw in flaws)
         raise answers.invalid(*(flaw.field for flaw in flaws), *(["<nil>"] if stopped else []))
-    if before is not None and before.get("spec") == body.get("spec"):
-        return
-    _check_rules(kind, body, before)
 
 
 def _check_rules(kind: kinds.Kind, body: Body, before: Body | None) -> None:

@@ -34,6 +34,12 @@ def of(plural: str) -> Schema:
     return schema
 
 
+@functools.cache
+def of_status(plural: str) -> Schema:
+    """The part of that schema that a write of the status is held to."""
+    return {"type": "object", "properties": {"status": of(plural)["properties"]["status"]}}
+
+
 def completed(value: Any, schema: Schema) -> Any:
     """Without the fields that the schema does not know, and with its defaults."""
     if isinstance(value, dict):

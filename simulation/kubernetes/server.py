@@ -155,15 +155,17 @@ class ApiServer:
         if wanted["metadata"].get("resourceVersion") != before["metadata"]["resourceVersion"]:
             raise answers.conflict()
         if where.kind.custom and where.subresource == "status":
-            changed: Body = {
-                **_without(before, "status"),
-                **({"status": wanted["status"]} if "status" in wanted else {}),
-            }
+            after = self._with_status(where.kind, before, wanted)
         else:
-            changed = self._updated(where.kind, before, wanted)
-        after = admission.completed(where.kind, changed)
-        admission.check(where.kind, after, before=before)
+            after = admission.completed(where.kind, self._updated(where.kind, before, wanted))
+            admission.check(where.kind, after, before=before)
         return self._replace(where.kind, before, after, writer, where.subresource)
+
+    @staticmethod
+    def _with_status(kind: kinds.Kind, before: Body, wanted: Body) -> Body:
+        """A write of the status: it cannot touch anything else."""
+        kept = _without(before, "status")
+        return admission.with_status(kind, kept, wanted["status"]) if "status" in wanted else kept
 
     @staticmethod
     def _updated(kind: kinds.Kind, before: Body, wanted: Body) -> Body:

@@ -14,8 +14,8 @@ from simulation.system import stream
 
 BEGIN_SECONDS = 80.0
 """By then instances are usually created and paired."""
-_LENGTHS = (100.0, 200.0, 450.0)
-_NUMBER = (3, 14)
+_LENGTHS = (60.0, 120.0, 240.0)
+_NUMBER = (4, 16)
 _FOLLOWING = 0.4
 _FELT_SECONDS = (5.0, 90.0)
 

@@ -101,14 +101,17 @@ class Scene:
         self.context.observers[self.server.key] = evolution
         self.context.may_step = True
         self.one = leaving(servers.a_subject("i0", status=status, **spec))
-        self.cluster.resource = {"metadata": dict(self.one.body["metadata"]), "spec": {"serverRef": {"name": "main"}}}
+        going = {"finalizers": [names.FINALIZER], "deletionTimestamp": f"{START:%Y-%m-%dT%H:%M:%SZ}"}
+        metadata = {**self.one.body["metadata"], **going}
+        self.cluster.resource = {"metadata": metadata, "spec": {"serverRef": {"name": "main"}}}
         self.cluster.secrets[SECRET] = ports.SecretData(
             values={"token": b"ours"}, resource_version="1", managed=True, owner_uids=frozenset({"i0"})
         )
         self.server.subjects["i0"] = self.context.subjects[self.one.key] = self.one
         announcer = Announcer(self.context)
-        self.found = existence.Existence(self.context, StatusWriter(self.context), announcer)
-        self.deletions = deletion.Deletions(self.context, self.found, announcer)
+        writer = StatusWriter(self.context)
+        self.found = existence.Existence(self.context, writer, announcer)
+        self.deletions = deletion.Deletions(self.context, writer, self.found, announcer)
 
     def draft(self, server: Server | None) -> drafts.Draft:
         assert self.one.instance is not None
@@ -167,7 +170,7 @@ async def test_instance_is_deleted_and_its_resource_let_go_once_it_is_gone() -> 
     assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
     assert play.audits == [("intent", "Delete", "Deleting", None), ("result", "Delete", "Deleting", "Deleted")]
     assert play.cluster.secrets[SECRET].owner_uids, "the token goes with its resource"
-    assert play.cluster.calls == ["read"], "nothing is prepared for a creation"
+    assert play.cluster.calls == ["read", "write status"], "nothing is prepared for a creation"
 
 
 async def test_instance_that_has_opened_is_deleted_all_the_same() -> None:

@@ -130,7 +130,8 @@ async def test_what_nobody_understands_and_does_not_hold_up_its_namespace_is_non
     one.update({**one.body, "metadata": {**one.body["metadata"], "finalizers": []}, "spec": NONSENSE})
     context = servers.a_context(time, servers.a_server(), cluster, telemetry=told)
     announcer = Announcer(context)
-    deletions = deletion.Deletions(context, existence.Existence(context, StatusWriter(context), announcer), announcer)
+    writer = StatusWriter(context)
+    deletions = deletion.Deletions(context, writer, existence.Existence(context, writer, announcer), announcer)
 
     for _ in range(2):
         assert await deletions.release_unread(one) is None

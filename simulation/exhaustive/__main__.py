@@ -6,10 +6,12 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from simulation.exhaustive import alone, measure, play, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
-from simulation.exhaustive.search import Finding, Result, search
+from simulation.exhaustive.kept import Finding
+from simulation.exhaustive.search import Result, search
 
 SCENARIOS: Mapping[str, play.Scenario] = {**alone.SCENARIOS, **scenarios.SCENARIOS}
 _COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "wrong", "s")
@@ -25,6 +27,10 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--path", metavar="N:M,...", help="play one path of one scenario: option M at choice N")
     parser.add_argument(
         "--coverage", action="store_true", help="measure the branches that are reached; it takes longer"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="go on with what was reached, and keep it there")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="end each scenario after so long; with --keep it goes on"
     )
     return parser.parse_args(given)
 
@@ -59,7 +65,7 @@ def _plan_everywhere() -> int:
 
 def _search_all(chosen: Sequence[str], given: argparse.Namespace, on_end: Callable[[], None]) -> int:
     print(_line("scenario", *_COLUMNS))
-    results = [_search(name, _bound(given, SCENARIOS[name]), on_end) for name in chosen]
+    results = [_search(name, _bound(given, SCENARIOS[name]), on_end, given) for name in chosen]
     states = sum(one.counted["states"] for one in results)
     wrong = sum(one.counted["violations"] for one in results)
     print(f"{states} distinct states, {wrong} violations")
@@ -71,12 +77,15 @@ def _bound(given: argparse.Namespace, scenario: play.Scenario) -> Bound:
     return Bound(faults, scenario.bound.crashes if given.crashes is None else given.crashes)
 
 
-def _search(name: str, bound: Bound, on_end: Callable[[], None]) -> Result:
+def _search(name: str, bound: Bound, on_end: Callable[[], None], given: argparse.Namespace) -> Result:
     began = time.monotonic()
-    found = search(SCENARIOS[name], bound, on_end=on_end)
+    keep = given.keep / f"{name}-{bound.faults}-{bound.crashes}" if given.keep is not None else None
+    found = search(SCENARIOS[name], bound, on_end=on_end, keep=keep, seconds=given.minutes * 60)
     told, took = found.counted, time.monotonic() - began
     columns = (told["states"], told["choices"], told["paths"], told["deepest"], told["violations"], f"{took:.0f}")
     print(_line(name, bound.faults, bound.crashes, *columns), flush=True)
+    if found.left:
+        print(f"{name}: not exhausted; {found.left} states are to be gone on from")
     if found.shortest is not None:
         print(schedule(name, found.shortest))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import CoroutineType
 from typing import Any
 
@@ -74,34 +74,35 @@ _OF_BREAKERS = ("_in_a_row", "_instances", "_why", "_trials", "_due")
 _OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_lapses", "_joined", "_missing_since")
 
 
-def of(game: Game) -> bytes:
-    """The digest of a state in which every coroutine waits."""
-    return hashlib.blake2b(text(game).encode(), digest_size=16).digest()
+class Fingerprint:
+    """Tells the states of one game."""
 
+    def __init__(self, game: Game) -> None:
+        self._game = game
+        self._walk = Walk(
+            {
+                Subject: lambda one: f"subject {one.key}",
+                Server: lambda one: f"server {one.key}",
+                Draft: self._draft,
+                ports.Lease: self._lease,
+                connection.Connection: self._connection,
+                instances.Instance: lambda one: f"instance {one.name} {one.instance_id}",
+                asyncio.TimerHandle: lambda one: f"at {moments.of(one.when())}",
+                asyncio.Lock: lambda one: f"lock {one.locked()}",
+                asyncio.Future: lambda one: f"future {one.done()}",
+                stand.Parked: lambda one: one.text,
+                stand.Life: lambda one: one.name,
+            }
+        )
 
-def text(game: Game) -> str:
-    """What the digest is made from."""
-    lines = "\n".join(_Teller(game, game.walk).lines())
-    return moments.told(lines, now=game.loop.time(), remembered=game.scenario.remembered)
+    def digest(self) -> bytes:
+        """The digest of the present state, in which every coroutine waits."""
+        return hashlib.blake2b(self.text().encode(), digest_size=16).digest()
 
-
-class _Teller:
-    def __init__(self, game: Game, walk: Walk) -> None:
-        self._game, self._walk = game, walk
-        self._tellers: Mapping[type, Callable[[Any], str]] = {
-            Subject: lambda one: f"subject {one.key}",
-            Server: lambda one: f"server {one.key}",
-            Draft: self._draft,
-            ports.Lease: self._lease,
-            connection.Connection: self._connection,
-            instances.Instance: lambda one: f"instance {one.name} {one.instance_id}",
-            asyncio.TimerHandle: lambda one: f"at {moments.of(one.when())}",
-            asyncio.Lock: lambda one: f"lock {one.locked()}",
-            asyncio.Future: lambda one: f"future {one.done()}",
-            stand.Parked: lambda one: one.text,
-            stand.Life: lambda one: one.name,
-        }
-        walk.named = self._named
+    def text(self) -> str:
+        """What the digest is made from."""
+        lines = "\n".join(self.lines())
+        return moments.told(lines, now=self._game.loop.time(), remembered=self._game.scenario.remembered)
 
     def lines(self) -> Iterator[str]:
         """The state, line by line."""
@@ -215,13 +216,9 @@ class _Teller:
             yield " < ".join(self._frame(frame) for frame in frames)
 
     def _frame(self, frame: Any) -> str:
-        told = {name: self._walk.field(name, value) for name, value in frame.f_locals.items() if name not in _LOCAL}
-        return f"{frame.f_code.co_qualname}:{frame.f_lasti} {sorted(told.items())}"
-
-    def _named(self, value: object) -> str | None:
-        """What is told of elsewhere, or by more than its fields."""
-        told = next((told for kind, told in self._tellers.items() if isinstance(value, kind)), None)
-        return told(value) if told is not None else None
+        known = ((name, value) for name, value in frame.f_locals.items() if name not in _LOCAL)
+        told = (f"{name}={self._walk.field(name, value)}" for name, value in known)
+        return f"{frame.f_code.co_qualname}:{frame.f_lasti} {' '.join(sorted(told))}"
 
     def _draft(self, one: Draft) -> str:
         known = "its own" if one.instance is one.subject.instance else self._walk.text(one.instance)

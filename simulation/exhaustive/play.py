@@ -16,7 +16,6 @@ from simulation import setup as setups
 from simulation.exhaustive import small, stand
 from simulation.exhaustive.arbiter import Arbiter, Bound, Chooser, Deed, Option
 from simulation.exhaustive.rounds import Task
-from simulation.exhaustive.walk import Walk
 from simulation.history import History
 from simulation.invariants import calls, rest
 from simulation.invariants.watchdog import Watchdog
@@ -70,7 +69,6 @@ class Game:
         self.loop.set_exception_handler(functools.partial(_fail, self.stage.history))
         self.sight = Sight(self.stage)
         self.dog = Watchdog(self.stage, self.sight, of_calls=scenario.of_calls)
-        self.walk = Walk()
         self.arbiter = Arbiter(self.stage, chooser, bound=bound, deeds=scenario.deeds)
         self._over: asyncio.Future[None] = self.loop.create_future()
 

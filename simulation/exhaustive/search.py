@@ -1,17 +1,18 @@
 """The search: at each choice the process is copied once for each way on, depth first; no state is gone on from twice.
 
 A copy (`fork`) carries everything with it, also the coroutines that wait somewhere, so that no path is played twice.
+A search that is to end after some time notes from which states it has not gone every way; the next one plays the paths
+there once more, and goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import gc
-import json
 import os
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,31 +21,12 @@ from typing import NoReturn
 
 from simulation.exhaustive import fingerprint, play
 from simulation.exhaustive.arbiter import Bound, Option
-from simulation.exhaustive.table import NAMES, Table
+from simulation.exhaustive.kept import Crossing, Finding, Kept
+from simulation.exhaustive.table import NAMES
 
 _ENOUGH = 25
 """Findings after which a search stops."""
 _SLOTS = 1 << 22
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A path at whose end an invariant does not hold."""
-
-    invariant: str
-    text: str
-    faults_left: int
-    crashes_left: int
-    choices: tuple[tuple[int, int], ...]
-    """What was chosen where it was not the first option, by the number of the choice."""
-    told: tuple[str, ...]
-    """Those choices in words."""
-    length: int
-
-    @property
-    def size(self) -> tuple[int, int, int]:
-        """Less of it is better: what goes wrong, what is chosen besides, how long it takes."""
-        return -self.faults_left - self.crashes_left, len(self.choices), self.length
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +35,8 @@ class Result:
 
     counted: Mapping[str, int]
     findings: tuple[Finding, ...]
+    left: int = 0
+    """States from which it has not gone every way, since its time was over."""
 
     @property
     def shortest(self) -> Finding | None:
@@ -64,16 +48,29 @@ class Result:
 class _Search:
     """The chooser that takes every option."""
 
-    table: Table
-    findings: Path
+    kept: Kept
     enough: int
     on_end: Callable[[], None]
+    ends_at: float
+    """Monotonic seconds after which no more ways are gone."""
+    crossings: Sequence[Crossing]
+    """Where the search before has ended; none for one that begins."""
     chosen: dict[int, int] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
     game: play.Game | None = None
+    tells: fingerprint.Fingerprint | None = None
+    towards: Crossing | None = None
+    """Where this path is led to before it chooses for itself."""
     parent: int = field(default_factory=os.getppid)
     passed: dict[bytes, Bound] = field(default_factory=dict)
     """The states of this path. To come back to one, with nothing gone wrong since, is to go round for ever."""
+
+    def begin(self, scenario: play.Scenario, bound: Bound) -> None:
+        """The first path, of which all others are copies."""
+        self.parent = os.getppid()
+        self.game = play.Game(scenario, self, bound=bound)
+        self.tells = fingerprint.Fingerprint(self.game)
+        self.game.run()
 
     @property
     def _game(self) -> play.Game:
@@ -85,21 +82,57 @@ class _Search:
         """Take every option, each in a process of its own but for the last."""
         if os.getppid() != self.parent:
             os._exit(1)  # who waits for this was killed
-        if self.table["stopped"]:
+        if self.kept.table["stopped"]:
             self.over()
-        self.table.deepen(number + 1)
-        digest = fingerprint.of(self._game)
-        if not self.table.enter(digest, left):
-            if self.passed.get(digest) == left:
-                self._game.stage.history.violate("comes_to_an_end", "it goes round without an end")
-            self.over()
-        self.passed[digest] = left
-        self.table.count("choices", len(allowed))
-        place = next((place for place in allowed[:-1] if self._copies()), allowed[-1])
+        if number == 0 and self.crossings:
+            self._go_on()
+        place = self._follow(left, number) if self.towards is not None else self._go(allowed, left, number)
         if place:
             self.chosen[number] = place
             self.told.append(options[place].text)
         return place
+
+    def _go_on(self) -> None:
+        """In a copy for each state at which the search before has ended."""
+        for one in self.crossings:
+            if self._copies():
+                self.towards = one
+                return
+        self._end()
+
+    def _follow(self, left: Bound, number: int) -> int:
+        """The way to where the search before has ended, and from there what is left."""
+        assert self.towards is not None  # noqa: S101 - who calls has looked
+        self.passed[self._digest()] = left
+        if number < self.towards.number:
+            return self.towards.choices.get(number, 0)
+        places, self.towards = self.towards.places, None
+        return self._spread(places, number)
+
+    def _go(self, allowed: Sequence[int], left: Bound, number: int) -> int:
+        table, digest = self.kept.table, self._digest()
+        table.deepen(number + 1)
+        if not table.enter(digest, left):
+            if self.passed.get(digest) == left:
+                self._game.stage.history.violate("comes_to_an_end", "it goes round without an end")
+            self.over()
+        self.passed[digest] = left
+        table.count("choices", len(allowed))
+        return self._spread(allowed, number)
+
+    def _digest(self) -> bytes:
+        assert self.tells is not None  # noqa: S101 - set before anything is played
+        return self.tells.digest()
+
+    def _spread(self, places: Sequence[int], number: int) -> int:
+        """A path that was begun is gone to its end, also when the time is over: so each search gets on."""
+        for at, place in enumerate(places[:-1], start=1):
+            if self._copies():
+                return place
+            if time.monotonic() > self.ends_at:
+                self.kept.leave(Crossing(self.chosen, number, places[at:]))
+                self._end()
+        return places[-1]
 
     def _copies(self) -> bool:
         """Whether this is the copy; the other one waits until that has gone every way."""
@@ -112,29 +145,32 @@ class _Search:
             return True
         _, status = os.waitpid(child, 0)
         if status:
-            self.table.count("stopped")
+            self.kept.table.count("stopped")
             os._exit(1)
         return False
 
     def over(self) -> NoReturn:
         """The path is over."""
-        self.table.count("paths")
+        self.kept.table.count("paths")
         for violation in self._game.stage.history.violations[:1]:
             self._find(violation.invariant, violation.text)
+        self._end()
+
+    def _end(self) -> NoReturn:
         self.on_end()
         sys.stdout.flush()
         os._exit(0)
 
     def _find(self, invariant: str, text: str) -> None:
-        left, taken = self._game.arbiter.left, self._game.arbiter.taken
-        found = Finding(
-            invariant, text, left.faults, left.crashes, tuple(self.chosen.items()), tuple(self.told), length=taken
+        left, taken, table = self._game.arbiter.left, self._game.arbiter.taken, self.kept.table
+        self.kept.find(
+            Finding(
+                invariant, text, left.faults, left.crashes, tuple(self.chosen.items()), tuple(self.told), length=taken
+            )
         )
-        with self.findings.open("a") as file:
-            file.write(json.dumps(dataclasses.asdict(found)) + "\n")
-        self.table.count("violations")
-        if self.table["violations"] >= self.enough:
-            self.table.count("stopped")
+        table.count("violations")
+        if table["violations"] >= self.enough:
+            table.count("stopped")
 
 
 def search(
@@ -144,45 +180,49 @@ def search(
     enough: int = _ENOUGH,
     slots: int = _SLOTS,
     on_end: Callable[[], None] = lambda: None,
+    keep: Path | None = None,
+    seconds: float = float("inf"),
 ) -> Result:
     """Go every way through a scenario within a bound; `on_end` is called in each process at the end of its path.
 
+    In a folder `keep` the search goes on where one of the same scenario, bound and code has ended; each ends after so
+    many `seconds`, or when every way was gone.
+
     Raises:
         RuntimeError: a process of the search failed; what it said is on stderr.
+        Torn: the search that was kept there was killed.
     """
-    table = Table(slots=slots)
     with tempfile.TemporaryDirectory() as folder:
-        findings = Path(folder) / "findings"
-        findings.touch()
-        gc.collect()
-        gc.freeze()
-        gc.disable()  # it would write to all memory, and so have it copied
-        child = os.fork()
-        if child == 0:
-            _begin(scenario, bound, _Search(table, findings, enough, on_end))
-        _, status = os.waitpid(child, 0)
-        gc.enable()
-        gc.unfreeze()
-        if status:
-            raise RuntimeError(f"a process of the search ended with {status}")
-        lines = findings.read_text().splitlines()
-    return Result({name: table[name] for name in NAMES}, tuple(_finding(line) for line in lines))
+        kept = Kept(keep or Path(folder), slots=slots)
+        with kept.under_way():
+            begins = not kept.table["states"]
+            crossings = kept.take_up()
+            if begins or crossings:
+                _in_a_process(scenario, bound, _Search(kept, enough, on_end, time.monotonic() + seconds, crossings))
+        counted = {name: kept.table[name] for name in NAMES}
+        return Result(counted, tuple(kept.findings()), left=len(kept.left()))
+
+
+def _in_a_process(scenario: play.Scenario, bound: Bound, chooser: _Search) -> None:
+    gc.collect()
+    gc.freeze()
+    gc.disable()  # it would write to all memory, and so have it copied
+    child = os.fork()
+    if child == 0:
+        _begin(scenario, bound, chooser)
+    _, status = os.waitpid(child, 0)
+    gc.enable()
+    gc.unfreeze()
+    if status:
+        raise RuntimeError(f"a process of the search ended with {status}")
 
 
 def _begin(scenario: play.Scenario, bound: Bound, chooser: _Search) -> NoReturn:
     try:
         with play.quietly():
-            chooser.parent = os.getppid()
-            chooser.game = play.Game(scenario, chooser, bound=bound)
-            chooser.game.run()
+            chooser.begin(scenario, bound)
     finally:
         # The path's end never comes back here.
         traceback.print_exc()
         sys.stderr.flush()
         os._exit(1)
-
-
-def _finding(line: str) -> Finding:
-    body = json.loads(line)
-    pairs = tuple((number, place) for number, place in body.pop("choices"))
-    return Finding(choices=pairs, told=tuple(body.pop("told")), **body)

@@ -1,9 +1,10 @@
-"""The states that were reached, in memory that all processes of a search share; and what they counted."""
+"""The states that were reached, in a file that all processes of a search share; and what they counted."""
 
 from __future__ import annotations
 
 import mmap
 import struct
+from pathlib import Path
 
 from simulation.exhaustive.arbiter import Bound
 
@@ -24,9 +25,13 @@ class Table:
     A state is gone on from again only with more left to go wrong than at any time before.
     """
 
-    def __init__(self, *, slots: int) -> None:
+    def __init__(self, path: Path, *, slots: int) -> None:
+        """One that was there before is gone on with."""
         self._slots = slots
-        self._memory = mmap.mmap(-1, _HEADER + slots * _SLOT.size)
+        size = _HEADER + slots * _SLOT.size
+        with path.open("a+b") as file:
+            file.truncate(size)
+            self._memory = mmap.mmap(file.fileno(), size)
 
     def enter(self, digest: bytes, left: Bound) -> bool:
         """Whether a state is to be gone on from; it is noted that it was.

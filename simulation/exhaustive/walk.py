@@ -1,8 +1,8 @@
 """Values as text that is the same for values that make no difference.
 
 Moments are written down so that `moments.told` can put them in relation to now. Frozen values are turned into text
-once. Of what is neither data nor a container only the type is told: the services of the operator, whose data
-`fingerprint` goes through by name.
+once, and how values of a type are told is found out once. Of what is neither data nor a container only the type is
+told: the services of the operator, whose data `fingerprint` goes through by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import enum
 import functools
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -88,79 +88,87 @@ _ONLY_COMPARED = frozenset(
     }
 )
 """Moments that nobody measures the time from."""
+_OF_A_KIND = _COUNTED | _MOMENTS | _ONLY_COMPARED
 _LEDGER = '{"spent"'
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+Tell = Callable[[Any], str]
 
 
 class Walk:
-    """Turns values into text; `named` tells what stands for an object that is told of elsewhere."""
+    """Turns values into text; `named` tells, by type, what stands for an object that is told of elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Mapping[type, Tell]) -> None:
+        self._named = named
         self._frozen: dict[int, tuple[object, str]] = {}
-        self.named: Callable[[object], str | None] = lambda _: None
+        self._known: dict[type, Tell] = {}
+        """How values of a type are told: found out once for each."""
 
     def text(self, value: object) -> str:
         """A value as text."""
-        if isinstance(value, str):
-            return _word(str(value))
-        if value is None or isinstance(value, bytes | int):
-            return repr(value) if not isinstance(value, enum.Enum) else value.name
-        if isinstance(value, float):
-            return f"{value:.4f}"
-        if isinstance(value, datetime):
-            return moments.of(value)
-        if isinstance(value, enum.Enum | timedelta):
-            return str(value)
-        name = self.named(value)
-        return name if name is not None else self._composed(value)
+        tell = self._known.get(type(value))
+        if tell is None:
+            tell = self._known[type(value)] = self._how(type(value))
+        return tell(value)
 
-    def _composed(self, value: object) -> str:
-        kept = self._frozen.get(id(value))
-        if kept is not None and kept[0] is value:
-            return kept[1]
-        match value:
-            case Mapping():
-                told = self._mapping(value)
-            case Set():
-                told = "{" + ",".join(sorted(map(self.text, value))) + "}"
-            case list() | tuple() | deque():
-                told = "[" + ",".join(map(self.text, value)) + "]"
-            case pydantic.BaseModel():
-                told = self.once(value, lambda: self._fields(value, value.__dict__.items()))
-            case _ if dataclasses.is_dataclass(value) and type(value).__module__.startswith(_DATA):
-                told = self._record(value)
-            case _:
-                told = type(value).__qualname__
+    def _how(self, kind: type) -> Tell:
+        plain = next((tell for known, tell in _PLAIN if issubclass(kind, known)), None)
+        named = next((tell for known, tell in self._named.items() if issubclass(kind, known)), None)
+        return plain or named or self._composed(kind)
+
+    def _composed(self, kind: type) -> Tell:
+        """What consists of others; something frozen was told before, perhaps."""
+        tell = self._anew(kind)
+
+        def told(value: Any) -> str:
+            kept = self._frozen.get(id(value))
+            return kept[1] if kept is not None and kept[0] is value else tell(value)
+
         return told
 
-    def _mapping(self, value: Mapping[Any, Any]) -> str:
-        kept = [(key, inner) for key, inner in self._kept(value) if inner or not isinstance(value, Counter)]
-        return "{" + ",".join(sorted(f"{self.text(key)}:{self.field(str(key), inner)}" for key, inner in kept)) + "}"
+    def _anew(self, kind: type) -> Tell:
+        tell = next((tell for known, tell in self._containers() if issubclass(kind, known)), None)
+        if tell is not None:
+            return tell
+        if dataclasses.is_dataclass(kind) and kind.__module__.startswith(_DATA):
+            return self._record(kind)
+        return lambda _: kind.__qualname__
 
-    @staticmethod
-    def _kept(value: Mapping[Any, Any]) -> Iterable[tuple[Any, Any]]:
-        return ((key, inner) for key, inner in value.items() if key not in _LEFT_OUT)
+    def _containers(self) -> Sequence[tuple[Any, Tell]]:
+        return (
+            (Counter, lambda value: self._mapping((key, inner) for key, inner in value.items() if inner)),
+            (Mapping, lambda value: self._mapping(value.items())),
+            (Set, lambda value: "{" + ",".join(sorted(map(self.text, value))) + "}"),
+            (list | tuple | deque, lambda value: "[" + ",".join(map(self.text, value)) + "]"),
+            (pydantic.BaseModel, lambda value: self.once(value, lambda: self._model(value))),
+        )
 
-    def _record(self, value: Any) -> str:
-        def told() -> str:
-            return self._fields(value, ((one.name, getattr(value, one.name)) for one in dataclasses.fields(value)))
+    def _mapping(self, items: Iterable[tuple[Any, Any]]) -> str:
+        kept = (f"{self.text(key)}:{self.field(str(key), inner)}" for key, inner in items if key not in _LEFT_OUT)
+        return "{" + ",".join(sorted(kept)) + "}"
 
-        return self.once(value, told) if value.__dataclass_params__.frozen else told()
+    def _model(self, value: pydantic.BaseModel) -> str:
+        told = (f"{name}={self.field(name, inner)}" for name, inner in value.__dict__.items() if name not in _LEFT_OUT)
+        return f"{type(value).__name__}({','.join(told)})"
 
-    def _fields(self, value: object, fields: Iterable[tuple[str, object]]) -> str:
-        kind = type(value).__name__
-        left_out = _LEFT_OUT | {"reads"} if kind in _COMPARED else _LEFT_OUT
-        told = (f"{name}={self.field(name, inner)}" for name, inner in fields if name not in left_out)
-        return f"{kind}({','.join(told)})"
+    def _record(self, kind: Any) -> Tell:
+        left_out = _LEFT_OUT | {"reads"} if kind.__name__ in _COMPARED else _LEFT_OUT
+        names = [one.name for one in dataclasses.fields(kind) if one.name not in left_out]
+
+        def told(value: object) -> str:
+            inner = (f"{name}={self.field(name, getattr(value, name))}" for name in names)
+            return f"{kind.__name__}({','.join(inner)})"
+
+        return (lambda value: self.once(value, lambda: told(value))) if kind.__dataclass_params__.frozen else told
 
     def field(self, name: str, value: object) -> str:
         """The value of a field, or a variable, of this name."""
-        if name in _COUNTED and isinstance(value, int):
-            return str(min(value, _ENOUGH))
-        if name in _ONLY_COMPARED and value is not None:
-            return moments.of(_moment(value), measured=False)
-        if name in _MOMENTS and isinstance(value, float):
-            return moments.of(value)
+        if name in _OF_A_KIND:
+            if name in _COUNTED and isinstance(value, int):
+                return str(min(value, _ENOUGH))
+            if name in _ONLY_COMPARED and value is not None:
+                return moments.of(_moment(value), measured=False)
+            if name in _MOMENTS and isinstance(value, float):
+                return moments.of(value)
         return self.text(value)
 
     def once(self, value: object, told: Callable[[], str]) -> str:
@@ -184,3 +192,13 @@ def _word(value: str) -> str:
     if _WRITTEN.fullmatch(value):
         return moments.of(datetime.fromisoformat(value))
     return repr(moments.of_a_ledger(value) if value.startswith(_LEDGER) else value)
+
+
+_PLAIN: Sequence[tuple[Any, Tell]] = (
+    (str, lambda value: _word(str(value))),
+    (type(None) | bytes | int, lambda value: repr(value) if not isinstance(value, enum.Enum) else value.name),
+    (float, lambda value: f"{value:.4f}"),
+    (datetime, moments.of),
+    (enum.Enum | timedelta, str),
+)
+"""Values that consist of nothing else, in the order in which they are asked after."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 from simulation.exhaustive import alone, moments, play, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
+from simulation.exhaustive.kept import Kept, Torn
 from simulation.exhaustive.search import search
 from simulation.exhaustive.table import Table
 
@@ -144,8 +146,28 @@ def test_schedule_that_was_found_plays_again() -> None:
     assert game.stage.history.violations[0].invariant == bug.invariant
 
 
-def test_state_is_gone_on_from_again_only_with_more_left_to_go_wrong() -> None:
-    table = Table(slots=8)
+def test_search_that_ended_in_between_goes_on_and_reaches_what_one_without_an_end_does(tmp_path: Path) -> None:
+    scenario, bound = alone.SCENARIOS["delete"], Bound(faults=1, crashes=0)
+    at_once = search(scenario, bound)
+
+    rounds = 1
+    while (found := search(scenario, bound, keep=tmp_path, seconds=0.05)).left:
+        rounds += 1
+
+    assert found == at_once
+    assert rounds > 1
+
+
+def test_search_that_was_killed_is_not_gone_on_with(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), Kept(tmp_path, slots=8).under_way():
+        raise KeyboardInterrupt
+
+    with pytest.raises(Torn):
+        search(alone.SCENARIOS["delete"], Bound(faults=0, crashes=0), keep=tmp_path, slots=8)
+
+
+def test_state_is_gone_on_from_again_only_with_more_left_to_go_wrong(tmp_path: Path) -> None:
+    table = Table(tmp_path / "table", slots=8)
 
     assert table.enter(b"a state.", Bound(2, 0))
     assert not table.enter(b"a state.", Bound(1, 0))

@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from simulation.exhaustive import alone, measure, play, scenarios, situations
+from simulation.exhaustive import alone, deletions, measure, play, recoveries, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Finding
 from simulation.exhaustive.search import Result, search
 
-SCENARIOS: Mapping[str, play.Scenario] = {**alone.SCENARIOS, **scenarios.SCENARIOS}
+SCENARIOS: Mapping[str, play.Scenario] = {
+    **alone.SCENARIOS,
+    **scenarios.SCENARIOS,
+    **deletions.SCENARIOS,
+    **recoveries.SCENARIOS,
+}
 _COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "wrong", "s")
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from evolution_simulator.version import ConnectionState
-from simulation import deeds
-from simulation.exhaustive.arbiter import Bound
-from simulation.exhaustive.play import Scenario, Wrong
-from simulation.exhaustive.scenarios import SERVER, rests, setup
+from simulation.deeds import servers
+from simulation.exhaustive.arbiter import Bound, Deed
+from simulation.exhaustive.play import PRELUDE_SECONDS, Scenario, Wrong
+from simulation.exhaustive.scenarios import SERVER, not_open, rests, setup, vanishes
 from simulation.invariants import calls
 from simulation.sight import Sight
 from simulation.stage import Stage
@@ -21,6 +21,8 @@ from whatsapp_operator.recovery import strategies
 
 NAME = "i0"
 _BOUND = Bound(faults=2, crashes=0)
+_WHILE_SECONDS = 15.0
+_NOTHING = Bound(faults=0, crashes=0)
 _WITHOUT_STEPS = (
     calls.only_the_holder_of_the_claim_changes,
     calls.only_instances_with_a_resource_change,
@@ -53,16 +55,19 @@ def alone(
     shows: str,
     bound: Bound = _BOUND,
     recreates: bool = False,
+    first: Deed = rests,
+    deeds: Mapping[str, Deed] | None = None,
     **more: Any,
 ) -> Scenario:
-    """A strategy on the first instance, in these broken states."""
+    """A strategy on the first instance, in these broken states, after a deed."""
 
     def begin(stage: Stage) -> None:
         token = stage.hosts[SERVER].model.database.rows[NAME].token
         if recreates:
             more["wanted"] = evidence.NewInstance(name=NAME, integration="WHATSAPP-BAILEYS", token=token)
+        first(stage)
         for state in states:
-            deeds.servers.break_instance(stage, server=SERVER, name=NAME, state=state)
+            servers.break_instance(stage, server=SERVER, name=NAME, state=state)
 
     return Scenario(
         shows=shows,
@@ -75,6 +80,7 @@ def alone(
         spoils_lists=True,
         task=functools.partial(carry_out, strategy, more),
         of_calls=_WITHOUT_STEPS,
+        deeds=deeds or {},
     )
 
 
@@ -107,8 +113,55 @@ def not_logged_out(sight: Sight) -> str | None:
     return None if ended and waits else "it was not logged out and connected again"
 
 
+def connects(stage: Stage) -> None:
+    """Somebody connects it past the operator."""
+    one = stage.hosts[SERVER].model.memory.get(NAME)
+    if one is not None:
+        one.connect()
+
+
+def has_a_webhook(stage: Stage) -> None:
+    """Somebody has set one, and their receiver answers."""
+    servers.hand_webhook(stage, server=SERVER, name=NAME)
+
+
+def not_for_long(sight: Sight) -> str | None:
+    """The strategy is to be tried for a while, and to leave things as they are."""
+    if sight.row((SERVER, NAME)) is None:
+        return "its row is gone"
+    return "it is still tried" if sight.stage.loop.time() < PRELUDE_SECONDS + _WHILE_SECONDS else None
+
+
+def not_gone_for_long(sight: Sight) -> str | None:
+    """It is there, or was so a moment ago."""
+    there = not_gone(sight)
+    return there or ("it has just gone" if sight.stage.loop.time() < PRELUDE_SECONDS + _WHILE_SECONDS else None)
+
+
+def neither_open_nor_gone(sight: Sight) -> str | None:
+    """What opens meanwhile is spared."""
+    if sight.row((SERVER, NAME)) is None and sight.memory((SERVER, NAME)) is None:
+        return None
+    return None if sight.state_since((SERVER, NAME))[1] is ConnectionState.OPEN else "it is neither open nor gone"
+
+
+async def create_again(work: strategies.Work) -> strategies.Done:
+    """What is gone is created and connected; what is there, and closed, is connected."""
+    if await strategies.is_gone(work):
+        return await strategies.create(work)
+    memory = await work.server.read_memory(work.name)
+    if memory == evidence.InMemory(evidence.ConnectionState.CLOSE):
+        return await strategies.reconnect(work)
+    return strategies.Done.PENDING
+
+
 SCENARIOS: Mapping[str, Scenario] = {
-    "delete": alone(strategies.delete, wrong=not_gone, shows="safe delete of an instance that is open"),
+    "delete": alone(
+        strategies.delete,
+        wrong=not_gone,
+        bound=Bound(faults=3, crashes=0),
+        shows="safe delete of an instance that is open",
+    ),
     "delete-dead": alone(
         strategies.delete, "S10", wrong=not_gone, shows="safe delete where the webhook's receiver is dead"
     ),
@@ -122,4 +175,52 @@ SCENARIOS: Mapping[str, Scenario] = {
         shows="R4 without a row",
     ),
     "relogin": alone(strategies.relogin, "S7", wrong=not_logged_out, shows="R3 of corrupt credentials"),
+    "create": alone(
+        create_again,
+        wrong=not_open,
+        first=vanishes,
+        recreates=True,
+        connect_after_create=True,
+        bound=Bound(faults=1, crashes=0),
+        shows="a create, and the connect after it",
+    ),
+    "recreate-ghost": alone(
+        recreate,
+        "S1",
+        wrong=not_another,
+        first=has_a_webhook,
+        recreates=True,
+        broken_record=True,
+        bound=Bound(faults=1, crashes=0),
+        shows="R4 of a ghost, whose webhook cannot be set",
+    ),
+    "delete-zombie": alone(
+        strategies.delete,
+        "S3",
+        wrong=not_for_long,
+        bound=_NOTHING,
+        shows="safe delete of a zombie, which 2.3.7 refuses",
+    ),
+    "delete-vanishing": alone(
+        strategies.delete,
+        wrong=not_gone_for_long,
+        deeds={"somebody deletes it": vanishes},
+        bound=Bound(faults=1, crashes=0),
+        shows="safe delete of what somebody else deletes meanwhile",
+    ),
+    "delete-opening": alone(
+        strategies.delete,
+        "S5",
+        wrong=neither_open_nor_gone,
+        deeds={"somebody connects it": connects},
+        bound=Bound(faults=1, crashes=0),
+        spare_open=True,
+        shows="safe delete of what is closed, and may open meanwhile",
+    ),
+    "relogin-zombie": alone(
+        strategies.relogin, "S4", wrong=not_for_long, bound=_NOTHING, shows="R3 of a zombie, which takes no logout"
+    ),
+    "relogin-closed": alone(
+        strategies.relogin, "S5", wrong=not_for_long, bound=_NOTHING, shows="R3 of what is closed, and not logged out"
+    ),
 }

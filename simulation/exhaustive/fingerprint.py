@@ -67,6 +67,10 @@ _OF_SERVERS = (
     "in_flight",
     "wishes",
     "flying",
+    "rolled_out",
+    "history",
+    "workload",
+    "workload_problem",
     "restored",
 )
 _OF_OBSERVERS = ("_rows_due", "_rows_not_before", "_last_tick")
@@ -182,6 +186,7 @@ class Fingerprint:
             yield f"{self._is_present(kinds.INSTANCES, subject)} {considered} {sampled}"
         for server in one.context.servers.values():
             yield f"{self._walk.text(server)} {self._fields(server, _OF_SERVERS)} {self._breaker(server)}"
+        yield _times(rounds.restarts._workload_due)
         for observer in rounds.observers.values():
             yield self._observer(observer)
 
@@ -244,6 +249,7 @@ class Fingerprint:
             yield str([f"{moments.of(at)} {who}" for at, who in pairs])
         for where, states in sorted(sight.states.items()):
             yield f"{where} {[f'{moments.of(at)} {state}' for at, state in list(states)[-_ENOUGH_READS:]]}"
+        yield str([(name, [moments.of(at) for at in times]) for name, times in sorted(sight.restarts.items())])
         yield str(sorted(_EXCUSES.intersection(self._game.stage.fault_times)))
         for uid, versions in sorted(sight.specs.items()):
             yield f"{uid} {[moments.of(at) for at, _ in versions]}"

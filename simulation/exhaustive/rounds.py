@@ -12,7 +12,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from simulation.replica import Replica
-from whatsapp_operator.engine import ports, reconciler, status
+from whatsapp_operator.engine import ports, reconciler, server_restart, status, treasury
+from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.observer import Observer
@@ -52,7 +53,9 @@ class Rounds:
     def __init__(self, one: Replica, *, endpoint: ports.Endpoint, task: Callable[[], Task | None]) -> None:
         self._task = task
         self.replica, self._context, self._endpoint = one, one.context, endpoint
-        self._reconciler = reconciler.Reconciler(one.context, status.StatusWriter(one.context))
+        writer = status.StatusWriter(one.context)
+        self._reconciler = reconciler.Reconciler(one.context, writer)
+        self.restarts = server_restart.ServerRestarts(one.context, writer, Announcer(one.context))
         self.observers: dict[ports.Key, Observer] = {}
 
     async def run(self) -> None:
@@ -71,6 +74,8 @@ class Rounds:
         for server, observer in list(self.observers.items()):
             if self._context.claims.holds(server):
                 await self._work_on(server, observer)
+        if self._context.claims.holds(ports.REST):
+            await self._look_at_all(ports.REST)
 
     async def _work_on(self, server: ports.Key, observer: Observer) -> None:
         task = self._task()
@@ -83,6 +88,9 @@ class Rounds:
     async def _look_at_all(self, server: ports.Key) -> None:
         subjects = sorted(self._context.subjects_of(server), key=lambda one: one.key)
         looks = [self._context.tasks.spawn(f"look-{one.key.name}", self._look(one)) for one in subjects]
+        found = self._context.servers.get(server)
+        if found is not None:
+            looks.append(self._context.tasks.spawn("look-at-server", self._look_at_server(found)))
         if looks:
             await asyncio.wait(looks)
 
@@ -91,6 +99,15 @@ class Rounds:
             await self._reconciler.look(one)
         except ports.Conflict:
             await self._read_again(one)
+        except ports.KubernetesError:
+            return
+
+    async def _look_at_server(self, one: Server) -> None:
+        """Its workload, and the ledger, in which a storm may have begun; nobody reads the rest of its status."""
+        try:
+            await self.restarts.look(one)
+            if one.ledger is not None:
+                await treasury.save(self._context, one)
         except ports.KubernetesError:
             return
 

@@ -28,6 +28,8 @@ OPTIONS = cli_options.Options(
     qr_wait_seconds=20,
     frozen_seconds=50,
     warm_up_growth_seconds=20,
+    reachable_seconds=20,
+    orphan_release_seconds=20,
     delete_retry_seconds=20,
     recreate_wait_seconds=20,
     recreate_wait_max_seconds=40,
@@ -43,26 +45,37 @@ def setup(
     release: str = "2.3.7",
     scans: float | None = 5.0,
     recovery: Mapping[str, Any] = RECOVERY,
+    namespace: str = setups.HOME,
+    workload: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> setups.Setup:
-    """Instances on one server."""
+    """Instances on one server; `workload` says when the one that runs it is restarted."""
     least = {
         "url": f"http://{SERVER}.{setups.HOME}.svc:8080",
         "apiKeySecretRef": {"name": f"{SERVER}-key"},
         "clientName": setups.CLIENT_NAME,
         "health": HEALTH,
         "recovery": recovery,
+        "allowedNamespaces": [setups.TENANT],
     }
+    if workload is not None:
+        least["workloadRef"] = {"kind": "Deployment", "name": SERVER} | dict(workload)
     server = setups.ServerSetup(
-        name=SERVER, version=release, metrics=True, workload=False, load_seconds=0.0, auto_scan=scans, spec=least | spec
+        name=SERVER,
+        version=release,
+        metrics=True,
+        workload=workload is not None,
+        load_seconds=0.0,
+        auto_scan=scans,
+        spec=least | spec,
     )
     known = tuple(
         setups.InstanceSetup(
-            namespace=setups.HOME,
+            namespace=namespace,
             name=f"i{number}",
             server=SERVER,
             at=0.0,
-            spec={"serverRef": {"name": SERVER}, "pairing": {"windowSeconds": 60}},
+            spec={"serverRef": {"name": SERVER, "namespace": setups.HOME}, "pairing": {"windowSeconds": 60}},
         )
         for number in range(instances)
     )
@@ -91,6 +104,16 @@ def not_open(sight: Sight) -> str | None:
 def budget(*, seconds: int = 30) -> Mapping[str, Any]:
     """One gentle step at a time, and within so long."""
     return {"maxInFlight": 1, "windows": [{"class": "Soft", "max": 1, "periodSeconds": seconds}]}
+
+
+def vanishes(stage: Stage) -> None:
+    """Somebody deletes the first instance past the operator."""
+    model = stage.hosts[SERVER].model
+    gone = model.memory.pop("i0", None)
+    if gone is not None:
+        gone.destroy()
+    model.database.delete("i0")
+    model.memory_changed()
 
 
 def rests(_: Stage) -> None:
@@ -155,7 +178,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         before=lambda stage: breaks(stage, "S2"),
         begin=resume,
         wrong=not_open,
-        remembered=90.0,
+        remembered=190.0,
     ),
     "creation": Scenario(
         shows="an instance is created",

@@ -158,6 +158,18 @@ def _gates(reasons: Sequence[Reason]) -> Iterator[gates.Situation]:
                 guard=guard.Guard(budget=_BUDGET, ledger=spent, in_flight=in_flight, surveyed=surveyed),
             )
     yield from _switches(reasons)
+    yield from _outages(reasons)
+
+
+def _outages(reasons: Sequence[Reason]) -> Iterator[gates.Situation]:
+    """WhatsApp can be reached again since then; or the others get no QR code either."""
+    for reason, since, began in itertools.product(reasons, (_LONG_AGO, _JUST_NOW), (_LONG_AGO, _JUST_NOW)):
+        history = RecoveryStatus(incident="20261123-0000", started_at=_LONG_AGO, last_resort_since=began)
+        yield replace(situation_of(reason, protected=True), reachable_since=since, history=history)
+        history = history.replace(started_at=began)
+        for vouched in _BOTH:
+            usual = situation_of(reason, protected=True)
+            yield replace(usual, others_without_code=True, vouched=vouched, history=history)
 
 
 def _switches(reasons: Sequence[Reason]) -> Iterator[gates.Situation]:
@@ -217,11 +229,16 @@ def _against(one: gates.Situation, planned: planner.Plan) -> Sequence[str]:
         "the budget is spent": one.guard.ledger is _SPENT and not requested,
         "it was seen once": min(one.opinion.observations, one.record.observations) < 2 and not requested,
         "it is outside of maintenance": _is_outside(one, planned),
+        "others get no code either": _shares_its_lack(one) and one.history.started_at == _JUST_NOW and not requested,
         "its close may be a gap": planned.step is Step.RECONNECT and one.record.sample is None,
     }
     if planned.step_class is StepClass.SESSION_LOSS:
         rules |= _against_a_loss(one)
     return [text for text, holds in rules.items() if holds]
+
+
+def _shares_its_lack(one: gates.Situation) -> bool:
+    return one.reason is Reason.NO_QR_CODE and one.others_without_code and not one.vouched
 
 
 def _is_outside(one: gates.Situation, planned: planner.Plan) -> bool:
@@ -241,6 +258,7 @@ def _against_a_loss(one: gates.Situation) -> dict[str, bool]:
         "a storm is on": one.guard.ledger.storm is not None,
         "the incident is young": young and not one.approved,
         "nobody vouches": not one.vouched and not one.approved and young,
+        "WhatsApp was away a moment ago": _JUST_NOW == one.reachable_since == one.history.last_resort_since,
         "it is not known to be no storm": not one.guard.surveyed,
         "WhatsApp refuses the account": one.record.new_code in evidence.RESTRICTED_CODES,
     }

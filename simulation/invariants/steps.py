@@ -29,6 +29,8 @@ _CLOSED_WITHIN_SECONDS = 40.0
 _REOPENS_WITHIN_SECONDS = 60.0
 """What can be reached again reopens by then (a login that stalls is tried again each half minute), or is broken."""
 _ENDERS = (Step.RELOGIN, Step.RECREATE)
+_OF_A_STABLE_CLOSE = 25 / 30
+"""The share of the sample's length that has to be seen from outside."""
 _LOSES = (StepClass.SESSION_LOSS, StepClass.RECREATE)
 LEDGER = "whatsapp-operator.dev/ledger"
 
@@ -222,7 +224,8 @@ def reconnects_only_what_stays_closed(sight: Sight, one: Announced, _: server.Ch
     if one.step is not Step.RECONNECT:
         return None
     closed = sight.spent(one.remote, ConnectionState.CLOSE, within=_CLOSED_WITHIN_SECONDS)
-    return f"it was closed for {closed:.0f} s of the last {_CLOSED_WITHIN_SECONDS:.0f}" if closed < 25.0 else None
+    enough = sight.stage.setup.options.stable_close_seconds * _OF_A_STABLE_CLOSE
+    return f"it was closed for {closed:.0f} s of the last {_CLOSED_WITHIN_SECONDS:.0f}" if closed < enough else None
 
 
 def is_not_for_a_refused_account(sight: Sight, one: Announced, _: server.Change) -> str | None:

@@ -1,0 +1,197 @@
+"""Recoveries that more than one rule bears on: storms, restarts of the server, approvals, requests, lasting health."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from evolution_simulator.version import ConnectionState
+from simulation import deeds
+from simulation import setup as setups
+from simulation.exhaustive.arbiter import Bound, Deed
+from simulation.exhaustive.deletions import is_taken, later
+from simulation.exhaustive.play import Scenario, Wrong
+from simulation.exhaustive.scenarios import (
+    RECOVERY,
+    SERVER,
+    breaks,
+    budget,
+    is_created,
+    not_created,
+    not_open,
+    rests,
+    resume,
+    setup,
+    vanishes,
+)
+from simulation.invariants.steps import LEDGER
+from simulation.kubernetes import kinds
+from simulation.sight import Sight
+from simulation.stage import Stage, status_of
+
+_USUAL = Bound(faults=0, crashes=1)
+_STORM = {"maxInFlight": 1, "storm": {"percent": 1, "floor": 1, "cooldownSeconds": 20}}
+_NONE = {"maxInFlight": 1, "windows": [{"class": "Soft", "max": 0, "periodSeconds": 30}]}
+_APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
+
+
+def recovery(
+    shows: str, *states: str, begin: Deed = resume, wrong: Wrong = not_open, remembered: float = 190.0, **more: Any
+) -> Scenario:
+    """Instances in these broken states, one each, which are to be open in the end."""
+    usual: dict[str, Any] = {"setup": setup(), "before": functools.partial(_breaks, states=states), "bound": _USUAL}
+    return Scenario(shows=shows, begin=begin, wrong=wrong, remembered=remembered, **(usual | more))
+
+
+def _breaks(stage: Stage, *, states: tuple[str, ...]) -> None:
+    breaks(stage, *states)
+
+
+def recovery_of(sight: Sight, name: str = "i0") -> Mapping[str, Any]:
+    """What the status of an instance says of its recovery."""
+    found = sight.stage.api.find(kinds.INSTANCES, setups.HOME, name)
+    return (status_of(found).get("recovery") or {}) if found is not None else {}
+
+
+def not_over(sight: Sight) -> str | None:
+    """It is not open, or its incident is not over."""
+    return not_open(sight) or ("its incident is not over" if "incident" in recovery_of(sight) else None)
+
+
+def not_calm(sight: Sight) -> str | None:
+    """It is not open, or the storm is not over."""
+    claim = sight.claim(SERVER)
+    ledger = claim["metadata"].get("annotations", {}).get(LEDGER, "") if claim is not None else ""
+    return not_open(sight) or ("a storm is on" if '"storm"' in ledger else None)
+
+
+def gets_a_budget(stage: Stage) -> None:
+    """The pause ends; after a while a user allows what was forbidden."""
+    resume(stage)
+    allowed = {"spec": {"budget": budget()}}
+    later(stage, 45.0, lambda stage: stage.user("patch", kinds.SERVERS, setups.HOME, SERVER, allowed))
+
+
+def gives_the_other_up(stage: Stage) -> None:
+    """The pause ends; after a while a user gives up the one that works only until a restart."""
+    resume(stage)
+    later(stage, 65.0, functools.partial(deeds.people.delete, namespace=setups.HOME, name="i1"))
+
+
+def first_not_open(sight: Sight) -> str | None:
+    """It is not open, or the other one is still there."""
+    if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i1") is not None:
+        return "the other one is still there"
+    return None if sight.state_since((SERVER, "i0"))[1] is ConnectionState.OPEN else "it is not open"
+
+
+def is_asked_for_a_restart(stage: Stage) -> None:
+    """A user asks for a restart of what is well."""
+    deeds.people.request(stage, namespace=setups.HOME, name="i0", what="restart", value="now")
+
+
+def not_handled(sight: Sight) -> str | None:
+    """The request was not carried out, or it is not open."""
+    found = sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i0")
+    handled = (status_of(found).get("lastHandled") or {}).get("restart") if found is not None else None
+    return not_open(sight) or (None if handled == "now" else "nobody has restarted it")
+
+
+def waits_for_an_approval(stage: Stage) -> None:
+    """The pause ends; somebody looks now and then, and approves what is offered."""
+    resume(stage)
+    for seconds in (45.0, 75.0, 105.0, 165.0):
+        later(stage, seconds, functools.partial(deeds.people.approve, namespace=setups.HOME, name="i0"))
+
+
+def hangs_from_the_beginning(stage: Stage) -> None:
+    """A user creates an instance whose first connection is never answered."""
+    stage.hosts[SERVER].model.whatsapp.hang_next.add("n0")
+    is_created(stage)
+
+
+def is_paused_for_a_while(stage: Stage) -> None:
+    """A user pauses it."""
+    deeds.people.pause(stage, namespace=setups.HOME, name="i0", seconds=45.0)
+
+
+def loses_a_delete(stage: Stage) -> None:
+    """Its row is gone, and the next DELETE is lost."""
+    breaks(stage, "S2")
+    stage.hosts[SERVER].model.arming.lose_delete.add("i0")
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "healing": recovery("one hangs, and is well until its incident is over", "S17", wrong=not_over, remembered=60.0),
+    "restart-lists": recovery(
+        "one hangs, while bulk reads may fail",
+        "S17",
+        spoils_lists=True,
+        bound=Bound(faults=1, crashes=0),
+        remembered=60.0,
+    ),
+    "restart-vanishing": recovery(
+        "one hangs, and somebody may delete it past the operator",
+        "S17",
+        deeds={"somebody deletes it": vanishes},
+        bound=Bound(faults=1, crashes=0),
+    ),
+    "restart-requested": recovery(
+        "a user asks for a restart", begin=is_asked_for_a_restart, before=rests, wrong=not_handled, remembered=60.0
+    ),
+    "budget-none": recovery(
+        "one hangs, and the budget of gentle steps is none for a while",
+        "S17",
+        begin=gets_a_budget,
+        setup=setup(budget=_NONE),
+        remembered=60.0,
+    ),
+    "storm": recovery(
+        "two hang, which is a storm here", "S17", "S17", setup=setup(budget=_STORM), wrong=not_calm, remembered=60.0
+    ),
+    "workload": recovery(
+        "one is a ghost, and the server may be restarted for it", "S1", setup=setup(workload={"minInstances": 1})
+    ),
+    "workload-few": recovery(
+        "one is a ghost, and the server is restarted for one only after a wait",
+        "S1",
+        setup=setup(workload={"minInstances": 2, "maxWaitSeconds": 60}),
+    ),
+    "workload-missing": recovery(
+        "one is a ghost, and another would lose its pairing by a restart of the server",
+        "S1",
+        "S19",
+        begin=gives_the_other_up,
+        wrong=first_not_open,
+        setup=setup(workload={"minInstances": 1}),
+    ),
+    "recreation-approved": recovery(
+        "a row is lost, and a person has to approve",
+        "S2",
+        begin=waits_for_an_approval,
+        setup=setup(recovery=_APPROVED),
+    ),
+    "recreation-both": recovery("two rows are lost, and nobody vouches", "S2", "S2"),
+    "recreation-lists": recovery(
+        "a row is lost, while bulk reads may fail", "S2", spoils_lists=True, bound=Bound(faults=1, crashes=0)
+    ),
+    "recreation-lost": recovery(
+        "a row is lost, and the DELETE of it; it may be paused, or taken by somebody else, meanwhile",
+        before=loses_a_delete,
+        deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken},
+    ),
+    "relogin-vouched": recovery("credentials are corrupt, and another instance vouches", "S7"),
+    "relogin-deaf": recovery(
+        "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",
+        "S7",
+        setup=setup(release="2.3.6", workload={"minInstances": 1}),
+    ),
+    "creation-hangs": recovery(
+        "an instance is created, and hangs without a QR code",
+        begin=hangs_from_the_beginning,
+        before=rests,
+        wrong=not_created,
+        setup=setup(instances=1, scans=40.0),
+    ),
+}

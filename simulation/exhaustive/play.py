@@ -21,6 +21,7 @@ from simulation.invariants import calls, rest
 from simulation.invariants.watchdog import Watchdog
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
+from whatsapp_operator.plugins.plugged import NOTHING, Plugged
 
 Wrong = Callable[[Sight], str | None]
 """What is wrong at the end of a path, or None."""
@@ -55,6 +56,8 @@ class Scenario:
     """What the operators do in place of their rounds: one strategy alone."""
     of_calls: Sequence[calls.Check] = calls.CHECKS
     """Without announcements there is nothing to hold calls to them."""
+    plugged: Plugged = NOTHING
+    """What a plugin adds."""
     deeds: Mapping[str, Deed] = field(default_factory=dict)
     """What may come in between, each once; each counts as a fault."""
 
@@ -66,6 +69,7 @@ class Game:
         self.scenario, self._chooser = scenario, chooser
         self.loop = stand.Loop()
         self.stage = small.SmallStage(scenario.setup, self.loop, lists_pass=not scenario.spoils_lists)
+        self.stage.plugged = scenario.plugged
         self.loop.set_exception_handler(functools.partial(_fail, self.stage.history))
         self.sight = Sight(self.stage)
         self.dog = Watchdog(self.stage, self.sight, of_calls=scenario.of_calls)

@@ -29,6 +29,11 @@ from simulation.invariants.steps import LEDGER
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
 from simulation.stage import Stage, status_of
+from whatsapp_operator.plugins import port
+from whatsapp_operator.plugins.plugged import Origin, Plugged, PluggedStrategy
+from whatsapp_operator.recovery import ladder
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import Step, StepClass
 
 _USUAL = Bound(faults=0, crashes=1)
 _STORM = {"maxInFlight": 1, "storm": {"percent": 1, "floor": 1, "cooldownSeconds": 20}}
@@ -122,6 +127,20 @@ def loses_a_delete(stage: Stage) -> None:
     stage.hosts[SERVER].model.arming.lose_delete.add("i0")
 
 
+async def looks(instance: port.Instance) -> None:
+    """What a plugin does that helps nobody."""
+    await instance.read_state()
+
+
+_PLUGGED = Plugged(
+    strategies=(
+        PluggedStrategy(
+            Origin("whatsapp_operator.recovery_strategies", "look", "example 1"),
+            ladder.Offer(Step("Look"), StepClass.SOFT, frozenset({Reason.ROW_MISSING})),
+            looks,
+        ),
+    )
+)
 SCENARIOS: Mapping[str, Scenario] = {
     "healing": recovery("one hangs, and is well until its incident is over", "S17", wrong=not_over, remembered=60.0),
     "restart-lists": recovery(
@@ -181,6 +200,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         before=loses_a_delete,
         deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken},
     ),
+    "recreation-plugged": recovery("a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED),
     "relogin-vouched": recovery("credentials are corrupt, and another instance vouches", "S7"),
     "relogin-deaf": recovery(
         "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",

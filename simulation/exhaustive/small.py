@@ -18,6 +18,7 @@ from simulation.stage import KEY, Stage
 from whatsapp_operator.cluster import transport
 from whatsapp_operator.engine import ports
 from whatsapp_operator.evolution import errors
+from whatsapp_operator.plugins.plugged import NOTHING, Plugged
 
 _NO = '{"status":400,"error":"Bad Request","response":{"message":["no"]}}'
 _NO_WITH_200 = '{"error":true,"message":"[object Object]"}'
@@ -93,6 +94,7 @@ class SmallStage(Stage):
         self.platform = stand.Platform(lists_pass)
         self.rounds: list[Rounds] = []
         self.task: Task | None = None
+        self.plugged: Plugged = NOTHING
         self._begun = 0
         self.chosen = Chosen()
         super().__init__("small", setup, loop, live=self._live, stream=chance.Steady, spoilt=self.chosen)
@@ -108,6 +110,7 @@ class SmallStage(Stage):
         """A process begins its rounds."""
         server = self.setup.servers[0]
         endpoint = ports.Endpoint(url=server.url, api_key=KEY, per_second=1000, max_in_flight=256)
+        one.context.plugged = self.plugged
         rounds = Rounds(one, endpoint=endpoint, task=lambda: self.task)
         self.rounds = [each for each in self.rounds if not each.replica.life.dead] + [rounds]
         one.context.tasks.spawn("rounds", rounds.run())

@@ -36,7 +36,7 @@ from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, ladder, planner, strategies, verification
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import Step, StepClass, StepResult
+from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
 
 _TOLD = {
     StepResult.SUCCEEDED: Reason.STEP_SUCCEEDED,
@@ -85,7 +85,7 @@ class Steps:
             server.in_flight.discard(one.key)
             return
         server.in_flight.add(one.key)
-        result = StepResult.INTERRUPTED if not one.took else self._verdict(server, draft)
+        result = StepResult.INTERRUPTED if not one.took else self._verdict(server, draft, flying)
         if result is None:
             return
         one.took = False
@@ -97,10 +97,7 @@ class Steps:
         )
         self._announcer.announce(draft, _TOLD[result], detail=f"{flying.step}, because of {reason}: {result}.")
 
-    def _verdict(self, server: Server, draft: Draft) -> StepResult | None:
-        flying = draft.recovery.in_flight
-        if flying is None:
-            return None
+    def _verdict(self, server: Server, draft: Draft, flying: StepInFlight) -> StepResult | None:
         since = timedelta(seconds=self._context.clock.monotonic() - draft.subject.stepped_at)
         seen = verification.Aftermath(
             now=draft.now,

@@ -20,7 +20,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import strategies
 
 NAME = "i0"
-_BOUND = Bound(faults=2, crashes=0)
+_BOUND = Bound(faults=1, crashes=0)
 _WHILE_SECONDS = 15.0
 _NOTHING = Bound(faults=0, crashes=0)
 _WITHOUT_STEPS = (
@@ -181,7 +181,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         first=vanishes,
         recreates=True,
         connect_after_create=True,
-        bound=Bound(faults=1, crashes=0),
         shows="a create, and the connect after it",
     ),
     "recreate-ghost": alone(
@@ -191,7 +190,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         first=has_a_webhook,
         recreates=True,
         broken_record=True,
-        bound=Bound(faults=1, crashes=0),
         shows="R4 of a ghost, whose webhook cannot be set",
     ),
     "delete-zombie": alone(
@@ -205,7 +203,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         strategies.delete,
         wrong=not_gone_for_long,
         deeds={"somebody deletes it": vanishes},
-        bound=Bound(faults=1, crashes=0),
         shows="safe delete of what somebody else deletes meanwhile",
     ),
     "delete-opening": alone(
@@ -213,7 +210,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         "S5",
         wrong=neither_open_nor_gone,
         deeds={"somebody connects it": connects},
-        bound=Bound(faults=1, crashes=0),
         spare_open=True,
         shows="safe delete of what is closed, and may open meanwhile",
     ),

@@ -193,6 +193,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "a deletion of a zombie, which 2.3.7 refuses until it is restarted",
         is_deleted_as_a_zombie,
         before=lambda stage: breaks(stage, "S3"),
+        bound=Bound(faults=0, crashes=0),
         remembered=200.0,
     ),
     "deletion-lists": deletion(

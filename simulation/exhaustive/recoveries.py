@@ -13,6 +13,7 @@ from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.deletions import is_taken, later
 from simulation.exhaustive.play import Scenario, Wrong
 from simulation.exhaustive.scenarios import (
+    LONG,
     RECOVERY,
     SERVER,
     breaks,
@@ -35,7 +36,7 @@ from whatsapp_operator.recovery import ladder
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepClass
 
-_USUAL = Bound(faults=0, crashes=1)
+_NOTHING, _A_FAULT, _A_CRASH = Bound(0, 0), Bound(1, 0), Bound(0, 1)
 _STORM = {"maxInFlight": 1, "storm": {"percent": 1, "floor": 1, "cooldownSeconds": 20}}
 _NONE = {"maxInFlight": 1, "windows": [{"class": "Soft", "max": 0, "periodSeconds": 30}]}
 _APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
@@ -45,7 +46,11 @@ def recovery(
     shows: str, *states: str, begin: Deed = resume, wrong: Wrong = not_open, remembered: float = 190.0, **more: Any
 ) -> Scenario:
     """Instances in these broken states, one each, which are to be open in the end."""
-    usual: dict[str, Any] = {"setup": setup(), "before": functools.partial(_breaks, states=states), "bound": _USUAL}
+    usual: dict[str, Any] = {
+        "setup": setup(window=LONG),
+        "before": functools.partial(_breaks, states=states),
+        "bound": _A_FAULT,
+    }
     return Scenario(shows=shows, begin=begin, wrong=wrong, remembered=remembered, **(usual | more))
 
 
@@ -121,6 +126,11 @@ def is_paused_for_a_while(stage: Stage) -> None:
     deeds.people.pause(stage, namespace=setups.HOME, name="i0", seconds=45.0)
 
 
+def pauses(stage: Stage) -> None:
+    """An administrator pauses the server for a while."""
+    deeds.people.pause_server(stage, server=SERVER, seconds=45.0)
+
+
 def loses_a_delete(stage: Stage) -> None:
     """Its row is gone, and the next DELETE is lost."""
     breaks(stage, "S2")
@@ -142,19 +152,27 @@ _PLUGGED = Plugged(
     )
 )
 SCENARIOS: Mapping[str, Scenario] = {
-    "healing": recovery("one hangs, and is well until its incident is over", "S17", wrong=not_over, remembered=60.0),
+    "healing": recovery(
+        "one hangs, and is well until its incident is over", "S17", wrong=not_over, remembered=60.0, bound=_A_CRASH
+    ),
     "restart-lists": recovery(
         "one hangs, while bulk reads may fail",
         "S17",
         spoils_lists=True,
-        bound=Bound(faults=1, crashes=0),
+        bound=_A_FAULT,
         remembered=60.0,
     ),
     "restart-vanishing": recovery(
         "one hangs, and somebody may delete it past the operator",
         "S17",
         deeds={"somebody deletes it": vanishes},
-        bound=Bound(faults=1, crashes=0),
+        bound=_A_FAULT,
+    ),
+    "restart-paused": recovery(
+        "one hangs, and somebody may pause the server",
+        "S17",
+        deeds={"somebody pauses the server": pauses},
+        remembered=60.0,
     ),
     "restart-requested": recovery(
         "a user asks for a restart", begin=is_asked_for_a_restart, before=rests, wrong=not_handled, remembered=60.0
@@ -163,19 +181,29 @@ SCENARIOS: Mapping[str, Scenario] = {
         "one hangs, and the budget of gentle steps is none for a while",
         "S17",
         begin=gets_a_budget,
-        setup=setup(budget=_NONE),
+        setup=setup(window=LONG, budget=_NONE),
         remembered=60.0,
+        bound=_A_CRASH,
     ),
     "storm": recovery(
-        "two hang, which is a storm here", "S17", "S17", setup=setup(budget=_STORM), wrong=not_calm, remembered=60.0
+        "two hang, which is a storm here",
+        "S17",
+        "S17",
+        setup=setup(window=LONG, budget=_STORM),
+        wrong=not_calm,
+        remembered=60.0,
+        bound=_NOTHING,
     ),
     "workload": recovery(
-        "one is a ghost, and the server may be restarted for it", "S1", setup=setup(workload={"minInstances": 1})
+        "one is a ghost, and the server may be restarted for it",
+        "S1",
+        setup=setup(window=LONG, workload={"minInstances": 1}),
     ),
     "workload-few": recovery(
         "one is a ghost, and the server is restarted for one only after a wait",
         "S1",
-        setup=setup(workload={"minInstances": 2, "maxWaitSeconds": 60}),
+        setup=setup(window=LONG, workload={"minInstances": 2, "maxWaitSeconds": 60}),
+        bound=_A_CRASH,
     ),
     "workload-missing": recovery(
         "one is a ghost, and another would lose its pairing by a restart of the server",
@@ -183,35 +211,39 @@ SCENARIOS: Mapping[str, Scenario] = {
         "S19",
         begin=gives_the_other_up,
         wrong=first_not_open,
-        setup=setup(workload={"minInstances": 1}),
+        setup=setup(window=LONG, workload={"minInstances": 1}),
+        bound=_A_CRASH,
     ),
     "recreation-approved": recovery(
         "a row is lost, and a person has to approve",
         "S2",
         begin=waits_for_an_approval,
-        setup=setup(recovery=_APPROVED),
+        setup=setup(window=LONG, recovery=_APPROVED),
+        bound=_NOTHING,
     ),
-    "recreation-both": recovery("two rows are lost, and nobody vouches", "S2", "S2"),
-    "recreation-lists": recovery(
-        "a row is lost, while bulk reads may fail", "S2", spoils_lists=True, bound=Bound(faults=1, crashes=0)
-    ),
+    "recreation-both": recovery("two rows are lost, and nobody vouches", "S2", "S2", bound=_NOTHING),
+    "recreation-lists": recovery("a row is lost, while bulk reads may fail", "S2", spoils_lists=True, bound=_A_FAULT),
     "recreation-lost": recovery(
         "a row is lost, and the DELETE of it; it may be paused, or taken by somebody else, meanwhile",
         before=loses_a_delete,
         deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken},
     ),
-    "recreation-plugged": recovery("a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED),
+    "recreation-plugged": recovery(
+        "a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED, bound=_NOTHING
+    ),
     "relogin-vouched": recovery("credentials are corrupt, and another instance vouches", "S7"),
     "relogin-deaf": recovery(
         "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",
         "S7",
-        setup=setup(release="2.3.6", workload={"minInstances": 1}),
+        setup=setup(window=LONG, release="2.3.6", workload={"minInstances": 1}),
+        bound=_NOTHING,
     ),
     "creation-hangs": recovery(
         "an instance is created, and hangs without a QR code",
         begin=hangs_from_the_beginning,
         before=rests,
         wrong=not_created,
-        setup=setup(instances=1, scans=40.0),
+        setup=setup(window=LONG, instances=1, scans=40.0),
+        bound=_A_CRASH,
     ),
 }

@@ -15,6 +15,8 @@ from simulation.stage import Stage
 from whatsapp_operator.cli import options as cli_options
 
 SERVER = "main"
+LONG = 100_000
+"""Seconds of a pairing window that does not end."""
 OPTIONS = cli_options.Options(
     workers=2,
     lease_duration_seconds=25,
@@ -46,10 +48,14 @@ def setup(
     scans: float | None = 5.0,
     recovery: Mapping[str, Any] = RECOVERY,
     namespace: str = setups.HOME,
+    window: int = 60,
     workload: Mapping[str, Any] | None = None,
     **spec: Any,
 ) -> setups.Setup:
-    """Instances on one server; `workload` says when the one that runs it is restarted."""
+    """Instances on one server.
+
+    `workload` says when the one that runs it is restarted, `window` for how many seconds a new pairing is wanted.
+    """
     least = {
         "url": f"http://{SERVER}.{setups.HOME}.svc:8080",
         "apiKeySecretRef": {"name": f"{SERVER}-key"},
@@ -75,7 +81,7 @@ def setup(
             name=f"i{number}",
             server=SERVER,
             at=0.0,
-            spec={"serverRef": {"name": SERVER, "namespace": setups.HOME}, "pairing": {"windowSeconds": 60}},
+            spec={"serverRef": {"name": SERVER, "namespace": setups.HOME}, "pairing": {"windowSeconds": window}},
         )
         for number in range(instances)
     )
@@ -174,7 +180,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     ),
     "recreation": Scenario(
         shows="a paired instance has lost its row, and another one vouches for WhatsApp",
-        setup=setup(),
+        setup=setup(window=LONG),
         before=lambda stage: breaks(stage, "S2"),
         begin=resume,
         wrong=not_open,

@@ -19,7 +19,8 @@ SCENARIOS: Mapping[str, play.Scenario] = {
     **deletions.SCENARIOS,
     **recoveries.SCENARIOS,
 }
-_COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "wrong", "s")
+_COUNTED = ("states", "choices", "paths", "deepest", "seconds", "violations")
+_COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "seconds", "wrong", "took")
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -87,7 +88,7 @@ def _search(name: str, bound: Bound, on_end: Callable[[], None], given: argparse
     keep = given.keep / f"{name}-{bound.faults}-{bound.crashes}" if given.keep is not None else None
     found = search(SCENARIOS[name], bound, on_end=on_end, keep=keep, seconds=given.minutes * 60)
     told, took = found.counted, time.monotonic() - began
-    columns = (told["states"], told["choices"], told["paths"], told["deepest"], told["violations"], f"{took:.0f}")
+    columns = (*(told[one] for one in _COUNTED), f"{took:.0f}")
     print(_line(name, bound.faults, bound.crashes, *columns), flush=True)
     if found.left:
         print(f"{name}: not exhausted; {found.left} states are to be gone on from")
@@ -97,7 +98,7 @@ def _search(name: str, bound: Bound, on_end: Callable[[], None], given: argparse
 
 
 def _line(name: str, *columns: object) -> str:
-    return f"{name:<14}" + "".join(f"{column!s:>9}" for column in columns)
+    return f"{name:<20}" + "".join(f"{column!s:>9}" for column in columns)
 
 
 def schedule(name: str, found: Finding) -> str:

@@ -93,13 +93,13 @@ def loses_its_delete(stage: Stage) -> None:
 
 
 def is_taken(stage: Stage) -> None:
-    """Somebody deletes the instance past the operator, and makes another of its name."""
-    vanishes(stage)
+    """Somebody makes an instance of the name, where it is free."""
     deeds.servers.outsider_instance(stage, server=SERVER, name="i0")
 
 
 def is_taken_and_deleted(stage: Stage) -> None:
-    """What is deleted stands for somebody else's instance."""
+    """What is deleted stands for an instance that somebody else has made in its place."""
+    vanishes(stage)
     is_taken(stage)
     is_deleted(stage)
 
@@ -180,6 +180,7 @@ def loses_its_namespace(stage: Stage) -> None:
 
 def loses_all(stage: Stage) -> None:
     """Its namespace is deleted with all that is in it, and the server ends with it."""
+    stage.user("patch", kinds.SERVERS, setups.HOME, SERVER, {"metadata": {"finalizers": [names.SERVER_FINALIZER]}})
     stage.hosts[SERVER].model.set_listening(False)
     stage.controllers.end_namespace(setups.HOME)
 

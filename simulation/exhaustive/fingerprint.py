@@ -73,6 +73,7 @@ _OF_SERVERS = (
     "workload_problem",
     "restored",
 )
+"""Not its calm, which each look ends, and in rounds every instance is looked at before it is asked after."""
 _OF_OBSERVERS = ("_rows_due", "_rows_not_before", "_last_tick")
 _OF_BREAKERS = ("_in_a_row", "_instances", "_why", "_trials", "_due")
 _OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_lapses", "_joined", "_missing_since")

@@ -111,7 +111,7 @@ class _Search:
 
     def _go(self, allowed: Sequence[int], left: Bound, number: int) -> int:
         table, digest = self.kept.table, self._digest()
-        table.deepen(number + 1)
+        table.most("deepest", number + 1)
         if not table.enter(digest, left):
             if self.passed.get(digest) == left:
                 self._game.stage.history.violate("comes_to_an_end", "it goes round without an end")
@@ -152,6 +152,7 @@ class _Search:
     def over(self) -> NoReturn:
         """The path is over."""
         self.kept.table.count("paths")
+        self.kept.table.most("seconds", int(self._game.loop.time() - play.PRELUDE_SECONDS))
         for violation in self._game.stage.history.violations[:1]:
             self._find(violation.invariant, violation.text)
         self._end()

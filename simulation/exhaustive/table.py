@@ -10,7 +10,7 @@ from simulation.exhaustive.arbiter import Bound
 
 _SLOT = struct.Struct("<QQ")
 _COUNTER = struct.Struct("<q")
-NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "stopped")
+NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "seconds", "stopped")
 _HEADER = 256
 _MOST_FAULTS = 7
 
@@ -56,9 +56,9 @@ class Table:
         at = NAMES.index(name) * _COUNTER.size
         _COUNTER.pack_into(self._memory, at, self[name] + by)
 
-    def deepen(self, depth: int) -> None:
-        """Note how many choices a path has."""
-        self.count("deepest", max(depth - self["deepest"], 0))
+    def most(self, name: str, value: int) -> None:
+        """Note something of a path, where it is more than of any before."""
+        self.count(name, max(value - self[name], 0))
 
     def __getitem__(self, name: str) -> int:
         """What was counted."""

@@ -121,6 +121,18 @@ def hangs_from_the_beginning(stage: Stage) -> None:
     is_created(stage)
 
 
+def is_taken_for_a_while(stage: Stage) -> None:
+    """Somebody makes an instance of the name, where it is free, and deletes it again."""
+    is_taken(stage)
+    later(stage, 65.0, _is_freed)
+
+
+def _is_freed(stage: Stage) -> None:
+    row = stage.hosts[SERVER].model.database.rows.get("i0")
+    if row is not None and row.id in stage.outsiders:
+        vanishes(stage)
+
+
 def is_paused_for_a_while(stage: Stage) -> None:
     """A user pauses it."""
     deeds.people.pause(stage, namespace=setups.HOME, name="i0", seconds=45.0)
@@ -226,7 +238,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "recreation-lost": recovery(
         "a row is lost, and the DELETE of it; it may be paused, or taken by somebody else, meanwhile",
         before=loses_a_delete,
-        deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken},
+        deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken_for_a_while},
     ),
     "recreation-plugged": recovery(
         "a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED, bound=_NOTHING

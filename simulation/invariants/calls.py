@@ -75,7 +75,8 @@ def only_instances_with_a_resource_change(sight: Sight, one: host.Arrival) -> st
     body = _acting(sight, one)
     if body is None:
         return "no resource stands for it"
-    if not one.steps and _was_just_taken(sight, one):
+    # A create of a name that is taken is refused, and changes nothing.
+    if (not one.steps or one.route == "create") and _was_just_taken(sight, one):
         return None
     if not any(sight.owns(each, remote(one)) for each in sight.standing_for(remote(one))):
         return "it is somebody else's"

@@ -11,7 +11,7 @@ from evolution_simulator.version import ConnectionState
 from simulation.invariants import storms
 from simulation.kubernetes import kinds, server
 from simulation.sight import Body, Sight, remote_of
-from simulation.stage import KEY, ready, status_of
+from simulation.stage import KEY, key_of, ready, status_of
 from whatsapp_operator.cluster import secrets
 from whatsapp_operator.resources import names
 
@@ -77,6 +77,8 @@ def finalizer_stays_until_the_instance_is_gone(sight: Sight, change: server.Chan
     row = sight.row(where)
     if _retains(body) or row is None or not sight.owns(body, where) or _may_be_orphaned(sight, change):
         return None
+    if _may_be_an_adoption(sight, body):
+        return None
     others = [one for one in sight.standing_for(where) if one["metadata"]["name"] != change.name]
     return None if others else "the instance is still there"
 
@@ -98,6 +100,15 @@ def retained_keeps_its_token(sight: Sight, change: server.Change) -> str | None:
 def _retains(body: Body) -> bool:
     default = "Retain" if status_of(body).get("adopted") else "Delete"
     return bool(body["spec"].get("deletionPolicy", default) == "Retain")
+
+
+def _may_be_an_adoption(sight: Sight, body: Body) -> bool:
+    """A user's token, and no word of who has created the instance: a crash kept it from being written down."""
+    if "adopted" in status_of(body) or "deletionPolicy" in body["spec"]:
+        return False
+    reference = body["spec"].get("tokenSecretRef") or {"name": f"{body['metadata']['name']}-token"}
+    found = sight.stage.api.find(kinds.SECRETS, key_of(body).namespace, reference["name"])
+    return found is not None and not secrets.read(found).managed
 
 
 def _may_be_orphaned(sight: Sight, change: server.Change) -> bool:

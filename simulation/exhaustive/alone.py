@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from evolution_simulator import instance, population
 from evolution_simulator.version import ConnectionState
 from simulation.deeds import servers
 from simulation.exhaustive.arbiter import Bound, Deed
@@ -113,11 +114,12 @@ def not_logged_out(sight: Sight) -> str | None:
     return None if ended and waits else "it was not logged out and connected again"
 
 
-def connects(stage: Stage) -> None:
-    """Somebody connects it past the operator."""
-    one = stage.hosts[SERVER].model.memory.get(NAME)
-    if one is not None:
-        one.connect()
+def opens(stage: Stage) -> None:
+    """Somebody pairs it past the operator."""
+    model = stage.hosts[SERVER].model
+    one = model.memory.get(NAME)
+    if isinstance(one, instance.BaileysInstance):
+        population.pair(model, one)
 
 
 def has_a_webhook(stage: Stage) -> None:
@@ -139,7 +141,9 @@ def not_gone_for_long(sight: Sight) -> str | None:
 
 
 def neither_open_nor_gone(sight: Sight) -> str | None:
-    """What opens meanwhile is spared."""
+    """What opens meanwhile is spared, however often it is tried."""
+    if sight.stage.loop.time() < PRELUDE_SECONDS + _WHILE_SECONDS:
+        return "it is still tried"
     if sight.row((SERVER, NAME)) is None and sight.memory((SERVER, NAME)) is None:
         return None
     return None if sight.state_since((SERVER, NAME))[1] is ConnectionState.OPEN else "it is neither open nor gone"
@@ -209,7 +213,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         strategies.delete,
         "S5",
         wrong=neither_open_nor_gone,
-        deeds={"somebody connects it": connects},
+        deeds={"somebody pairs it": opens},
         spare_open=True,
         shows="safe delete of what is closed, and may open meanwhile",
     ),

@@ -11,7 +11,17 @@ from simulation import deeds
 from simulation import setup as setups
 from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.play import Scenario, Wrong
-from simulation.exhaustive.scenarios import SERVER, breaks, is_deleted, not_deleted, rests, resume, setup, vanishes
+from simulation.exhaustive.scenarios import (
+    IMPATIENT,
+    SERVER,
+    breaks,
+    is_deleted,
+    not_deleted,
+    rests,
+    resume,
+    setup,
+    vanishes,
+)
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
 from simulation.stage import Stage
@@ -194,6 +204,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "a deletion of a zombie, which 2.3.7 refuses until it is restarted",
         is_deleted_as_a_zombie,
         before=lambda stage: breaks(stage, "S3"),
+        setup=setup(recovery=IMPATIENT),
         bound=Bound(faults=0, crashes=0),
         remembered=200.0,
     ),
@@ -203,6 +214,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "deletion-lost": deletion(
         "a deletion whose DELETE is lost; somebody may take the name meanwhile",
         loses_its_delete,
+        setup=setup(recovery=IMPATIENT),
         wrong=not_let_go,
         deeds={"somebody takes the name": is_taken},
         bound=Bound(faults=1, crashes=0),

@@ -13,6 +13,7 @@ from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.deletions import is_taken, later
 from simulation.exhaustive.play import Scenario, Wrong
 from simulation.exhaustive.scenarios import (
+    IMPATIENT,
     LONG,
     RECOVERY,
     SERVER,
@@ -238,6 +239,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "recreation-lost": recovery(
         "a row is lost, and the DELETE of it; it may be paused, or taken by somebody else, meanwhile",
         before=loses_a_delete,
+        setup=setup(window=LONG, recovery=IMPATIENT),
         deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken_for_a_while},
     ),
     "recreation-plugged": recovery(

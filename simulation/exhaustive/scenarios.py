@@ -39,6 +39,9 @@ OPTIONS = cli_options.Options(
 HEALTH = {"databasePeriodSeconds": 10, "stuckTimeoutSeconds": 1, "minHealthySeconds": 20}
 RECOVERY = {"stepTimeoutSeconds": 30, "sessionLossDelaySeconds": 20, "lastResortDelaySeconds": 40, "maxAttempts": 6}
 
+IMPATIENT = {**RECOVERY, "stepTimeoutSeconds": 5}
+"""In rounds no Lease is renewed while a DELETE is waited for: it must not lapse meanwhile."""
+
 
 def setup(
     *,

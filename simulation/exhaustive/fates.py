@@ -36,7 +36,9 @@ _ACT = (Fate.WELL, Fate.LOST, Fate.UNANSWERED, Fate.REFUSED, *_PROCESS)
 
 _MEMBER = "-member-"
 _SHOWN = frozenset({"blockedBy", "planned", "healthySince"})
-_LATCHED = frozenset({"instanceID", "adopted", "paired", "pairingWindowOpenedAt", "keepsake", "keepsakeDigest"})
+_LATCHED = frozenset(
+    {"instanceID", "adopted", "paired", "pairingWindowOpenedAt", "keepsake", "keepsakeDigest", "deletionAskedAt"}
+)
 """What is known from status alone after a restart of the operator."""
 
 

@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rest-seconds",
         type=float,
-        default=300,
+        default=310,
         help="to measure at rest, with one sweep of all resources in it (default: %(default)s)",
     )
     parser.add_argument("--samples", type=int, default=50, help="changes of state, each way (default: %(default)s)")

@@ -173,6 +173,74 @@ async def test_instance_is_deleted_and_its_resource_let_go_once_it_is_gone() -> 
     assert play.cluster.calls == ["read", "write status"], "nothing is prepared for a creation"
 
 
+async def test_deletion_is_told_once_however_often_its_finalizer_has_to_be_removed() -> None:
+    play = Scene()
+    play.cluster.refuses = 2
+
+    for _ in range(2):
+        with pytest.raises(ports.Unavailable):
+            await play.look()
+    assert (await play.look())[0] is None
+
+    assert play.is_released
+    assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
+    assert play.audits == [("intent", "Delete", "Deleting", None), ("result", "Delete", "Deleting", "Deleted")]
+
+
+async def test_orphan_is_told_once_however_often_its_finalizer_has_to_be_removed() -> None:
+    play = Scene()
+    play.cluster.is_going = True
+    await play.look(server=False)
+    play.time.advance(600)
+    play.cluster.refuses = 1
+
+    with pytest.raises(ports.Unavailable):
+        await play.look(server=False)
+    assert (await play.look(server=False))[0] is None
+
+    assert play.cluster.events == [Reason.ORPHANED]
+    assert play.audits == [("orphaned", "Delete", "Orphaned", None)]
+
+
+def said(synced: Reason, exists: Reason = Reason.DELETION_REFUSED) -> dict[str, Any]:
+    """What an earlier look has said; only what `Synced` says is about the deletion."""
+    told = {"Exists": exists, "Synced": synced}
+    conditions = [
+        {
+            "type": kind,
+            "status": "False",
+            "reason": str(why),
+            "message": "-",
+            "lastTransitionTime": f"{START:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for kind, why in told.items()
+    ]
+    asked = {"deletionAskedAt": f"{START:%Y-%m-%dT%H:%M:%SZ}"} if synced is Reason.DELETION_REFUSED else {}
+    return {"instanceID": OURS, "conditions": conditions, **asked}
+
+
+@pytest.mark.parametrize(
+    ("before", "first_look", "sent"),
+    [
+        (Reason.DELETION_REFUSED, Reason.DELETION_REFUSED, Reason.DELETION_REFUSED),
+        (Reason.DELETION_WAITS, Reason.DELETION_WAITS, Reason.SYNCED),
+        (Reason.CONFIGURATION_PENDING, Reason.SYNCED, Reason.SYNCED),
+    ],
+)
+async def test_what_blocks_a_deletion_stays_said_until_something_is_seen_of_it(
+    before: Reason, first_look: Reason, sent: Reason
+) -> None:
+    for comes in (not_synced, paused, just_begun):
+        play = Scene(status=said(before))
+        servers.seen(play.server)
+        comes(play)
+        assert (await play.look(seen=False))[1].synced is first_look
+
+    asked = Scene(status=said(before))
+    asked.evolution.stubborn = True
+    assert (await asked.look())[1].synced is sent
+
+
 async def test_instance_that_has_opened_is_deleted_all_the_same() -> None:
     play = Scene()
     play.evolution.memory = evidence.InMemory(OPEN)
@@ -415,7 +483,7 @@ async def test_delete_that_does_not_end_is_sent_again_ever_more_rarely_and_says_
         before = len(play.evolution.calls)
         began = play.time.seconds
         wait, draft = await play.look()
-        assert wait == POLL
+        assert (wait, draft.verdict) == (POLL, Verdict(HealthState.TERMINATING, Reason.TERMINATING))
         if len(play.evolution.calls) > before:
             assert play.one.deletion is not None
             sent.append(round(play.one.deletion.next_at - play.time.seconds, 3))

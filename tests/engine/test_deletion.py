@@ -78,6 +78,8 @@ class Going(Cluster):
     def __init__(self, *, is_going: bool) -> None:
         super().__init__()
         self.is_going, self.finalizers = is_going, [names.FINALIZER]
+        self.refuses = 0
+        """So many removals of a finalizer fail first."""
 
     async def namespace_is_terminating(self, _namespace: str) -> bool:
         return self.is_going
@@ -86,6 +88,9 @@ class Going(Cluster):
         self, _kind: str, _key: ports.Key, finalizers: tuple[str, ...], *, resource_version: str
     ) -> ports.Body:
         del resource_version
+        if self.refuses:
+            self.refuses -= 1
+            raise ports.Unavailable
         self.finalizers = list(finalizers)
         return self.resource
 
@@ -138,6 +143,23 @@ async def test_what_nobody_understands_and_does_not_hold_up_its_namespace_is_non
         time.advance(600)
 
     assert told.audits == []
+
+
+async def test_what_nobody_understands_is_told_to_be_an_orphan_once_however_often_its_finalizer_is_removed() -> None:
+    time, cluster, one, told = simulated.Time(), Going(is_going=True), unread(), servers.Told()
+    context = servers.a_context(time, servers.a_server(), cluster, telemetry=told)
+    announcer, writer = Announcer(context), StatusWriter(context)
+    deletions = deletion.Deletions(context, writer, existence.Existence(context, writer, announcer), announcer)
+    await deletions.release_unread(one)
+    time.advance(600)
+    cluster.refuses = 1
+
+    with pytest.raises(ports.Unavailable):
+        await deletions.release_unread(one)
+    assert await deletions.release_unread(one) is None
+
+    assert cluster.finalizers == []
+    assert len(told.audits) == 1
 
 
 async def test_wait_for_a_namespace_to_be_gone_begins_anew_when_it_stays_after_all() -> None:

@@ -186,6 +186,14 @@ def test_dead_socket_that_is_dead_again_after_a_step_is_worse() -> None:
     assert rules.assess(one) == Verdict(HealthState.CORRUPTED, Reason.DEAD_SOCKET)
 
 
+@pytest.mark.parametrize("code", [402, 403, 406])
+def test_code_that_may_be_of_a_pairing_before_is_in_doubt_taken_for_a_refusal(code: int) -> None:
+    one = seen("close", database("close", owner=True, code=code, ended=START), baseline=START, sample=sample("close"))
+
+    assert one.record.new_code is None
+    assert rules.assess(one) == Verdict(HealthState.DISCONNECTED, Reason.RESTRICTED)
+
+
 def test_socket_that_was_dead_is_not_known_to_be_well_before_another_probe() -> None:
     one = seen("open", database("open", **OWNED), probe=Probe(dead_before=True))
 

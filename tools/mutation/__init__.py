@@ -6,6 +6,6 @@ sources in `.`, `src` and `source` only. cosmic-ray 8 starts the tests anew for 
 for each of thousands.
 
 `mutants.py` finds what can be made wrong, `install.py` makes it so in a process that has imported the code already,
-`plugin.py` runs, within pytest, the tests that reach the place, each mutant in a fork of its own, and `report.py`
+`plugin.py` runs, within pytest, the tests that reach the place, each mutant in a fork of its own, and `__main__.py`
 compares who survived with the mutants that are listed as equivalent.
 """

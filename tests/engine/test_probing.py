@@ -161,6 +161,19 @@ async def test_next_look_is_asked_for_at_the_next_probe() -> None:
     assert play.numbers == {"5511999990001"}
 
 
+async def test_look_that_comes_when_it_was_asked_for_finds_the_probe_due() -> None:
+    play = fleet(50)
+
+    for name in play.server.subjects:
+        wait = play.consider(name)
+        assert wait is not None
+        play.time.advance(wait)
+        play.consider(name)
+        await play.answered()
+
+    assert [name for name, _ in play.asked] == list(play.server.subjects)
+
+
 async def test_couple_of_probes_are_under_way_at_once_at_most() -> None:
     play = fleet(10)
     for name in play.server.subjects:

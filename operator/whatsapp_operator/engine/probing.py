@@ -24,6 +24,8 @@ from whatsapp_operator.resources.overrides import ProbeMode
 from whatsapp_operator.resources.reasons import Reason
 
 _BUSY_SECONDS = 2.0
+_AFTER_SECONDS = 0.01
+"""A timer that rings a moment before its probe is due would only be set again, and one look more be taken."""
 
 
 class Prober:
@@ -90,7 +92,7 @@ class Prober:
     @staticmethod
     def _until_next_slot(draft: Draft) -> float:
         period = float(draft.policy.health.probe.period_seconds)
-        return period - (draft.now.timestamp() - _phase(draft, period)) % period
+        return period - (draft.now.timestamp() - _phase(draft, period)) % period + _AFTER_SECONDS
 
     def _start(self, server: Server, draft: Draft, number: str) -> None:
         probing = draft.subject.probing

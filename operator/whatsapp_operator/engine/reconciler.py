@@ -245,8 +245,9 @@ class Reconciler:
             raise failure
         due = [wait for wait in waits if wait is not None and wait > 0]
         one.steady = not due and self._is_steady(draft)
-        # A probe to come makes no instance unsteady: else each read would be looked at for want of one.
-        return min((*due, until_probe) if until_probe is not None else due, default=None)
+        # What no read can bring nearer makes no instance unsteady: else each read would be looked at for want of it.
+        due += [wait for wait in (until_probe, self._until_lasting_health(draft)) if wait is not None]
+        return min(due, default=None)
 
     async def _serve(self, server: Server, draft: Draft, waits: list[float | None]) -> ports.KubernetesError | None:
         """Codes and configuration; when a Secret is not to be had, the status is shown all the same."""
@@ -293,14 +294,21 @@ class Reconciler:
         return max((at - draft.now).total_seconds(), _SOON) if draft.plan.step is not None and at is not None else None
 
     @staticmethod
+    def _until_lasting_health(draft: Draft) -> float | None:
+        """Seconds until an incident may be over; to be well till then takes no look, to fall ill brings one."""
+        recovery, lasting = draft.recovery, seconds(draft.policy.health.min_healthy_seconds)
+        if recovery.incident is None or recovery.healthy_since is None:
+            return None
+        wait = (recovery.healthy_since + lasting - draft.now).total_seconds() + _SOON
+        return wait if wait > 0 else None
+
+    @staticmethod
     def _until_something_ends(draft: Draft) -> float | None:
-        """Timers that no observation rings: lasting health, a pause, a window, a step's time."""
+        """Timers that no observation rings: a pause, a window, a step's time."""
         ends = []
-        recovery, policy, window = draft.recovery, draft.policy, draft.instance.spec.pairing.window_seconds
-        if recovery.incident is not None and recovery.healthy_since is not None:
-            ends.append(recovery.healthy_since + seconds(policy.health.min_healthy_seconds))
+        recovery, window = draft.recovery, draft.instance.spec.pairing.window_seconds
         if recovery.in_flight is not None:
-            ends.append(recovery.in_flight.since + seconds(policy.recovery.step_timeout_seconds))
+            ends.append(recovery.in_flight.since + seconds(draft.policy.recovery.step_timeout_seconds))
         if draft.pause is not None and draft.pause.until is not None:
             ends.append(draft.pause.until)
         if recovery.approval is not None and recovery.approval.expires is not None:

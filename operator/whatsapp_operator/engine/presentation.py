@@ -6,6 +6,7 @@ status, and a status that did not change is not written.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,8 @@ from whatsapp_operator.resources.status import (
 from whatsapp_operator.resources.steps import PlannedStep
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+_CONDITIONS_KEPT = 1024
 
 NEEDS_THE_SPEC = frozenset(
     {Reason.ALREADY_EXISTS, Reason.DUPLICATE, Reason.SERVER_NOT_ALLOWED, Reason.SECRET_NOT_OURS, Reason.INVALID_SPEC}
@@ -145,7 +148,9 @@ def _recovery(view: View) -> RecoveryStatus | None:
     plan = view.plan
     planned = PlannedStep(step=plan.step, at=plan.at) if plan.step is not None else None
     blocked_by = tuple(reason for reason in plan.blocked_by if reason not in ONLY_TIMING)
-    recovery = view.recovery.replace(planned=planned, blocked_by=blocked_by)
+    recovery = view.recovery
+    if (recovery.planned, recovery.blocked_by) != (planned, blocked_by):
+        recovery = recovery.replace(planned=planned, blocked_by=blocked_by)
     return None if recovery == RecoveryStatus() else recovery
 
 
@@ -156,13 +161,14 @@ def _conditions(view: View) -> list[Condition]:
 
 
 def _condition(view: View, kind: ConditionType, status: ConditionStatus, reason: Reason) -> Condition:
-    return Condition(
-        type=kind,
-        status=status,
-        reason=reason,
-        message=sentence(reason, view.instance, said=view.said),
-        observed_generation=view.instance.metadata.generation,
-    )
+    message = sentence(reason, view.instance, said=view.said)
+    return _wanted(kind, status, reason, message, view.instance.metadata.generation)
+
+
+@functools.lru_cache(maxsize=_CONDITIONS_KEPT)
+def _wanted(kind: ConditionType, status: ConditionStatus, reason: Reason, message: str, generation: int) -> Condition:
+    """Thousands of instances are in the same condition, and looked at again and again: one model stands for all."""
+    return Condition(type=kind, status=status, reason=reason, message=message, observed_generation=generation)
 
 
 def _ready(view: View) -> Condition:

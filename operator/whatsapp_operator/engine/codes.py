@@ -49,6 +49,7 @@ class Codes:
             await self._read(server, draft)
         if not self._is_alive(draft):
             await self._withdraw(draft)
+        self._recall(draft)
         draft.code_offered = draft.pairing is not None
         return self._wait(draft)
 
@@ -98,7 +99,7 @@ class Codes:
 
     async def _offer(self, draft: Draft, code: str) -> None:
         codes = draft.subject.codes
-        if code == codes.current and (codes.published or not self._is_alive(draft)):
+        if code == codes.current and (codes.published == code or not self._is_alive(draft)):
             return
         if code != codes.current:
             codes.retire()
@@ -106,8 +107,15 @@ class Codes:
         # A code that was withdrawn when nobody wanted it, and is wanted again, is no younger for that.
         expires = (codes.current_since or draft.now) + seconds(self._context.spans.qr_life)
         await self._publish(draft, pairing_secret.values(code=code, expires=expires))
+        codes.published = code
+
+    def _recall(self, draft: Draft) -> None:
+        """What is in the Secret is offered, also where the status that says so has had to wait for its write."""
+        codes = draft.subject.codes
+        if codes.current is None or codes.published != codes.current or codes.current_since is None:
+            return
+        expires = codes.current_since + seconds(self._context.spans.qr_life)
         draft.pairing = PairingStatus(secret_name=draft.instance.pairing_secret_name, expires=expires)
-        codes.published = True
 
     async def _publish(self, draft: Draft, values: dict[str, bytes]) -> None:
         metadata = draft.instance.metadata
@@ -132,10 +140,10 @@ class Codes:
 
     async def _withdraw(self, draft: Draft) -> None:
         codes = draft.subject.codes
-        if codes.published or draft.pairing is not None:
+        if codes.published is not None or draft.pairing is not None:
             key = ports.Key(draft.subject.key.namespace, draft.instance.pairing_secret_name)
             await self._context.kubernetes.delete_secret(key)
-        codes.published, draft.pairing = False, None
+        codes.published = draft.pairing = None
         if draft.subject.record.paired:
             codes.retire()
 

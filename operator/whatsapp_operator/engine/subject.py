@@ -53,8 +53,8 @@ class Codes:
     """The latest codes that were used or replaced, the oldest first."""
     current: str | None = field(default=None, repr=False)
     current_since: datetime | None = None
-    published: bool = False
-    """The pairing Secret exists, as far as this process knows."""
+    published: str | None = field(default=None, repr=False)
+    """The code in the pairing Secret, as far as this process knows that there is one."""
 
     def retire(self) -> None:
         """The session that showed the present code is over."""

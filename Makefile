@@ -54,7 +54,7 @@ generate: setup ## Writes the files that are generated from the resources and th
 bench: setup ## Measures, and prints the numbers of the README
 	@$(BIN)/python -m benchmarks
 
-month: setup ## Simulates a month of 300 numbers under four policies, and writes it into the README
+month: setup ## Simulates a month of 2,000 numbers under four policies, and writes it into the README
 	@$(BIN)/python -m benchmarks.fleet_month --publish
 
 simulate: setup ## Runs the controller on simulated time; N=1000 seeds from FIRST=0, or one: SEED=7 (KEEP=2,5)

@@ -34,13 +34,14 @@ class Calendar:
         """Call back at a moment of the calendar."""
         heapq.heappush(self._due, (moment, next(self._order), callback))
 
-    async def run(self, *, until: float, look: Callable[[], None], is_quiet: Callable[[], bool]) -> None:
-        """Let the time pass, with a `look` every 15 s; where it `is_quiet`, jump to what is due next."""
+    async def run(self, *, until: float, look: Callable[[], None], quiet_until: Callable[[], float]) -> None:
+        """Let the time pass, with a `look` every 15 s; jump to what is due next, or to where the quiet ends before."""
         while until - self.now > _AT_ONCE_SECONDS:
             ahead = min(self._due[0][0] if self._due else until, until)
             look()
-            if ahead - self.now > _SLICE_SECONDS and is_quiet():
-                self.skipped += ahead - self.now
+            quiet = min(ahead, quiet_until()) if ahead - self.now > _SLICE_SECONDS else 0.0
+            if quiet - self.now > _SLICE_SECONDS:
+                self.skipped += quiet - self.now
             elif ahead - self.now > _AT_ONCE_SECONDS:
                 await asyncio.sleep(min(_SLICE_SECONDS, ahead - self.now))
             while self._due and self._due[0][0] - self.now <= _AT_ONCE_SECONDS:

@@ -18,11 +18,12 @@ from simulation.stage import KEY
 from benchmarks.fleet_month import policies, schedule
 from benchmarks.fleet_month.calendar import Calendar
 from benchmarks.fleet_month.house import PERSON, MonthLoop, furnished, server_of
+from benchmarks.fleet_month.lingering import Lingering
 from benchmarks.fleet_month.operated import Operated
 from benchmarks.fleet_month.people import People
 from benchmarks.fleet_month.policies import Policy
 from benchmarks.fleet_month.schedule import DAY_SECONDS, Population, Strike
-from benchmarks.fleet_month.truth import Truth
+from benchmarks.fleet_month.truth import Heal, Truth
 from evolution_simulator.api import message
 from evolution_simulator.version import ConnectionState
 from whatsapp_operator.evolution import routes
@@ -37,6 +38,8 @@ class Plan:
     days: float
     seed: int
     skip: bool = True
+    times: float = 1.0
+    """How many times as often as declared everything goes wrong."""
     strikes: tuple[Strike, ...] | None = None
     """What goes wrong; drawn from the seed where it is None."""
 
@@ -45,7 +48,7 @@ class Plan:
         """What goes wrong."""
         if self.strikes is not None:
             return self.strikes
-        return schedule.draw(self.seed, self.population, days=self.days)
+        return schedule.draw(self.seed, self.population, days=self.days, times=self.times)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +62,12 @@ class Outcome:
     lost_avoidably: int
     lost_to_faults: int
     asked: int
-    heals: tuple[float, ...]
+    healed: tuple[Heal, ...]
     never_healed: int
     calls: int
     server_restarts: int
+    steps: tuple[str, ...] = ()
+    """What the operator did to which number, in its order for each number."""
     simulated: float
     """Seconds that were simulated, and not skipped."""
     took: float = 0.0
@@ -72,6 +77,11 @@ class Outcome:
     def connected(self) -> float:
         """The share of all minutes in which a number was connected."""
         return sum(self.connected_by_day) / (self.numbers * self.days * DAY_SECONDS)
+
+    @property
+    def heals(self) -> tuple[float, ...]:
+        """The times to heal, the shortest first."""
+        return tuple(sorted(heal.seconds for heal in self.healed))
 
 
 def run(plan: Plan) -> Outcome:
@@ -93,6 +103,8 @@ class _Month:
         self._failures: list[BaseException] = []
         loop.set_exception_handler(self._failed)
         self._calls = 0
+        self._strikes = plan.faults
+        self._lingering = Lingering(self._strikes)
 
     async def run(self) -> Outcome:
         """Run to the end of the month."""
@@ -101,12 +113,12 @@ class _Month:
         self._truth = Truth(self._there, self._calendar, plan.population.names)
         self._people = self._invite()
         self._there.on_arrival.append(self._count)
-        for strike in plan.faults:
+        for strike in self._strikes:
             self._calendar.at(strike.at, functools.partial(self._strike, strike))
         if self._caller is not None:
             keeper = policies.Keeper(self._caller, plan.population.names, self._loop, self._spawn)
             self._spawn(policies.SCRIPTS[plan.policy](keeper))
-        await self._calendar.run(until=plan.days * DAY_SECONDS, look=self._look, is_quiet=self._is_quiet)
+        await self._calendar.run(until=plan.days * DAY_SECONDS, look=self._look, quiet_until=self._quiet_until)
         never_healed = self._truth.close()
         self._stage.end()
         return self._outcome(rate, never_healed)
@@ -120,10 +132,11 @@ class _Month:
             ask_for_code=self._operated.ask_for_code if self._operated is not None else self._connect_by_hand,
         )
 
-    def _is_quiet(self) -> bool:
-        if self._operated is None or not self._plan.skip:
-            return False
-        return not self._people.at_the_phone and self._operated.is_quiet(self._truth)
+    def _quiet_until(self) -> float:
+        operated = self._operated
+        if operated is None or not self._plan.skip or self._people.at_the_phone or not operated.is_quiet(self._truth):
+            return 0.0
+        return self._lingering.may_last_until(operated.lingering, self._calendar.now)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)
@@ -162,7 +175,7 @@ class _Month:
         with self._truth.striking():
             strike.do(self._stage)
         if strike.fault.needs_a_step and strike.name is not None:
-            self._truth.open_case(strike.name)
+            self._truth.open_case(strike.name, fault=strike.fault.title)
 
     def _outcome(self, rate: float, never_healed: int) -> Outcome:
         plan, truth = self._plan, self._truth
@@ -175,9 +188,10 @@ class _Month:
             lost_avoidably=len(truth.lost_avoidably),
             lost_to_faults=truth.lost_to_faults,
             asked=self._people.asked,
-            heals=tuple(sorted(truth.heals)),
+            healed=tuple(truth.healed),
             never_healed=never_healed,
             calls=self._calls + shortened + round(rate * self._calendar.skipped),
             server_restarts=self._operated.server_restarts if self._operated is not None else 0,
+            steps=self._operated.steps if self._operated is not None else (),
             simulated=self._calendar.now - self._calendar.skipped,
         )

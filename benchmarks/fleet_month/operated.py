@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 
 from simulation import deeds
 from simulation import setup as setups
@@ -41,9 +42,12 @@ class Operated:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._restless: set[str] = set()
+        self.lingering: set[str] = set()
+        """Numbers that are well again, whose incident is not over yet."""
         self._unquiet_until = 0.0
         self._requests = 0
         self._steps: list[tuple[float, StepClass]] = []
+        self._taken: list[tuple[str, str]] = []
         self.server_restarts = 0
         stage.api.listeners.append(self._written)
 
@@ -78,7 +82,10 @@ class Operated:
         return calls / _MEASURED_SECONDS
 
     def is_quiet(self, truth: Truth) -> bool:
-        """Whether nothing is under way, and there is budget to spare: then each hour is like the one before."""
+        """Whether nothing is under way, and there is budget to spare: then each hour is like the one before.
+
+        But for incidents that linger.
+        """
         if self._restless or self._stage.loop.time() < self._unquiet_until or self._is_budget_spent():
             return False
         model = server_of(self._stage).model
@@ -97,6 +104,11 @@ class Operated:
             if len(recent) > window.max * _SPENT:
                 return True
         return False
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What was done to which number, in its order for each number."""
+        return tuple(f"{name}: {step}" for name, step in sorted(self._taken, key=lambda one: one[0]))
 
     def struck(self) -> None:
         """A fault has struck: what comes of it shows in a while."""
@@ -120,18 +132,24 @@ class Operated:
         step = in_flight(change.after)
         if step is not None and (change.before is None or in_flight(change.before) != step):
             self._steps.append((self._stage.loop.time(), StepClass(step["class"])))
-        if _is_at_rest(change.after):
-            self._restless.discard(name)
-        else:
-            self._restless.add(name)
+            self._taken.append((name, str(step["step"])))
+        unrest = _unrest(change.after)
+        for one, names in ((_Unrest.LINGERS, self.lingering), (_Unrest.RESTLESS, self._restless)):
+            (names.add if unrest is one else names.discard)(name)
 
 
-def _is_at_rest(body: server.Body) -> bool:
-    """Well and without an incident, or waiting for a person who was not there yet."""
+class _Unrest(enum.Enum):
+    NONE = "none"
+    LINGERS = "lingers"
+    RESTLESS = "restless"
+
+
+def _unrest(body: server.Body) -> _Unrest:
+    """None where it is well and without an incident, or waits for a person who was not there yet."""
     status = status_of(body)
     recovery = status.get("recovery") or {}
     if recovery.get("inFlight"):
-        return False
+        return _Unrest.RESTLESS
     if ready(body)[0] == "True":
-        return not recovery.get("incident")
-    return status.get("reason") in _WAITING
+        return _Unrest.LINGERS if recovery.get("incident") else _Unrest.NONE
+    return _Unrest.NONE if status.get("reason") in _WAITING else _Unrest.RESTLESS

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import enum
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from simulation.stage import KEY, Stage
 from simulation.system import stream
 
 from benchmarks.fleet_month.house import server_of
-from evolution_simulator.api import message
 from evolution_simulator.version import ConnectionState
 from whatsapp_operator.evolution import errors, routes
 
@@ -72,16 +70,19 @@ class Caller:
     def state(self, name: str) -> str | None:
         """What `connectionState` says: a state, `none` without one, `absent`, or None where that is not known.
 
-        The few milliseconds on the way are left out: this is most of what a script does in a month.
+        It is counted as a call and read from the model without one, which would say the same: a number whose pairing
+        is lost is read thousands of times before its person comes.
         """
-        route = routes.CONNECTION_STATE
-        request = message.Request(method=route.method, path=route.fill(name), key=KEY)
-        answers: list[message.Reply | host.Lost] = []
-        self.host.arrive(request, caller=_SCRIPT, sent_at=self._loop.time(), answered=answers.append)
-        reply = answers[0] if answers else None
-        if not isinstance(reply, message.Reply) or reply.status not in (200, 404):
+        model = self.host.model
+        if not model.listening:
             return None
-        return "absent" if reply.status == 404 else str(json.loads(reply.body)["instance"].get("state", "none"))
+        self.shortened += 1
+        one = model.memory.get(name)
+        if one is not None:
+            return str(one.state)
+        if model.database.down:
+            return None
+        return "none" if name in model.database.rows else "absent"
 
     def not_open(self, names: Sequence[str]) -> list[str]:
         """Those whose state has to be read; of the others `connectionState` would say open, which is counted as read.

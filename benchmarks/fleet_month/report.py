@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from benchmarks.fleet_month.month import Outcome
 from benchmarks.fleet_month.rates import FAULTS
@@ -26,9 +27,9 @@ def together(outcomes: Sequence[Outcome]) -> Outcome:
     """Several servers under one policy as one."""
     first = outcomes[0]
     days = zip(*(one.connected_by_day for one in outcomes), strict=True)
-    sums = {name: sum(getattr(one, name) for one in outcomes) for name in _ADDED}
-    heals = tuple(sorted(heal for one in outcomes for heal in one.heals))
-    return dataclasses.replace(first, connected_by_day=tuple(sum(day) for day in days), heals=heals, **sums)
+    sums: dict[str, Any] = {name: sum(getattr(one, name) for one in outcomes) for name in _ADDED}
+    joined: dict[str, Any] = {name: tuple(part for one in outcomes for part in getattr(one, name)) for name in _JOINED}
+    return dataclasses.replace(first, connected_by_day=tuple(sum(day) for day in days), **joined, **sums)
 
 
 _ADDED = (
@@ -42,6 +43,9 @@ _ADDED = (
     "simulated",
     "took",
 )
+
+
+_JOINED = ("healed", "steps")
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -66,6 +70,22 @@ def _row(one: Outcome) -> tuple[str, ...]:
         f"{one.server_restarts}",
         count(one.calls),
     )
+
+
+def heals(outcomes: Sequence[Outcome]) -> str:
+    """The times to heal of each fault that needs a step, median and p95 under each policy, in Markdown."""
+    titles = [fault.title for fault in FAULTS if fault.needs_a_step]
+    rows: list[tuple[str, ...]] = [
+        ("what went wrong", *(one.policy for one in outcomes)),
+        ("---",) * (len(outcomes) + 1),
+    ]
+    rows += [(title, *(_healed(one, title) for one in outcomes)) for title in titles]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _healed(one: Outcome, title: str) -> str:
+    times = sorted(heal.seconds for heal in one.healed if heal.fault == title)
+    return f"{span(percentile(times, 0.5))} / {span(percentile(times, 0.95))} ({len(times)})" if times else ""
 
 
 def span(seconds: float) -> str:

@@ -69,13 +69,13 @@ class Strike:
         deeds.do(stage, self.fault.deed, given)
 
 
-def draw(seed: int, population: Population, *, days: float) -> tuple[Strike, ...]:
-    """All that happens, in order."""
+def draw(seed: int, population: Population, *, days: float, times: float = 1.0) -> tuple[Strike, ...]:
+    """All that happens, in order, `times` as often as the table says; its shares stay."""
     strikes: list[Strike] = []
     for index, fault in enumerate(FAULTS):
         if fault.unit in (Unit.NUMBER, Unit.PROXY, Unit.SERVER):
             chance = stream(seed, "month", population.server, index)
-            strikes += _independent(chance, fault, population, days)
+            strikes += _independent(chance, fault, population, days=days, times=times)
     causes = {Unit.CRASH: "server_down", Unit.OUTAGE: "database_down"}
     for index, fault in enumerate(FAULTS):
         cause = causes.get(fault.unit)
@@ -86,9 +86,11 @@ def draw(seed: int, population: Population, *, days: float) -> tuple[Strike, ...
     return tuple(sorted(strikes, key=lambda one: one.at))
 
 
-def _independent(chance: random.Random, fault: Fault, population: Population, days: float) -> Iterator[Strike]:
+def _independent(
+    chance: random.Random, fault: Fault, population: Population, *, days: float, times: float
+) -> Iterator[Strike]:
     units = {Unit.NUMBER: population.size, Unit.PROXY: population.proxies, Unit.SERVER: 1}[fault.unit]
-    a_second = fault.rate * units / (MONTH_DAYS * DAY_SECONDS)
+    a_second = times * fault.rate * units / (MONTH_DAYS * DAY_SECONDS)
     at = chance.expovariate(a_second)
     while at < days * DAY_SECONDS:
         yield Strike(

@@ -28,10 +28,20 @@ _RESTLESS_SECONDS = 900.0
 """For so long after a call that changes something, its instance is looked at again: deletions take their time."""
 
 
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """How long a number was in a state that lasts until somebody does something, and which fault had brought it."""
+
+    name: str
+    fault: str
+    seconds: float
+
+
 @dataclass(slots=True)
 class Case:
     """A number in a state that lasts until somebody does something."""
 
+    fault: str
     began: float
     back: float | None = None
     """Since when it is connected again."""
@@ -53,7 +63,7 @@ class Truth:
         self.seconds_by_day: defaultdict[int, float] = defaultdict(float)
         self.lost_avoidably: list[str] = []
         self.lost_to_faults = 0
-        self.heals: list[float] = []
+        self.healed: list[Heal] = []
         self._model.whatsapp.on_change = self._look
         there.on_arrival.append(self._called)
 
@@ -97,10 +107,10 @@ class Truth:
         finally:
             self._striking = False
 
-    def open_case(self, name: str) -> None:
+    def open_case(self, name: str, *, fault: str) -> None:
         """A fault has struck that lasts until somebody does something."""
         if not self._connected[name]:
-            self._cases.setdefault(name, Case(self._calendar.now))
+            self._cases.setdefault(name, Case(fault, self._calendar.now))
 
     def _called(self, one: host.Arrival) -> None:
         if one.mutating and one.instance in self._paired:
@@ -143,7 +153,7 @@ class Truth:
         if connected:
             case.back = now
         elif case.back is not None and now - case.back >= LASTING_SECONDS:
-            self.heals.append(case.back - case.began)
+            self.healed.append(Heal(name, case.fault, case.back - case.began))
             del self._cases[name]
         else:
             case.back = None
@@ -164,6 +174,7 @@ class Truth:
             self._count(name, now)
             self._since[name] = now
         left = [case for case in self._cases.values() if case.back is None]
-        self.heals += [(case.back if case.back is not None else now) - case.began for case in self._cases.values()]
+        for name, case in self._cases.items():
+            self.healed.append(Heal(name, case.fault, (case.back if case.back is not None else now) - case.began))
         self._cases.clear()
         return len(left)

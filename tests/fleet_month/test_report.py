@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,7 @@ from benchmarks.fleet_month.month import Outcome
 from benchmarks.fleet_month.policies import Policy
 from benchmarks.fleet_month.rates import FAULTS
 from benchmarks.fleet_month.schedule import DAY_SECONDS
+from benchmarks.fleet_month.truth import Heal
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -25,7 +27,7 @@ def outcome(policy: Policy, *, connected: float = 1.0, lost: int = 0, heals: tup
         lost_avoidably=lost,
         lost_to_faults=1,
         asked=lost + 1,
-        heals=heals,
+        healed=tuple(Heal("number-00001", "a fault", seconds) for seconds in heals),
         never_healed=0,
         calls=100,
         server_restarts=1,
@@ -62,6 +64,14 @@ def test_table_has_a_row_for_each_policy_and_each_rate_one_in_its_own() -> None:
     assert len(report.rates().splitlines()) == 2 + len(FAULTS)
 
 
+def test_times_to_heal_are_told_fault_by_fault() -> None:
+    title = next(fault.title for fault in FAULTS if fault.needs_a_step)
+    healed = (Heal("shop", title, 55.0), Heal("bank", title, 300.0), Heal("post", "another", 9.0))
+    ours = dataclasses.replace(outcome(Policy.OPERATOR), healed=healed)
+
+    assert f"| {title} |  | 55 s / 5.0 min (2) |" in report.heals([outcome(Policy.NONE), ours])
+
+
 def test_chart_is_well_formed_and_follows_the_readers_mode() -> None:
     drawn = chart.drawn(ALL, servers=3)
     tree = ElementTree.fromstring(drawn)  # noqa: S314 - drawn here, a moment ago
@@ -93,6 +103,15 @@ def test_numbers_replace_those_that_were_published_before(tmp_path: Path) -> Non
     publishing.publish(text, "| new |")
 
     assert text.read_text() == "before\n<!-- fleet month: begin -->\n| new |\n<!-- fleet month: end -->\nafter\n"
+
+
+def test_numbers_go_to_the_place_that_is_meant(tmp_path: Path) -> None:
+    text = tmp_path / "page.md"
+    text.write_text("<!-- a: begin -->\n1\n<!-- a: end -->\n<!-- b: begin -->\n2\n<!-- b: end -->\n")
+
+    publishing.publish(text, "new", place="b")
+
+    assert text.read_text() == "<!-- a: begin -->\n1\n<!-- a: end -->\n<!-- b: begin -->\nnew\n<!-- b: end -->\n"
 
 
 def test_text_without_a_place_for_the_numbers_is_left_as_it_is(tmp_path: Path) -> None:

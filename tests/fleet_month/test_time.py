@@ -16,6 +16,7 @@ from whatsapp_operator.evolution import routes
 
 FLEET = Population("main-0", 4)
 HOUR = 3600.0
+FOR_EVER = float("inf")
 
 
 def no_look() -> None:
@@ -29,7 +30,7 @@ def test_skipped_time_passes_on_the_calendar_and_on_no_clock() -> None:
         calendar = Calendar(loop)
         for at in (100.0, 7 * HOUR, 30 * HOUR):
             calendar.at(at, lambda: came.append((round(calendar.now, 3), round(loop.time(), 3))))
-        await calendar.run(until=40 * HOUR, look=no_look, is_quiet=lambda: bool(came))
+        await calendar.run(until=40 * HOUR, look=no_look, quiet_until=lambda: FOR_EVER if came else 0.0)
 
     loop.run(main())
 
@@ -42,7 +43,7 @@ def test_calendar_without_quiet_time_is_the_clock() -> None:
 
     async def main() -> float:
         calendar = Calendar(loop)
-        await calendar.run(until=5 * HOUR, look=no_look, is_quiet=lambda: False)
+        await calendar.run(until=5 * HOUR, look=no_look, quiet_until=lambda: 0.0)
         return calendar.skipped
 
     assert loop.run(main()) == 0.0
@@ -66,7 +67,7 @@ def scanned(*, lost_at: float, until: float) -> list[float]:
         People(there.model, truth, calendar, seed=1, ask_for_code=come)
         log_out = caller.call(routes.LOGOUT, name)
         calendar.at(lost_at, lambda: work.append(loop.create_task(log_out)))
-        await calendar.run(until=until, look=truth.look_around, is_quiet=lambda: False)
+        await calendar.run(until=until, look=truth.look_around, quiet_until=lambda: 0.0)
         assert truth.is_connected(name)
 
     with drawing.left_out():

@@ -10,7 +10,7 @@ import pytest
 from support import servers, simulated, surroundings
 from support.simulated import START
 from whatsapp_operator.engine import observer, ports
-from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.server import Observed, Server
 from whatsapp_operator.evolution import evidence
 
 
@@ -69,3 +69,15 @@ def test_what_was_read_before_the_wall_clock_went_back_is_not_believed_for_so_mu
     one = servers.a_server()
 
     assert one.fresh(START - timedelta(seconds=back)) is fresh
+
+
+@pytest.mark.parametrize(("later", "cut_off"), [(0, False), (10, False), (-0.1, True), (-3600, True)])
+def test_what_lasts_is_timed_anew_once_the_wall_clock_has_gone_back(later: float, cut_off: bool) -> None:
+    seen = Observed(memory_at=START)
+
+    assert seen.is_cut_off(START + timedelta(seconds=later)) is cut_off
+
+
+def test_what_lasts_is_timed_anew_after_a_read_that_failed() -> None:
+    assert Observed(unknown=evidence.Ignorance.TIMEOUT).is_cut_off(START)
+    assert not Observed().is_cut_off(START)

@@ -50,6 +50,10 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "warm-up skipped": (beliefs.a_server_is_warm_at_once, "waits_for_the_server_to_load"),
     "restart reply believed": (beliefs.the_reply_is_the_proof, "success_is_true"),
     "restart posted again": (beliefs.a_restart_is_posted_again, "restart_once_in_a_step"),
+    "clock that went back not noticed": (
+        beliefs.time_goes_on_where_the_clock_went_back,
+        "stuck_instance_is_restarted_within_a_bound",
+    ),
     "acts before it writes": (beliefs.acts_before_it_writes, "restart_only_in_a_step"),
     # What is created and deleted
     "finalizer goes early": (creation.finalizer_goes_early, "finalizer_stays_until_the_instance_is_gone"),

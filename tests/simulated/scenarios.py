@@ -199,6 +199,9 @@ BELIEVED: dict[str, Scenario] = {
     ),
     "restart reply believed": scenario((0, *broken("i0", "S4"))),
     "restart posted again": scenario((0, *broken("i0", "S17")), (0.5, *spoilt("reset", "restart"))),
+    "clock that went back not noticed": scenario(
+        (0, *broken("i0", "S17")), (15, "clock_jump", {"slot": 0, "seconds": -3600.0}), ends=20.0
+    ),
     "acts before it writes": scenario((0, *broken("i0", "S17"))),
 }
 DELETED: dict[str, Scenario] = {

@@ -239,7 +239,7 @@ class Observer:
 
     async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
         server, at = self._server, self._context.clock.now()
-        gap = server.observed.unknown is not None
+        gap = server.observed.is_cut_off(at)
         if isinstance(rows, evidence.Unknown):
             self._failed(rows)
         if states is not None and isinstance(rows, evidence.DatabaseList):

@@ -57,6 +57,10 @@ class Observed:
     sessionless: Sessionless = field(default_factory=Sessionless)
     vouchers: vouchers.Vouchers = field(default_factory=vouchers.Vouchers)
 
+    def is_cut_off(self, at: datetime) -> bool:
+        """Whether nothing that was read before lasts until now: a read has failed, or the wall clock has gone back."""
+        return self.unknown is not None or (self.memory_at is not None and at < self.memory_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:

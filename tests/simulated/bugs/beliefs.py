@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from whatsapp_operator.engine import standing, steps, warmup
+from whatsapp_operator.engine import server, standing, steps, warmup
 from whatsapp_operator.evolution import client, evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
 from whatsapp_operator.health import record as records
@@ -148,3 +148,12 @@ def acts_before_it_writes() -> AbstractContextManager[Any]:
 def the_first_voucher_is_enough() -> AbstractContextManager[Any]:
     """As it was before a month of a fleet found it: the first to reopen vouches for those that are about to."""
     return mock.patch.object(gates, "_may_be_about_to_reopen", return_value=None)
+
+
+def time_goes_on_where_the_clock_went_back() -> AbstractContextManager[Any]:
+    """What was seen in the future of a clock that went back goes on to last, and for as long lasts no time."""
+
+    def is_cut_off(self: server.Observed, _: datetime) -> bool:
+        return self.unknown is not None
+
+    return mock.patch.object(server.Observed, "is_cut_off", is_cut_off)

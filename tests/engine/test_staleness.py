@@ -62,6 +62,38 @@ async def test_server_that_answers_slowly_is_not_unknown_between_its_answers() -
     assert server.memory_limit.total_seconds() >= 2 * 40
 
 
+class Exchanged(Slow):
+    """A client in whose place another came while it read: that closed it, so that its reads are cut off."""
+
+    def __init__(self, time: simulated.Time, server: Server) -> None:
+        super().__init__(time, seconds=0.0, answers=False)
+        self._server = server
+
+    async def list_memory(self) -> evidence.MemoryList | evidence.Unknown:
+        self._server.client = cast("Any", Slow(self._time, seconds=0.0, answers=True))
+        return evidence.Unknown(evidence.Ignorance.BROKEN)
+
+    async def read_memory(self, _name: str) -> evidence.MemoryReading:
+        answer = await self.list_memory()
+        assert isinstance(answer, evidence.Unknown)
+        return answer
+
+    async def identify(self) -> evidence.Unknown:
+        return evidence.Unknown(evidence.Ignorance.TIMEOUT)
+
+
+@pytest.mark.parametrize("has_metrics", [True, False])
+async def test_read_that_was_cut_off_by_an_edit_of_the_server_is_no_outage(has_metrics: bool) -> None:
+    time, server = simulated.Time(), servers.a_server()
+    server.observed.has_metrics = has_metrics
+    server.client = cast("Any", Exchanged(time, server))
+
+    await observer.Observer(surroundings.context(time, telemetry=Telemetry()), server).tick()
+
+    assert server.warm
+    assert server.observed.unknown is None
+
+
 @pytest.mark.parametrize(("back", "fresh"), [(0, True), (10, True), (31, False), (3600, False)])
 def test_what_was_read_before_the_wall_clock_went_back_is_not_believed_for_so_much_longer(
     back: float, fresh: bool

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from whatsapp_operator.engine import alarm, rounds, warmup
+from whatsapp_operator.engine import alarm, ports, rounds, warmup
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -33,6 +33,7 @@ _LOOKS_AFTER_NEWS = 2
 """The first look at the server finds its instances as they were before they were looked at."""
 
 States = Mapping[str, ConnectionState]
+Listing = evidence.DatabaseList | evidence.Unknown
 
 
 class Observer:
@@ -47,7 +48,7 @@ class Observer:
         self._last_tick = float("-inf")
         self._told: tuple[object, ...] = ()
         self._looks_due = 0
-        self._wanted_rows: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]] = []
+        self._wanted_rows: list[asyncio.Future[Listing]] = []
         self._is_over = False
 
     async def run(self) -> None:
@@ -93,13 +94,13 @@ class Observer:
         """Seconds for which a server that does not answer is left alone."""
         return self._server.client.circuit.trial_in if self._server.client is not None else 0.0
 
-    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+    async def list_rows(self) -> Listing:
         """A list of the database begun after this call; calls at about the same time share one."""
         if self._is_over:
             return evidence.Unknown(evidence.Ignorance.BROKEN)
         if self._trial_in() > 0:
             return evidence.Unknown(evidence.Ignorance.BREAKER_OPEN)
-        wanted: asyncio.Future[evidence.DatabaseList | evidence.Unknown] = asyncio.get_running_loop().create_future()
+        wanted: asyncio.Future[Listing] = asyncio.get_running_loop().create_future()
         self._wanted_rows.append(wanted)
         self.hurry()
         return await wanted
@@ -110,7 +111,7 @@ class Observer:
         self._last_tick = now
         self._note_circuit()
         self._server.observed.began_at = self._server.observed.began_at or self._context.clock.now()
-        seen = self._server.observed
+        seen, client = self._server.observed, self._server.client
         both = now >= max(self._rows_due, self._rows_not_before) or not self._server.warm or bool(self._wanted_rows)
         rows_read = await self._read_rows() if both and now >= self._rows_not_before else None
         states = await self._read_memory()
@@ -121,8 +122,8 @@ class Observer:
             else:
                 self._rows_due = 0.0
                 self._alarm.ring_in(self._rows_not_before - now)
-        if self._server.observed is not seen:
-            # The resource names another server since: what was read is none of its.
+        if self._server.observed is not seen or self._server.client is not client:
+            # The resource names another server since, or another way to it: what was read, or cut off, is none of its.
             return
         if states is not None:
             seen.memory_spacing = self._context.clock.monotonic() - now
@@ -137,9 +138,9 @@ class Observer:
         why = client.circuit.why
         self._context.telemetry.circuit(self._server.key, is_open=why is not None)
         if why is not None and self._server.observed.unknown is None:
-            self._failed(evidence.Unknown(why))
+            self._failed(evidence.Unknown(why), over=client)
 
-    async def _read_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+    async def _read_rows(self) -> Listing:
         client = self._server.client
         assert client is not None  # noqa: S101 - `run` reads only with a client
         waiting, self._wanted_rows = self._wanted_rows, []
@@ -159,10 +160,7 @@ class Observer:
         return answer
 
     @staticmethod
-    def _answer(
-        waiting: list[asyncio.Future[evidence.DatabaseList | evidence.Unknown]],
-        answer: evidence.DatabaseList | evidence.Unknown,
-    ) -> None:
+    def _answer(waiting: list[asyncio.Future[Listing]], answer: Listing) -> None:
         for future in waiting:
             if not future.done():
                 future.set_result(answer)
@@ -179,7 +177,7 @@ class Observer:
             self._context.telemetry.check_took("memory", self._context.clock.monotonic() - began)
             return answer.states
         if isinstance(answer, evidence.Unknown) and answer.why is not evidence.Ignorance.NO_SUCH_ROUTE:
-            self._failed(answer)
+            self._failed(answer, over=client)
             return None
         seen.has_metrics = False
         return await self._read_one_by_one()
@@ -190,7 +188,7 @@ class Observer:
         assert client is not None  # noqa: S101 - `run` reads only with a client
         answer = await rounds.read(client, list(self._server.subjects))
         if isinstance(answer, evidence.Unknown):
-            self._failed(answer)
+            self._failed(answer, over=client)
             return None
         self._note_unread(answer)
         return answer.states
@@ -215,7 +213,9 @@ class Observer:
         if isinstance(identity, evidence.ServerIdentity):
             seen.version, seen.client_name = identity.version, identity.client_name
 
-    def _failed(self, answer: evidence.Unknown) -> None:
+    def _failed(self, answer: evidence.Unknown, *, over: ports.Evolution | None) -> None:
+        if over is not self._server.client:  # an edit exchanged it, and closing it cut the read off
+            return
         seen = self._server.observed
         seen.unknown = self._why_nothing_was_sent() if answer.why is evidence.Ignorance.BREAKER_OPEN else answer.why
         # A server that comes back may have `/metrics` now.
@@ -237,11 +237,11 @@ class Observer:
         news = (name for name, one in server.subjects.items() if records.is_news(one.record.memory, states.get(name)))
         return any(name not in server.observed.unread for name in news)
 
-    async def _fold(self, states: States | None, rows: evidence.DatabaseList | evidence.Unknown | None) -> None:
+    async def _fold(self, states: States | None, rows: Listing | None) -> None:
         server, at = self._server, self._context.clock.now()
         gap = server.observed.is_cut_off(at)
         if isinstance(rows, evidence.Unknown):
-            self._failed(rows)
+            self._failed(rows, over=server.client)
         if states is not None and isinstance(rows, evidence.DatabaseList):
             server.observed.vanished = server.vanished(rows.rows)
             self._latch_identity(rows)
@@ -295,9 +295,7 @@ class Observer:
             growth=timedelta(seconds=self._context.spans.warm_up_growth),
         )
 
-    async def _fold_subjects(
-        self, states: States, rows: evidence.DatabaseList | evidence.Unknown | None, *, returning: bool
-    ) -> bool:
+    async def _fold_subjects(self, states: States, rows: Listing | None, *, returning: bool) -> bool:
         """Fold what was read into the instances that it may be news for; whether there are any."""
         server, folded, calm = self._server, False, 0
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None

@@ -118,7 +118,8 @@ class Scene:
 async def test_plan_without_a_step_takes_none(planned: Plan) -> None:
     play = Scene()
 
-    await play.take(planned)
+    with pytest.raises(AssertionError):
+        await play.take(planned)
 
     assert (play.api.calls, play.draft.recovery.in_flight) == ([], None)
 

@@ -12,7 +12,7 @@ import pytest
 
 from support import servers, simulated, surroundings
 from support.servers import Cluster
-from support.world import START, a_row
+from support.world import START, a_row, concluded
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import plugged, ports, seeing, treasury
@@ -416,7 +416,7 @@ async def test_no_code_is_read_in_the_gap_that_a_step_may_leave(step: Step) -> N
     draft.subject.record = records.saw_memory(records.Record(paired=False), connecting, at=START)
     draft.window_opened_at = START
     done = incident.announced(draft.recovery, step, step_class=StepClass.SOFT, reason=LOUD, now=START)
-    draft.recovery = incident.concluded(done, StepResult.FAILED, now=START)
+    draft.recovery = concluded(done, StepResult.FAILED, now=START)
     codes = Codes(house.context)
 
     await codes.keep(house.server, draft)

@@ -91,7 +91,7 @@ def test_verdict_is_kept_with_the_step_that_it_is_on() -> None:
         result=StepResult.FAILED,
     )
 
-    concluded = incident.concluded(OPEN.replace(in_flight=flying), StepResult.FAILED, now=LATER)
+    concluded = incident.concluded(OPEN.replace(in_flight=flying), flying, StepResult.FAILED, now=LATER)
 
     assert concluded == OPEN.replace(history=(record,))
 
@@ -99,7 +99,7 @@ def test_verdict_is_kept_with_the_step_that_it_is_on() -> None:
 def test_step_that_a_person_asked_for_outside_of_an_incident_is_kept_without_one() -> None:
     flying = StepInFlight(step=Step.RESTART, step_class=StepClass.SOFT, reason=None, since=START)
 
-    (record,) = incident.concluded(RecoveryStatus(in_flight=flying), StepResult.SUCCEEDED, now=LATER).history
+    (record,) = incident.concluded(RecoveryStatus(in_flight=flying), flying, StepResult.SUCCEEDED, now=LATER).history
 
     assert (record.incident, record.reason) == ("", Reason.UNKNOWN)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from support import world
-from support.world import START, given
+from support.world import START, concluded, given
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources.reasons import Reason
@@ -80,17 +80,13 @@ def test_step_is_counted_when_it_is_announced(step: Step, counter: str) -> None:
 
 
 def test_verdict_moves_the_step_into_history_with_its_reason() -> None:
-    done = incident.concluded(with_step(Step.RESTART), StepResult.FAILED, now=START + timedelta(seconds=30))
+    done = concluded(with_step(Step.RESTART), StepResult.FAILED, now=START + timedelta(seconds=30))
 
     assert done.in_flight is None
     (record,) = done.history
     assert (record.step, record.reason, record.result) == (Step.RESTART, Reason.CONNECTING, StepResult.FAILED)
     assert (record.start_time, record.end_time) == (START, START + timedelta(seconds=30))
     assert record.incident == "20261123-7f3a"
-
-
-def test_verdict_without_a_step_changes_nothing() -> None:
-    assert incident.concluded(an_incident(), StepResult.FAILED, now=START) == an_incident()
 
 
 def test_history_keeps_the_last_ten() -> None:
@@ -100,7 +96,7 @@ def test_history_keeps_the_last_ten() -> None:
         recovery = incident.announced(
             recovery, Step.RESTART, step_class=StepClass.SOFT, reason=Reason.CONNECTING, now=now
         )
-        recovery = incident.concluded(recovery, StepResult.FAILED, now=now)
+        recovery = concluded(recovery, StepResult.FAILED, now=now)
 
     assert len(recovery.history) == HISTORY_LENGTH
     assert recovery.history[-1].start_time == START + timedelta(seconds=HISTORY_LENGTH + 4)
@@ -108,7 +104,7 @@ def test_history_keeps_the_last_ten() -> None:
 
 
 def test_attempts_are_forgotten_only_after_lasting_health() -> None:
-    recovery = incident.concluded(with_step(Step.RESTART), StepResult.SUCCEEDED, now=START)
+    recovery = concluded(with_step(Step.RESTART), StepResult.SUCCEEDED, now=START)
 
     well = incident.rested(recovery, now=START, min_healthy=MIN_HEALTHY)
     almost = incident.rested(well, now=START + timedelta(seconds=599), min_healthy=MIN_HEALTHY)
@@ -162,7 +158,7 @@ def test_incident_survives_being_written_down_at_every_point(step: Step) -> None
     for _ in range(3):
         recovery = incident.announced(recovery, step, step_class=StepClass.SOFT, reason=Reason.CONNECTING, now=moment)
         assert world.stored(recovery) == recovery
-        recovery = incident.concluded(recovery, StepResult.INTERRUPTED, now=moment)
+        recovery = concluded(recovery, StepResult.INTERRUPTED, now=moment)
         assert world.stored(recovery) == recovery
         recovery = incident.rested(recovery, now=moment, min_healthy=MIN_HEALTHY)
         assert world.stored(recovery) == recovery

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from support import world
-from support.world import START, a_row, given, state
+from support.world import START, a_row, concluded, given, state
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import HEALTHY, Verdict
@@ -125,7 +125,7 @@ def test_wait_before_the_step_doubles_with_each_that_was_taken() -> None:
         flying = loud(offer(HUSH, SOFT), plugin_steps=counted).history.replace(
             in_flight=StepInFlight(step=HUSH, step_class=SOFT, reason=LOUD, since=START)
         )
-        one = replace(loud(offer(HUSH, SOFT)), history=incident.concluded(flying, StepResult.FAILED, now=START))
+        one = replace(loud(offer(HUSH, SOFT)), history=concluded(flying, StepResult.FAILED, now=START))
         at = planner.plan(one).not_before
         assert at is not None
         waits.append(round((at - START).total_seconds()))
@@ -137,7 +137,7 @@ def test_wait_before_the_step_doubles_with_each_that_was_taken() -> None:
 def test_connect_waits_after_a_step_of_a_plugin_as_after_a_restart() -> None:
     flying = StepInFlight(step=HUSH, step_class=SOFT, reason=LOUD, since=START)
     history = RecoveryStatus(incident="20261123-7f3a", started_at=START, in_flight=flying)
-    history = incident.concluded(history, StepResult.FAILED, now=START)
+    history = incident.concluded(history, flying, StepResult.FAILED, now=START)
     closed = given().memory("close").database("open").paired().watch(minutes=2)
     opinion = Opinion(Verdict(HealthState.DEGRADED, Reason.CLOSED_SOCKET), since=START, observations=2)
 
@@ -152,7 +152,7 @@ def test_counts_survive_being_written_down_and_end_with_the_incident() -> None:
     recovery = incident.opened(RecoveryStatus(), incident="20261123-7f3a", now=START)
     for step in (HUSH, WIPE, HUSH):
         recovery = incident.announced(recovery, step, step_class=SOFT, reason=LOUD, now=START)
-        recovery = world.stored(incident.concluded(recovery, StepResult.FAILED, now=START))
+        recovery = world.stored(concluded(recovery, StepResult.FAILED, now=START))
 
     assert (incident.times_taken(recovery, HUSH), incident.times_taken(recovery, WIPE)) == (2, 1)
     assert incident.steps_taken(recovery) == 3

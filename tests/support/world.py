@@ -31,7 +31,7 @@ from whatsapp_operator.resources.overrides import RecoveryMode, SessionLoss
 from whatsapp_operator.resources.policy import RecoveryPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus, WhatsAppInstanceStatus
-from whatsapp_operator.resources.steps import Step, StepClass
+from whatsapp_operator.resources.steps import Step, StepClass, StepResult
 
 START = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 PERIOD = 10.0
@@ -271,7 +271,7 @@ class World:
         )
         result = verification.judge(flying, seen, timeout=timedelta(seconds=self.policy.step_timeout_seconds))
         if result is not None:
-            self.recovery = incident.concluded(self.recovery, result, now=self.now)
+            self.recovery = incident.concluded(self.recovery, flying, result, now=self.now)
 
     def _note(self) -> None:
         if not self.believed.confirmed:
@@ -381,6 +381,12 @@ def stored(recovery: RecoveryStatus) -> RecoveryStatus:
     """The incident as another process of the operator reads it back."""
     body = parsing.to_status_body(WhatsAppInstanceStatus(recovery=recovery))
     return parsing.parse_instance_status({"status": body}).recovery or RecoveryStatus()
+
+
+def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) -> RecoveryStatus:
+    """What is kept after the verdict on the step in flight, of which there is one."""
+    assert recovery.in_flight is not None
+    return incident.concluded(recovery, recovery.in_flight, result, now=now)
 
 
 def dry_run() -> RecoveryPolicy:

@@ -89,7 +89,7 @@ class Steps:
         if result is None:
             return
         one.took = False
-        draft.recovery = incident.concluded(draft.recovery, result, now=draft.now)
+        draft.recovery = incident.concluded(draft.recovery, flying, result, now=draft.now)
         treasury.judged(self._context, server, key=one.key, healed=result is StepResult.SUCCEEDED)
         reason = flying.reason or Reason.UNKNOWN
         self._announcer.audit_result(
@@ -118,8 +118,8 @@ class Steps:
             ports.KubernetesError: it could not be entered or announced, so it was not taken.
         """
         step, step_class = planned.step, planned.step_class
-        if step is None or step_class is None:
-            return
+        assert step is not None  # noqa: S101 - nothing else is due
+        assert step_class is not None  # noqa: S101 - a step has one
         if step in _TAKES_CONFIGURATION and not await self._row_is_still_so(server, draft):
             return
         if not await self._is_still_so(server, draft):
@@ -128,7 +128,7 @@ class Steps:
         work = await self._prepare(server, draft, before)
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
-        await self._announce(server, draft, planned)
+        await self._announce(server, draft, step, step_class)
         effect = before
         try:
             effect = await self._carry_out(server, draft, work, step=step, step_class=step_class)
@@ -184,11 +184,9 @@ class Steps:
     def _asked(draft: Draft, step: Step) -> bool:
         return step is Step.RESTART and requests.asked(draft, names.Request.RESTART)
 
-    async def _announce(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+    async def _announce(self, server: Server, draft: Draft, step: Step, step_class: StepClass) -> None:
         """Enter it in the ledger and in flight, and write it to status: only then it may be taken."""
-        step, step_class, one = planned.step, planned.step_class, draft.subject
-        assert step is not None  # noqa: S101 - `take` has looked
-        assert step_class is not None  # noqa: S101 - a step has one
+        one = draft.subject
         reason = Reason.REQUESTED if self._asked(draft, step) else draft.verdict.reason
         at = await treasury.spend(self._context, server, step_class, key=one.key)
         try:

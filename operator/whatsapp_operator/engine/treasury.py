@@ -120,8 +120,7 @@ async def spend(context: Context, server: Server, step_class: StepClass, *, key:
 
 def give_back(server: Server, step_class: StepClass, *, key: ports.Key | None, at: datetime) -> None:
     """The step was surely not taken."""
-    if server.ledger is not None:
-        server.ledger = ledgers.refund(server.ledger, step_class, at=at)
+    server.ledger = ledgers.refund(_read(server), step_class, at=at)
     if key is not None:
         server.in_flight.discard(key)
 
@@ -133,12 +132,23 @@ async def save(context: Context, server: Server) -> None:
         ports.KubernetesError: it was not kept.
     """
     async with server.ledger_lock:
-        if server.ledger is None:
-            return
-        text = ledgers.dumps(server.ledger)
-        if text != server.ledger_saved:
-            await context.claims.save_ledger(server.key, text)
-            server.ledger_saved = text
+        await _save_what_is_new(context, server)
+
+
+async def _save_what_is_new(context: Context, server: Server) -> None:
+    text = ledgers.dumps(_read(server))
+    if text != server.ledger_saved:
+        await context.claims.save_ledger(server.key, text)
+        server.ledger_saved = text
+
+
+def _read(server: Server) -> ledgers.Ledger:
+    """What was spent, where it was read before: it is forgotten with the claim, which is taken anew only after that.
+
+    Work from before a lapse ends first: `Leadership` takes no claim on a server for which work is under way.
+    """
+    assert server.ledger is not None  # noqa: S101 - whoever enters, gives back or saves something has read it
+    return server.ledger
 
 
 def judged(context: Context, server: Server, *, key: ports.Key, healed: bool) -> None:

@@ -37,7 +37,7 @@ class Case:
         self.sight = Observation(name, means, kept=self._kept, known=known)
         # A step that an earlier process left in flight was counted when it was announced; what comes next rests on
         # what is seen from now on.
-        self.recovery = incident.concluded(self._kept.recovery, StepResult.INTERRUPTED, now=self._now())
+        self.recovery = _interrupted(self._kept.recovery, now=self._now())
         self._was_looked_at = False
         self._stepped_at = self._now()
         self.deletion_since = self._kept.deletion_since
@@ -238,9 +238,9 @@ class Case:
         too_long = self._now() - self._stepped_at >= 2 * timeout
         return verification.judge(flying, seen, timeout=timeout) or (StepResult.UNVERIFIED if too_long else None)
 
-    def conclude(self, result: StepResult) -> None:
+    def conclude(self, flying: StepInFlight, result: StepResult) -> None:
         """Move the step in flight into the history."""
-        self.recovery = incident.concluded(self.recovery, result, now=self._now())
+        self.recovery = incident.concluded(self.recovery, flying, result, now=self._now())
 
     # What is told and kept.
 
@@ -289,3 +289,8 @@ class Case:
             deletion_since=self.deletion_since,
             webhook_events=self.webhook_events,
         )
+
+
+def _interrupted(recovery: RecoveryStatus, *, now: datetime) -> RecoveryStatus:
+    flying = recovery.in_flight
+    return recovery if flying is None else incident.concluded(recovery, flying, StepResult.INTERRUPTED, now=now)

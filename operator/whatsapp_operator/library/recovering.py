@@ -100,7 +100,7 @@ class Recovery:
     async def _conclude(self) -> None:
         flying = self._case.recovery.in_flight
         if flying is not None:
-            self._case.conclude(await self._verdict(flying))
+            self._case.conclude(flying, await self._verdict(flying))
 
     async def _verdict(self, flying: StepInFlight) -> StepResult:
         while True:

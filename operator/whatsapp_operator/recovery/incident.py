@@ -75,11 +75,8 @@ _COUNTERS = {
 }
 
 
-def concluded(recovery: RecoveryStatus, result: StepResult, *, now: datetime) -> RecoveryStatus:
-    """Move the step in flight into the history, with its verdict."""
-    flying = recovery.in_flight
-    if flying is None:
-        return recovery
+def concluded(recovery: RecoveryStatus, flying: StepInFlight, result: StepResult, *, now: datetime) -> RecoveryStatus:
+    """Move the step that is in flight into the history, with its verdict."""
     record = StepRecord(
         step=flying.step,
         reason=flying.reason or Reason.UNKNOWN,

@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pytest
 import pytest_kind.cluster
 
 import clusters
-from e2e import kube, relay, relayed, rights, stage
+from e2e import kube, proxied, relay, relayed, rights, stage
 from evolution_simulator.control_client import Simulator
 from native import binaries
 
@@ -48,13 +49,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """The numbers of a campaign, over all its tests."""
+    """The numbers of a campaign: of each test, and over all."""
     ended = [one for word in ("passed", "failed") for one in terminalreporter.stats.get(word, ())]
-    counted = [pair for one in ended if one.when == "call" for pair in one.user_properties]
+    counted = [one for one in ended if one.when == "call" and one.user_properties]
     if config.option.campaign and counted:
         terminalreporter.section("campaign")
-        for name in dict.fromkeys(name for name, _ in counted):
-            terminalreporter.line(f"{name}: {sum(value for known, value in counted if known == name)}")
+        for one in counted:
+            told = ", ".join(f"{name} {value}" for name, value in one.user_properties)
+            terminalreporter.line(f"{one.nodeid.rpartition('::')[2]}: {told}; {one.duration:.0f} s")
+        totals: Counter[str] = Counter()
+        for one in counted:
+            totals.update(dict(one.user_properties))
+        terminalreporter.line(f"all: {', '.join(f'{name} {value}' for name, value in totals.items())}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -228,11 +234,12 @@ def relayed_stage(
     """Called with a tap and flags: a stage on which the operator's requests go by the tap."""
     stage.install_roles(kubectl, namespace)
     with contextlib.ExitStack() as ends:
+        quick = ends.enter_context(proxied.opened(kubectl))
 
         def open_with(tap: relay.Tap, *flags: str) -> relayed.Relayed:
             kubeconfig = kubeconfig_for("whatsapp-operator")
             given = relayed.opened(
-                tap, kubectl=kubectl, simulator=simulator, kubeconfig=kubeconfig, folder=tmp_path, flags=flags
+                tap, kubectl=quick, simulator=simulator, kubeconfig=kubeconfig, folder=tmp_path, flags=flags
             )
             return ends.enter_context(given)
 

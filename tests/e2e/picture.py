@@ -23,8 +23,7 @@ def of(staged: stage.Stage, name: str) -> Object:
 
 
 def _resource(kubectl: kube.Kubectl, name: str) -> Object | None:
-    found = kubectl.run("get", "wai", name, "--ignore-not-found", "-o", "yaml").stdout
-    if not found.strip():
+    if not kubectl.exists("wai", name):
         return None
     body = kubectl.json("get", "wai", name)
     status = body.get("status", {})
@@ -46,7 +45,9 @@ def _secrets(kubectl: kube.Kubectl, name: str) -> Object:
 
 def token_of(kubectl: kube.Kubectl, name: str) -> str | None:
     """The token in the Secret of an instance."""
-    found = kubectl.run("get", "secret", f"{name}-token", "--ignore-not-found", "-o", "jsonpath={.data.token}").stdout
+    if not kubectl.exists("secret", f"{name}-token"):
+        return None
+    found = kubectl.json("get", "secret", f"{name}-token").get("data", {}).get("token")
     return base64.b64decode(found).decode() if found else None
 
 

@@ -100,8 +100,9 @@ def _is_healed(staged: stage.Stage, name: str) -> bool:
 
 
 def _is_gone(staged: stage.Stage, name: str) -> bool:
-    secrets = staged.kubectl("get", "secrets", "-o", "name")
-    return not staged.kubectl.exists("wai", name) and not staged.lives(name) and f"secret/{name}-" not in secrets
+    secrets = [one["metadata"]["name"] for one in staged.kubectl.json("get", "secrets")["items"]]
+    belonging = [one for one in secrets if one.startswith(f"{name}-")]
+    return not staged.kubectl.exists("wai", name) and not staged.lives(name) and not belonging
 
 
 _READS_A_CODE = 99

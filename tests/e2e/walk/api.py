@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import re
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from e2e import kube, stage
+from e2e import kube, proxied, stage
 from e2e.walk import meaning
 from evolution_simulator.control_client import Simulator
 
@@ -67,14 +65,10 @@ class Api:
         """Ask for the deletion of one."""
         self.http.delete(self._at(plural, name)).raise_for_status()
 
-    def versions(self) -> dict[str, str]:
-        """The version of everything that the operator writes, but Leases."""
+    def everything(self) -> dict[str, Object]:
+        """All that the operator writes, but Leases, by kind and name."""
         plurals = ("whatsappinstances", "evolutionservers", "secrets", "events", "configmaps")
-        return {
-            f"{plural}/{name}": body["metadata"]["resourceVersion"]
-            for plural in plurals
-            for name, body in self.list(plural).items()
-        }
+        return {f"{plural}/{name}": body for plural in plurals for name, body in self.list(plural).items()}
 
 
 def _answer(response: httpx.Response) -> Object | Refusal:
@@ -85,16 +79,8 @@ def _answer(response: httpx.Response) -> Object | Refusal:
 @contextlib.contextmanager
 def opened(kubectl: kube.Kubectl) -> Iterator[Api]:
     """The API server, for as long as the block lasts."""
-    command = kubectl.command("proxy", "--port=0")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=kubectl.environment()) as process:
-        try:
-            said = process.stdout.readline() if process.stdout else ""
-            where = re.search(r"[\d.]+:\d+", said)
-            assert where, said
-            with httpx.Client(base_url=f"http://{where[0]}", trust_env=False, timeout=60) as http:
-                yield Api(http, str(kubectl.namespace))
-        finally:
-            process.terminate()
+    with proxied.http(kubectl) as http:
+        yield Api(http, str(kubectl.namespace))
 
 
 def each(items: Iterable[T], deed: Callable[[T], R]) -> Sequence[R]:

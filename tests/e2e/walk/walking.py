@@ -4,19 +4,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from e2e import kube, stage
-from e2e.walk import api, changes, meaning, schema
+from e2e.walk import api, changes, meaning, moves, schema
 from evolution_simulator.control_client import Simulator
 
 INSTANCES, SERVERS = "whatsappinstances", "evolutionservers"
 KINDS = {INSTANCES: "WhatsAppInstance", SERVERS: "EvolutionServer"}
-SETTLES_WITHIN = 60.0
-RESTS_FOR = 4.0
+SETTLES_WITHIN = 90.0
+RESTS_FOR = 7.0
+"""Longer than the time between two reads of a server, and between two sweeps."""
+GOES_WITHIN = 120.0
 _POLL_SECONDS = 1.0
+_LAST_LINES = 5
+_PROBES = frozenset({"fetchBusinessProfile"})
+"""Counted as changing by the journal, and asked for by the clock."""
 
 Judge = Callable[[meaning.Object, meaning.World], Iterable[meaning.Unmet]]
 JUDGES: Mapping[str, Judge] = {INSTANCES: meaning.of_instance, SERVERS: meaning.of_server}
@@ -42,8 +48,20 @@ class Case:
 class Tally:
     """What came of a walk."""
 
+    told: Path
+    """Everything is written there at once: a walk that is broken off keeps what it found."""
     counts: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
+
+    def violated(self, words: str) -> None:
+        """Keep what must not be so."""
+        self.violations.append(words)
+        self.tell(f"VIOLATION {words}")
+
+    def tell(self, words: str) -> None:
+        """Keep how far it came, for whoever looks on."""
+        with self.told.open("a") as told:
+            told.write(f"{api.now():%H:%M:%S} {words}\n")
 
     def judge(
         self, case: Case, change: changes.Change, verdict: changes.Verdict, answer: api.Object | api.Refusal
@@ -54,9 +72,9 @@ class Tally:
         self.counts["refused"] += refused
         wanted = changes.Verdict.REFUSED if refused else changes.Verdict.ACCEPTED
         if verdict not in (wanted, changes.Verdict.EITHER):
-            self.violations.append(f"{case}: {change} is {wanted.value}: {answer if refused else ''}")
+            self.violated(f"{case}: {change} is {wanted.value}: {answer if refused else ''}")
         if isinstance(answer, api.Refusal) and not _names_the_field(change, answer.message):
-            self.violations.append(f"{case}: the refusal of {change} does not name its field: {answer.message}")
+            self.violated(f"{case}: the refusal of {change} does not name its field: {answer.message}")
         return not refused
 
 
@@ -74,10 +92,11 @@ class Walk:
     place: stage.Stage
     api: api.Api
     evolution: httpx.Client
-    tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
         self.whole = schema.spec_of(self.plural)
+        self.tally = Tally(self.place.operator.log_file.with_name("walk.log"))
+        self._logged = 0
 
     @property
     def simulator(self) -> Simulator:
@@ -95,12 +114,13 @@ class Walk:
         living = self._create(rounds[0])
         self._settle(living)
         self._refuse(living, refused)
-        for cases in rounds:
+        for number, cases in enumerate(rounds, 1):
             present = [case for case in cases if case.name in {one.name for one in living}]
             api.each(present, self._changed)
             self._settle(present)
             self._rest(present)
             self._look_into_the_log()
+            self.tally.tell(f"round {number} of {len(rounds)}: {dict(self.tally.counts)}")
         self._end(living)
 
     def _create(self, cases: Sequence[Case]) -> list[Case]:
@@ -171,7 +191,8 @@ class Walk:
             wrong = self._wrong(left)
             left = {name: left[name] for name in wrong}
             time.sleep(_POLL_SECONDS if left else 0)
-        self.tally.violations += [f"{case}: {'; '.join(wrong[name])}" for name, case in left.items()]
+        for name, case in left.items():
+            self.tally.violated(f"{case}: {'; '.join(wrong[name])}")
 
     def _wrong(self, cases: Mapping[str, Case]) -> dict[str, list[str]]:
         found = self.api.list(self.plural)
@@ -183,20 +204,40 @@ class Walk:
     def _rest(self, cases: Sequence[Case]) -> None:
         """A second look at everything writes nothing, and calls nothing that changes anything."""
         changing = {case.name for case in cases if case.shows_codes}
-        kube.wait_until(
-            lambda: not self._moved(RESTS_FOR, changing), timeout=SETTLES_WITHIN, message="it does not come to rest"
-        )
-        moved = self._moved(RESTS_FOR, changing)
-        self.tally.violations += [f"at rest it was written or called: {one}" for one in sorted(moved)]
+        deadline = time.monotonic() + SETTLES_WITHIN
+        while (moved := self._moved(RESTS_FOR, changing)) and time.monotonic() < deadline:
+            self.tally.tell(f"before it rests: {moved}")
+        for name, what in (moved or self._moved(RESTS_FOR, changing)).items():
+            self.tally.violated(f"at rest {name} was written or called: {what}; {self._said_of(name)}")
         self._count(cases)
 
-    def _moved(self, seconds: float, changing: set[str]) -> set[str]:
-        before, since = self.api.versions(), len(self.simulator.calls(mutating=True))
+    def _said_of(self, what: str) -> list[str]:
+        """The last lines of the operator that name an object, or the instance of a call."""
+        name = what.replace(" ", "/").rpartition("/")[2].partition(".")[0]
+        lines = self.place.operator.log().splitlines()
+        return [line for line in lines if f'"{name}"' in line][-_LAST_LINES:]
+
+    def _moved(self, seconds: float, changing: set[str]) -> dict[str, str]:
+        before, since = self.api.everything(), len(self.simulator.calls(mutating=True))
         self.place.quiet_for(seconds)
-        now, calls = self.api.versions(), self.simulator.calls(mutating=True)[since:]
-        moved = {name for name in now.keys() | before.keys() if now.get(name) != before.get(name)}
-        moved |= {f"{call['route']} {call['instance']}" for call in calls if call["route"] != "fetchBusinessProfile"}
-        return {one for one in moved if not any(name in one for name in changing)}
+        now, calls = self.api.everything(), self.simulator.calls(mutating=True)[since:]
+        written = self._written(before, now)
+        scanned = {f"connect {_remote(body)}" for body in now.values() if moves.waits_for_a_phone(body)}
+        called = {
+            f"{call['route']} {call['instance']}": f"answered {call['status']}"
+            for call in calls
+            if call["route"] not in _PROBES and f"{call['route']} {call['instance']}" not in scanned
+        }
+        return {one: what for one, what in (written | called).items() if not any(name in one for name in changing)}
+
+    def _written(self, before: Mapping[str, meaning.Object], now: Mapping[str, meaning.Object]) -> dict[str, str]:
+        written = {}
+        for name, what in moves.between(before, now).items():
+            if moves.is_by_the_clock(name, now.get(name, {}), what):
+                self.tally.tell(f"by the clock {name}: {'; '.join(what)}")
+            else:
+                written[name] = "; ".join(what)
+        return written
 
     def _count(self, cases: Sequence[Case]) -> None:
         found = self.api.list(self.plural)
@@ -217,25 +258,32 @@ class Walk:
         for name in held:
             spec = {key: value for key, value in found[name]["spec"].items() if key != "pause"}
             self.api.replace_spec(self.plural, name, spec)
-        kube.wait_until(lambda: not going & self.api.list(self.plural).keys(), timeout=120, message="some did not go")
+        self._wait_for_the_end_of(going)
         left = api.world(self.api, self.simulator, self.evolution, {}).rows
         for name in going if self.plural == INSTANCES else ():
             spec = found[name]["spec"]
-            remote = spec.get("instanceName", name)
+            remote = _remote(found[name])
             kept, was = remote in left, remote in before
             if was and kept is not (spec.get("deletionPolicy") == "Retain"):
-                self.tally.violations.append(
-                    f"{name}: after its deletion the instance is {'there' if kept else 'gone'}"
-                )
+                self.tally.violated(f"{name}: after its deletion the instance is {'there' if kept else 'gone'}")
+
+    def _wait_for_the_end_of(self, going: set[str]) -> None:
+        try:
+            kube.wait_until(lambda: not going & self.api.list(self.plural).keys(), timeout=GOES_WITHIN)
+        except AssertionError:
+            for name, body in self.api.list(self.plural).items():
+                if name in going:
+                    self.tally.violated(f"{name} did not go: {_told(body)}")
 
     def _look_into_the_log(self) -> None:
         process = self.place.operator.process
         if process is None or process.poll() is not None:
-            self.tally.violations.append("the operator has ended")
+            self.tally.violated("the operator has ended")
         log = self.place.operator.log()
-        self.tally.violations += [
-            line[:500] for line in log.splitlines() if "Traceback" in line or '"exception"' in line
-        ]
+        for line in log[self._logged :].splitlines():
+            if "Traceback" in line or '"exception"' in line:
+                self.tally.violated(line[:2000])
+        self._logged = len(log)
 
 
 def _against(body: meaning.Object, judge: Judge, world: meaning.World) -> Iterator[str]:
@@ -245,8 +293,15 @@ def _against(body: meaning.Object, judge: Judge, world: meaning.World) -> Iterat
         return
     for unmet in judge(body, world):
         if not meaning.explained(body, unmet):
-            told = {kind: (one["status"], one["reason"]) for kind, one in meaning.conditions(body).items()}
-            yield f"{unmet.what}; told: {told}"
+            yield f"{unmet.what}; told: {_told(body)}"
+
+
+def _remote(body: meaning.Object) -> str:
+    return str(body["spec"].get("instanceName", body["metadata"]["name"]))
+
+
+def _told(body: meaning.Object) -> dict[str, tuple[str, str]]:
+    return {kind: (one["status"], one["reason"]) for kind, one in meaning.conditions(body).items()}
 
 
 def named(

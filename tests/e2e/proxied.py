@@ -70,4 +70,7 @@ class Proxied(kube.Kubectl):
     def _read(self, kind: str, *name: str) -> httpx.Response:
         assert self.client is not None
         group, plural = _PLURALS[kind]
-        return self.client.get("/".join((group, "namespaces", str(self.namespace), plural, *name)))
+        try:
+            return self.client.get("/".join((group, "namespaces", str(self.namespace), plural, *name)))
+        except httpx.HTTPError as error:
+            raise kube.KubectlError(("get", kind, *name), 1, repr(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from simulation.kubernetes import kinds, server
 from simulation.stage import condition, status_of
@@ -31,12 +32,16 @@ class Coverage:
 
     def add(self, other: Coverage) -> None:
         """Count in what another run has reached."""
-        self.reasons.update(other.reasons)
-        self.transitions.update(other.transitions)
-        self.steps.update(other.steps)
-        self.deletions.update(other.deletions)
-        self.refusals.update(other.refusals)
-        self.struck.update(other.struck)
+        for mine, others in zip(self._counters(), other._counters(), strict=True):
+            mine.update(others)
+
+    def clear(self) -> None:
+        """Count from zero."""
+        for one in self._counters():
+            one.clear()
+
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return self.reasons, self.transitions, self.steps, self.deletions, self.refusals, self.struck
 
     def written(self, change: server.Change) -> None:
         """A write to the API server."""

@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import enum
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog.testing
 
-from simulation import deeds, drawing, schedule
+from simulation import deeds, drawing, schedule, world
 from simulation import setup as setups
 from simulation.coverage import Coverage
 from simulation.history import History, Violation
@@ -21,21 +21,15 @@ from simulation.invariants import liveness, rest
 from simulation.invariants.watchdog import Watchdog
 from simulation.kubernetes import kinds
 from simulation.loop import SimulatedLoop
+from simulation.pace import USUAL, Pace
 from simulation.sight import Sight
 from simulation.stage import Stage
+from simulation.system import Streams
 
 Sabotage = Callable[[], AbstractContextManager[Any]]
 """Breaks the operator for the time of a run: the simulation must find it."""
 
 _SLICE_SECONDS = 5.0
-_SETTLED_SECONDS = 40.0
-_BOUND_SECONDS = 3 * 3600.0
-"""After the faults have stopped, every instance is Ready or says why within this time; waits and budgets included."""
-_QUIET_SECONDS = 75.0
-"""What recurs does so within a minute: Secrets that are read again, DELETE that is sent again, other probes."""
-_QUIET_BOUND_SECONDS = 3600.0
-_RESTLESS_SECONDS = 20.0
-"""Where something goes on by right, only the configuration is asserted in the end: for a look at it there is time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,97 +68,136 @@ def run(
     scenario: Scenario | None = None,
 ) -> Outcome:
     """Run a seed; `kept` are the numbers of the deeds that happen, all of them where it is None."""
-    with structlog.testing.capture_logs(), drawing.left_out(), (sabotage or contextlib.nullcontext)():
-        return _Run(seed, scenario or drawn(seed), kept).run()
+    plot = world.of(seed) if scenario is None else world.Plot(seed, seed, scenario.setup, scenario.schedule, USUAL)
+    if kept is not None:
+        plot = replace(plot, schedule=plot.schedule.only(kept))
+    with quietly(), (sabotage or contextlib.nullcontext)():
+        begun = Run(plot.trunk, plot.setup)
+        begun.begin(plot.along)
+        begun.until(plot.schedule.branches_at)
+        return begun.end(plot)
 
 
-def drawn(seed: int) -> Scenario:
-    """The scenario that belongs to a seed."""
-    setup = setups.draw(seed)
-    return Scenario(setup, schedule.draw(seed, setup))
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Without logs and pictures, which nobody looks at."""
+    with structlog.testing.capture_logs(), drawing.left_out():
+        yield
 
 
-class _Run:
-    def __init__(self, seed: int, scenario: Scenario, kept: Collection[int] | None) -> None:
-        self._seed, self._setup, planned = seed, scenario.setup, scenario.schedule
-        self._schedule = planned.only(kept) if kept is not None else planned
-        self._loop = SimulatedLoop()
+class Run:
+    """A run under way."""
 
-    def run(self) -> Outcome:
-        """Run to the end, or to the first violation."""
-        outcome = self._loop.run(self._main())
-        if outcome is None:
-            raise RuntimeError("the run has no end")
-        return outcome
+    def __init__(self, seed: int, setup: setups.Setup) -> None:
+        """All is left to the chance of this seed, as long as it becomes no other."""
+        self._setup = setup
+        self._loop, self._streams = SimulatedLoop(), Streams()
+        self._stage = Stage(seed, setup, self._loop, stream=self._streams)
+        self._loop.set_exception_handler(functools.partial(_fail, self._stage.history))
+        self._sight = Sight(self._stage)
+        self._dog, self._reached = Watchdog(self._stage, self._sight), Coverage()
+        self._stage.api.listeners.append(self._reached.written)
+        self._stage.on_audit.append(self._reached.audited)
+        self._stage.on_strike = lambda fault: self._reached.strikes(fault, self._dog.reasons())
+        self._planned: list[asyncio.TimerHandle] = []
+        self._looked = 0
 
-    async def _main(self) -> Outcome:
-        stage = Stage(self._seed, self._setup, self._loop)
-        self._loop.set_exception_handler(functools.partial(_fail, stage.history))
-        sight = Sight(stage)
-        dog, reached = Watchdog(stage, sight), Coverage()
-        stage.api.listeners.append(reached.written)
-        stage.on_audit.append(reached.audited)
-        stage.on_strike = lambda fault: reached.strikes(fault, dog.reasons())
-        try:
-            await self._play(stage, sight, dog)
-        finally:
-            stage.end()
-        violations = tuple(stage.history.violations)
+    def begin(self, planned: schedule.Schedule) -> None:
+        """The operators start, instances are created and paired; then what is planned happens."""
+        self._stage.furnish()
+        for slot in range(self._setup.replicas):
+            self._stage.start_replica(slot)
+        for one in self._setup.instances:
+            self._loop.call_at(one.at, _create, self._stage, one)
+        self._plan(planned)
+
+    def until(self, moment: float) -> None:
+        """Go on to a moment."""
+        self._loop.run_until_complete(self._until(lambda: False, at=moment))
+
+    def end(self, plot: world.Plot) -> Outcome:
+        """Go on as this plot has it, to its end or to the first violation."""
+        if plot.is_branch:
+            self._branch(plot)
+        self._loop.run(self._to_the_end(plot))
         return Outcome(
-            seed=self._seed,
-            schedule=self._schedule,
-            violations=violations,
-            history=stage.history,
-            coverage=reached,
+            seed=plot.seed,
+            schedule=plot.schedule,
+            violations=tuple(self._stage.history.violations),
+            history=self._stage.history,
+            coverage=self._reached,
             seconds=self._loop.time(),
-            calls=dog.calls,
-            writes=dog.writes,
+            calls=self._dog.calls,
+            writes=self._dog.writes,
         )
 
-    async def _play(self, stage: Stage, sight: Sight, dog: Watchdog) -> None:
-        stage.furnish()
-        for slot in range(self._setup.replicas):
-            stage.start_replica(slot)
-        for one in self._setup.instances:
-            self._loop.call_at(one.at, _create, stage, one)
-        for entry in self._schedule.entries:
-            self._loop.call_at(entry.at, deeds.do, stage, entry.what, entry.args)
-        ends_at = self._schedule.ends_at if self._schedule.entries else schedule.BEGIN_SECONDS
-        if await self._until(lambda: False, stage, dog, at=ends_at) is _Ended.BROKEN:
-            return
-        deeds.heal(stage)
-        await self._settle(stage, sight, dog)
+    def close(self) -> None:
+        """Leave it where it is."""
+        self._stage.end()
+        self._loop.run(asyncio.sleep(0))
 
-    async def _settle(self, stage: Stage, sight: Sight, dog: Watchdog) -> None:
+    def _plan(self, planned: schedule.Schedule) -> None:
+        do = functools.partial(deeds.do, self._stage)
+        self._planned += [self._loop.call_at(one.at, do, one.what, one.args) for one in planned.entries]
+
+    def _branch(self, plot: world.Plot) -> None:
+        """What was planned does not happen; all is left to another chance, and counted anew."""
+        for one in self._planned:
+            one.cancel()
+        self._stage.seed = plot.seed
+        self._streams.become(plot.seed)
+        self._reached.clear()
+        self._dog.calls = self._dog.writes = 0
+        self._plan(plot.schedule.since(plot.schedule.branches_at))
+
+    async def _to_the_end(self, plot: world.Plot) -> None:
+        try:
+            await self._end(plot)
+        finally:
+            # First of all: the tasks of a process that is dead wait for ever, also when they are cancelled.
+            self._stage.end()
+
+    async def _end(self, plot: world.Plot) -> None:
+        ends_at = plot.schedule.ends_at if plot.schedule.entries else schedule.BEGIN_SECONDS
+        if await self._until(lambda: False, at=ends_at) is not _Ended.BROKEN:
+            deeds.heal(self._stage)
+            await self._settle(plot.pace)
+
+    async def _settle(self, pace: Pace) -> None:
         """The liveness half."""
-        calm = _Lasting(lambda: not liveness.restless(sight), self._loop, _SETTLED_SECONDS)
-        match await self._until(calm, stage, dog, at=self._loop.time() + _BOUND_SECONDS):
+        sight, history = self._sight, self._stage.history
+        calm = _Lasting(lambda: not liveness.restless(sight), self._loop, pace.settled)
+        match await self._until(calm, at=self._loop.time() + pace.bound):
             case _Ended.BROKEN:
                 return
+            case _Ended.LATE if not pace.patient:
+                return
             case _Ended.LATE:
-                stage.history.violate("everything_is_ready_or_says_why", "; ".join(liveness.restless(sight)))
+                history.violate("everything_is_ready_or_says_why", "; ".join(liveness.restless(sight)))
                 return
         began, resting = self._loop.time(), rest.rests(sight)
         ended = await self._until(
-            lambda: self._loop.time() - max(dog.changed_at, began) > _QUIET_SECONDS,
-            stage,
-            dog,
-            at=began + (_QUIET_BOUND_SECONDS if resting else _RESTLESS_SECONDS),
+            lambda: self._loop.time() - max(self._dog.changed_at, calm.since) > pace.quiet,
+            at=began + (pace.quiet_bound if resting else pace.restless),
         )
         if ended is not _Ended.BROKEN and (wrong := rest.misconfigured(sight)):
-            stage.history.violate("configuration_is_as_it_was_asked_for", "; ".join(wrong))
+            history.violate("configuration_is_as_it_was_asked_for", "; ".join(wrong))
         if ended is _Ended.LATE and resting and rest.rests(sight):
-            stage.history.violate("nothing_is_written_at_rest", "writes go on")
+            history.violate("nothing_is_written_at_rest", "writes go on")
 
-    async def _until(self, done: Callable[[], bool], stage: Stage, dog: Watchdog, *, at: float) -> _Ended:
+    async def _until(self, done: Callable[[], bool], *, at: float) -> _Ended:
+        """Look around every few seconds, at the same moments whoever stops in between."""
         while self._loop.time() < at:
-            if stage.history.violations:
+            if self._stage.history.violations:
                 return _Ended.BROKEN
             if done():
                 return _Ended.DONE
-            await asyncio.sleep(min(_SLICE_SECONDS, at - self._loop.time()))
-            dog.look_around()
-        return _Ended.BROKEN if stage.history.violations else _Ended.LATE
+            look_at = (self._looked + 1) * _SLICE_SECONDS
+            await asyncio.sleep(min(look_at, at) - self._loop.time())
+            if look_at <= at:
+                self._looked += 1
+                self._dog.look_around()
+        return _Ended.BROKEN if self._stage.history.violations else _Ended.LATE
 
 
 class _Ended(enum.Enum):
@@ -178,14 +211,11 @@ class _Lasting:
 
     def __init__(self, holds: Callable[[], bool], loop: SimulatedLoop, seconds: float) -> None:
         self._holds, self._loop, self._seconds = holds, loop, seconds
-        self._since: float | None = None
+        self.since = float("inf")
 
     def __call__(self) -> bool:
-        if not self._holds():
-            self._since = None
-            return False
-        self._since = self._since if self._since is not None else self._loop.time()
-        return self._loop.time() - self._since >= self._seconds
+        self.since = min(self.since, self._loop.time()) if self._holds() else float("inf")
+        return self._loop.time() - self.since >= self._seconds
 
 
 def _create(stage: Stage, one: setups.InstanceSetup) -> None:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from evolution_simulator import breakage, faults
 from simulation import setup as setups
 from simulation.kubernetes import faults as kubernetes_faults
+from simulation.pace import USUAL, Pace
 from simulation.system import stream
 
 BEGIN_SECONDS = 80.0
 """By then instances are usually created and paired."""
-_LENGTHS = (60.0, 120.0, 240.0)
-_NUMBER = (4, 16)
 _FOLLOWING = 0.4
-_FELT_SECONDS = (5.0, 90.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +38,52 @@ class Schedule:
 
     entries: tuple[Entry, ...]
     ends_at: float
+    branches_at: float = 0.0
+    """Until then everything happens as on the trunk, if it is a branch."""
 
     def only(self, kept: Collection[int]) -> Schedule:
         """The same with nothing but these deeds."""
-        return Schedule(tuple(one for one in self.entries if one.number in kept), self.ends_at)
+        return replace(self, entries=tuple(one for one in self.entries if one.number in kept))
+
+    def until(self, moment: float) -> Schedule:
+        """What happens before a moment."""
+        return replace(self, entries=tuple(one for one in self.entries if one.at < moment))
+
+    def since(self, moment: float) -> Schedule:
+        """What happens from a moment on."""
+        return replace(self, entries=tuple(one for one in self.entries if one.at >= moment))
+
+    def then(self, other: Schedule) -> Schedule:
+        """This, and after it another one."""
+        first = len(self.entries)
+        return replace(
+            other, entries=(*self.entries, *(replace(one, number=first + one.number) for one in other.entries))
+        )
 
 
 Draw = Callable[[random.Random, setups.Setup], tuple[str, dict[str, Any]]]
 
 
-def draw(seed: object, setup: setups.Setup) -> Schedule:
-    """The schedule that belongs to a seed."""
+def draw(seed: object, setup: setups.Setup, pace: Pace = USUAL, *, begin: float = BEGIN_SECONDS) -> Schedule:
+    """What happens by the chance of a seed from a moment on."""
     chance = stream(seed, "schedule")
-    length = chance.choice(_LENGTHS)
+    length = chance.choice(pace.lengths)
     draws, weights = zip(*_WEIGHTS.items(), strict=True)
     entries = []
-    for number, at in enumerate(_times(chance, length)):
+    for number, at in enumerate(_times(chance, length, pace, begin=begin)):
         what, args = chance.choices(draws, weights)[0](chance, setup)
         entries.append(Entry(number, at, what, args))
-    return Schedule(tuple(entries), BEGIN_SECONDS + length + 20.0)
+    return Schedule(tuple(entries), begin + length + pace.lingers, branches_at=begin)
 
 
-def _times(chance: random.Random, length: float) -> list[float]:
+def _times(chance: random.Random, length: float, pace: Pace, *, begin: float) -> list[float]:
     """When deeds happen: some soon after another one, while that is still felt."""
     times: list[float] = []
-    for _ in range(chance.randint(*_NUMBER)):
+    for _ in range(chance.randint(*pace.number)):
         follows = bool(times) and chance.random() < _FOLLOWING
-        after = chance.choice(times) + chance.uniform(*_FELT_SECONDS) if follows else length
+        after = chance.choice(times) + chance.uniform(*pace.felt) if follows else length
         times.append(after if after < length else chance.uniform(0, length))
-    return sorted(round(BEGIN_SECONDS + at, 3) for at in times)
+    return sorted(round(begin + at, 3) for at in times)
 
 
 def _place(chance: random.Random, setup: setups.Setup) -> dict[str, Any]:

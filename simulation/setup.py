@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from simulation.pace import USUAL, Pace
 from simulation.system import stream
 from whatsapp_operator.cli import options as cli_options
 
@@ -62,27 +63,28 @@ class Setup:
     skews: tuple[float, ...] = field(default=(0.0, 0.0))
 
 
-def draw(seed: object) -> Setup:
+def draw(seed: object, pace: Pace = USUAL) -> Setup:
     """The beginning that belongs to a seed."""
     chance = stream(seed, "setup")
-    servers = tuple(_server(chance, number) for number in range(chance.choice((1, 1, 2))))
-    instances = tuple(_instance(chance, number, servers) for number in range(chance.randint(2, 5)))
+    servers = tuple(_server(chance, number, pace) for number in range(chance.choice(pace.servers)))
+    instances = tuple(_instance(chance, number, servers) for number in range(chance.randint(*pace.instances)))
     return Setup(
         servers=servers,
         instances=instances,
-        replicas=chance.choice((1, 2)),
-        options=_options(chance),
+        replicas=chance.choice(pace.replicas),
+        options=_options(chance, pace),
         skews=(chance.uniform(-3, 3), chance.uniform(-60, 60)),
     )
 
 
-def _options(chance: random.Random) -> cli_options.Options:
+def _options(chance: random.Random, pace: Pace) -> cli_options.Options:
     """Leases as by default in a tenth of the runs: they are four fifths of all calls there; else slower ones."""
+    usual = cli_options.Options(stable_close_samples=_SAMPLES, workers=_WORKERS)
+    options = replace(usual, **{name: type(getattr(usual, name))(value) for name, value in pace.options.items()})
     if chance.random() < 0.1:
-        return cli_options.Options(stable_close_samples=_SAMPLES, workers=_WORKERS)
-    return cli_options.Options(
-        stable_close_samples=_SAMPLES,
-        workers=_WORKERS,
+        return options
+    return replace(
+        options,
         lease_duration_seconds=40,
         renew_deadline_seconds=28,
         renew_period_seconds=12,
@@ -90,19 +92,19 @@ def _options(chance: random.Random) -> cli_options.Options:
     )
 
 
-def _server(chance: random.Random, number: int) -> ServerSetup:
+def _server(chance: random.Random, number: int, pace: Pace) -> ServerSetup:
     name, workload = f"main-{number}", chance.random() < 0.6
     spec: dict[str, Any] = {
         "url": f"http://{name}.{HOME}.svc:8080",
         "apiKeySecretRef": {"name": f"{name}-key"},
         "allowedNamespaces": [TENANT],
-        "recovery": _recovery(chance),
-        "health": _health(chance),
-        "budget": _budget(chance),
+        "recovery": recovery(chance, pace),
+        "health": health(chance, pace),
+        "budget": budget(chance, pace),
     }
     if workload:
         spec["workloadRef"] = {"kind": "Deployment", "name": name, "minInstances": chance.choice((1, 2))}
-        spec["workloadRef"]["maxWaitSeconds"] = chance.choice((60, 300))
+        spec["workloadRef"]["maxWaitSeconds"] = chance.choice(pace.max_wait)
     return ServerSetup(
         name=name,
         version=chance.choice(("2.3.7", "2.3.7", "2.3.6")),
@@ -114,34 +116,37 @@ def _server(chance: random.Random, number: int) -> ServerSetup:
     )
 
 
-def _recovery(chance: random.Random) -> dict[str, Any]:
+def recovery(chance: random.Random, pace: Pace) -> dict[str, Any]:
+    """What a server says of recovery."""
     return {
-        "lastResortDelaySeconds": chance.choice((600, 900, 1800)),
-        "sessionLossDelaySeconds": chance.choice((60, 300)),
+        **pace.recovery,
+        "lastResortDelaySeconds": chance.choice(pace.last_resort),
+        "sessionLossDelaySeconds": chance.choice(pace.session_loss),
         "sessionLoss": chance.choice(("Automatic", "Automatic", "Automatic", "RequireApproval", "Never")),
         "maxAttempts": chance.choice((1, 2, 3)),
         "mode": chance.choices(("Enabled", "DryRun", "Disabled"), (90, 6, 4))[0],
     }
 
 
-def _health(chance: random.Random) -> dict[str, Any]:
-    found: dict[str, Any] = {"minHealthySeconds": chance.choice((60, 300))}
+def health(chance: random.Random, pace: Pace) -> dict[str, Any]:
+    """What a server says of health."""
+    found: dict[str, Any] = {**pace.health, "minHealthySeconds": chance.choice(pace.min_healthy)}
     if chance.random() < 0.5:
-        found["probe"] = {"mode": "Enabled", "periodSeconds": chance.choice((30, 120))}
+        found["probe"] = {"mode": "Enabled", "periodSeconds": chance.choice(pace.probe)}
     return found
 
 
-def _budget(chance: random.Random) -> dict[str, Any]:
+def budget(chance: random.Random, pace: Pace) -> dict[str, Any]:
     """The default, or a small one that is soon spent."""
     if chance.random() < 0.4:
         return {}
     windows = [
-        {"class": "Soft", "max": chance.choice((3, 10)), "periodSeconds": 300},
-        {"class": "Recreate", "max": 2, "periodSeconds": 600},
-        {"class": "ServerRestart", "max": 1, "periodSeconds": 600},
-        {"class": "SessionLoss", "max": 1, "periodSeconds": 600},
+        {"class": "Soft", "max": chance.choice((3, 10)), "periodSeconds": pace.soft_window},
+        {"class": "Recreate", "max": 2, "periodSeconds": pace.window},
+        {"class": "ServerRestart", "max": 1, "periodSeconds": pace.window},
+        {"class": "SessionLoss", "max": 1, "periodSeconds": pace.window},
     ]
-    storm = {"percent": 40, "floor": chance.choice((1, 2)), "cooldownSeconds": 60}
+    storm = {"percent": 40, "floor": chance.choice((1, 2)), "cooldownSeconds": pace.cooldown}
     return {"maxInFlight": chance.choice((1, 2)), "windows": windows, "storm": storm}
 
 

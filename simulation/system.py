@@ -19,6 +19,24 @@ def stream(*names: object) -> random.Random:
     return random.Random("/".join(map(str, names)))  # noqa: S311 - a simulation that can be repeated, no cryptography
 
 
+class Streams:
+    """Sources of chance by their names, all of which can become those of another seed."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[tuple[object, ...], random.Random]] = []
+
+    def __call__(self, seed: object, *names: object) -> random.Random:
+        """As `stream`."""
+        found = stream(seed, *names)
+        self._known.append((names, found))
+        return found
+
+    def become(self, seed: object) -> None:
+        """From here on everything is left to the chance of this seed."""
+        for names, one in self._known:
+            one.seed("/".join(map(str, (seed, *names))))
+
+
 @dataclass
 class Clock:
     """A machine's clocks; `skew` seconds is how far its wall clock is ahead."""

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from simulation import schedule, setup
+from simulation import campaign, world
 from simulation.invariants import steps
 from simulation.run import Outcome, run
 from simulation.shrink import shrink
@@ -17,27 +17,46 @@ from simulated.sabotage import BUGS
 from simulated.scenarios import SCENARIOS
 
 TREE = Path(__file__).resolve().parents[2]
-SEEDS, SHARE = 150, 10
-FAULTY = 1026
-"""A seed with many deeds."""
-TWO_SERVERS = 75
-DELETING = 0
+SEEDS, SHARE = 320, 32
+FAULTY = 52
+"""A branch with many deeds."""
+TWO_SERVERS = 68
+APART = 63
+"""A world of its own."""
+DELETING = 208
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, SHARE))
 def test_no_invariant_is_violated(first: int) -> None:
-    for seed in range(first, first + SHARE):
-        outcome = run(seed)
-        assert not outcome.violations, (
-            f"{outcome.violations[0]}; make simulate SEED={seed}\n{outcome.history.text(last=40)}"
-        )
+    for result in campaign.play_all(range(first, first + SHARE), processes=1):
+        assert result.violation is None, f"{result.violation}; make simulate SEED={result.seed}"
+
+
+def test_branch_that_is_copied_from_its_trunk_is_what_it_is_alone() -> None:
+    seeds = [64, TWO_SERVERS, TWO_SERVERS + 1]
+
+    together = {one.seed: one for one in campaign.play_all(seeds, processes=1)}
+
+    for seed in seeds:
+        alone = run(seed)
+        assert together[seed].digest == alone.history.digest()
+        assert together[seed].coverage == alone.coverage
+
+
+def test_world_is_shared_by_a_trunk_and_its_branches() -> None:
+    groups = world.grouped(range(64))
+
+    assert [len(seeds) for seeds in groups.values()] == [32, 31, 1]
+    assert groups[APART] == [APART]
+    assert world.of(1).setup == world.of(0).setup != world.of(32).setup
+    assert world.of(1).along.entries == world.of(0).schedule.until(world.of(1).schedule.branches_at).entries
 
 
 def test_same_seed_gives_the_same_history() -> None:
     assert run(FAULTY).history.lines == run(FAULTY).history.lines
 
 
-@pytest.mark.parametrize("seed", [FAULTY, TWO_SERVERS])
+@pytest.mark.parametrize("seed", [APART, TWO_SERVERS])
 def test_same_seed_gives_the_same_history_in_processes_that_hash_otherwise(seed: int) -> None:
     assert digest(seed, hash_seed="1") == digest(seed, hash_seed="77") == run(seed).history.digest()
 
@@ -57,7 +76,7 @@ def test_other_seeds_give_other_histories() -> None:
 
 
 def test_deeds_that_are_left_out_do_not_change_the_others() -> None:
-    whole = schedule.draw(FAULTY, setup.draw(FAULTY))
+    whole = world.of(FAULTY).schedule
 
     kept = whole.only([2, 0])
 

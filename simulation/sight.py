@@ -166,6 +166,7 @@ class Sight:
             self.vouched[name].append((now, one.instance or ""))
         elif one.route == "create" and reply.status == 201:
             self.created[name, one.instance or ""].append((now, one.caller))
+            self._note_owner((name, one.instance or ""))
         if one.steps:
             self.acted_at[name, one.instance or ""] = now
 
@@ -182,6 +183,13 @@ class Sight:
         self._note_step(change, key)
         if change.type == "DELETED" and (last := self.current.pop(key, None)) is not None:
             last.over_at = last.over_at or self.stage.loop.time()
+
+    def _note_owner(self, remote: Remote) -> None:
+        """What was created with a resource's token is its own, also if the Secret goes before a status tells the id."""
+        row = self.row(remote)
+        for body in self.standing_for(remote)[:1]:
+            if row is not None and row.token == self.token(body):
+                self.owned_ids[key_of(body)].add(row.id)
 
     def _is_proved(self, body: Body, instance_id: str) -> bool:
         """What a status says of whose an instance is has to be true when it is first said."""

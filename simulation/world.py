@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from simulation import schedule
+from simulation import schedule as schedules
 from simulation import setup as setups
 from simulation.pace import BRANCH, TRUNK, TWIG, USUAL, Pace
 from simulation.system import stream
@@ -35,7 +35,7 @@ class Plot:
     trunk: int
     """The seed whose chance the beginning is left to."""
     setup: setups.Setup
-    schedule: schedule.Schedule
+    schedule: schedules.Schedule
     pace: Pace
 
     @property
@@ -44,7 +44,7 @@ class Plot:
         return self.seed != self.trunk
 
     @property
-    def along(self) -> schedule.Schedule:
+    def along(self) -> schedules.Schedule:
         """What happens before it leaves its trunk."""
         return self.schedule.until(self.schedule.branches_at) if self.is_branch else self.schedule
 
@@ -54,13 +54,13 @@ def of(seed: int) -> Plot:
     trunk = trunk_of(seed)
     if trunk is None:
         setup = setups.draw(seed)
-        return Plot(seed, seed, setup, schedule.draw(seed, setup), USUAL)
+        return Plot(seed, seed, setup, schedules.draw(seed, setup), USUAL)
     setup = setups.draw(trunk, TRUNK)
-    along = schedule.draw(trunk, setup, TRUNK)
+    along = schedules.draw(trunk, setup, TRUNK)
     if seed == trunk:
         return Plot(seed, seed, setup, along, TRUNK)
     pace = BRANCH if seed % _GROWN == 0 else TWIG
-    own = schedule.draw(seed, setup, pace, begin=_moment(seed, trunk, along))
+    own = schedules.draw(seed, setup, pace, begin=_moment(seed, trunk, along))
     return Plot(seed, trunk, setup, along.until(own.branches_at).then(own), pace)
 
 
@@ -69,10 +69,10 @@ def trunk_of(seed: int) -> int | None:
     return None if seed % _APART == _APART - 1 else seed - seed % _SEEDS
 
 
-def _moment(seed: int, trunk: int, along: schedule.Schedule) -> float:
+def _moment(seed: int, trunk: int, along: schedules.Schedule) -> float:
     """One of few moments, so that many branches leave at each: after deeds of the trunk, while they are still felt."""
     chance = stream(trunk, "moments")
-    begin, end = schedule.BEGIN_SECONDS, along.ends_at
+    begin, end = schedules.BEGIN_SECONDS, along.ends_at
     moments = sorted(round(chance.uniform(begin, end), 3) for _ in range(_MOMENTS))
     return moments[seed // _GROWN % _MOMENTS]
 

@@ -115,7 +115,9 @@ def _install(environment: Path, name: str) -> None:
     python = str(environment / "bin" / "python")
     if not _is_usable(environment):
         uv("venv", "--quiet", "--clear", "--python", sys.executable, str(environment))
-    uv("pip", "sync", "--quiet", "--python", python, "--require-hashes", str(LOCKS / f"{name}.txt"))
+    # Compiled once, and not by each operator that a test starts, where Python is told to write no bytecode.
+    compiled = ("--compile-bytecode", "--require-hashes")
+    uv("pip", "sync", "--quiet", "--python", python, *compiled, str(LOCKS / f"{name}.txt"))
     if PROJECT in LOCKED[name]:
         # The build backend comes from the lock, too: nothing is installed that was not hashed.
         uv("pip", "install", "--quiet", "--python", python, "--no-deps", "--no-build-isolation", "--editable", ".")

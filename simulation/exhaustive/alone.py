@@ -127,6 +127,11 @@ def has_a_webhook(stage: Stage) -> None:
     servers.hand_webhook(stage, server=SERVER, name=NAME)
 
 
+def loses_its_row(stage: Stage) -> None:
+    """Somebody deletes its row, past the server."""
+    stage.hosts[SERVER].model.database.delete(NAME)
+
+
 def not_for_long(sight: Sight) -> str | None:
     """The strategy is to be tried for a while, and to leave things as they are."""
     if sight.row((SERVER, NAME)) is None:
@@ -195,6 +200,15 @@ SCENARIOS: Mapping[str, Scenario] = {
         recreates=True,
         broken_record=True,
         shows="R4 of a ghost, whose webhook cannot be set",
+    ),
+    "recreate-torn": alone(
+        recreate,
+        wrong=not_another,
+        first=has_a_webhook,
+        deeds={"its row goes": loses_its_row},
+        recreates=True,
+        broken_record=True,
+        shows="R4 of what was without a row, has one, and may lose it again before its webhook is off",
     ),
     "delete-zombie": alone(
         strategies.delete,

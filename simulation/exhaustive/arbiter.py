@@ -89,7 +89,7 @@ class Arbiter:
         spoilt = [
             Option(f"{one.text} {fate.value}", one, fate)
             for one in waiting
-            for fate in one.call.fates
+            for fate in self._stage.platform.fates(one.call)
             if fate is not Fate.WELL
         ]
         return [*well, *spoilt, *(Option(f"meanwhile {name}", deed=name) for name in self.deeds)]

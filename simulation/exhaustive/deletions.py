@@ -107,6 +107,21 @@ def is_taken(stage: Stage) -> None:
     deeds.servers.outsider_instance(stage, server=SERVER, name="i0")
 
 
+def goes_late_and_is_replaced(stage: Stage) -> None:
+    """The first DELETE is lost; between two rounds it goes all the same, and somebody takes the name at once."""
+    loses_its_delete(stage)
+    later(stage, 7.0, vanishes)
+    later(stage, 7.0, is_taken)
+
+
+def is_not_understood(stage: Stage) -> None:
+    """Its spec is of another schema, which asked for less; after a while it is deleted, and then its namespace."""
+    spec = {"serverRef": {"name": SERVER, "namespace": setups.HOME}, "integration": "WHATSAPP-BUSINESS"}
+    stage.api.set_spec(kinds.INSTANCES, setups.TENANT, "i0", spec, writer="user")
+    later(stage, 15.0, functools.partial(deeds.people.delete, namespace=setups.TENANT, name="i0"))
+    later(stage, 25.0, deeds.people.end_namespace)
+
+
 def is_taken_and_deleted(stage: Stage) -> None:
     """What is deleted stands for an instance that somebody else has made in its place."""
     vanishes(stage)
@@ -219,6 +234,21 @@ SCENARIOS: Mapping[str, Scenario] = {
         deeds={"somebody takes the name": is_taken},
         bound=Bound(faults=1, crashes=0),
         remembered=100.0,
+    ),
+    "deletion-replaced": deletion(
+        "a deletion whose DELETE is lost; before the next the instance goes all the same, and another comes",
+        goes_late_and_is_replaced,
+        setup=setup(recovery=IMPATIENT),
+        wrong=not_let_go,
+        bound=Bound(faults=1, crashes=0),
+        remembered=100.0,
+    ),
+    "deletion-unread": deletion(
+        "a deletion with its namespace, of what nobody understands",
+        is_not_understood,
+        wrong=not_released,
+        setup=setup(instances=1, namespace=setups.TENANT),
+        bound=Bound(faults=1, crashes=0),
     ),
     "deletion-taken": deletion(
         "a deletion where the instance is somebody else's", is_taken_and_deleted, wrong=not_let_go

@@ -22,7 +22,10 @@ from simulation.exhaustive.walk import Walk
 from simulation.kubernetes import kinds
 from simulation.life import Life
 from simulation.replica import NAMESPACE
+from simulation.sight import Announced
 from whatsapp_operator.engine import ports
+from whatsapp_operator.engine.alarm import Alarm
+from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.leadership import Leadership
@@ -34,8 +37,8 @@ from whatsapp_operator.evolution.breaker import Breaker
 
 _ENOUGH_READS = 3
 """More readings since the last call prove no more to any invariant."""
-_LOCAL = frozenset({"now", "resource_version"})
-"""Variables that are told of elsewhere: the time, and whether the version is the present one."""
+_LOCAL = frozenset({"now", "resource_version", "started", "f"})
+"""Variables that are told of elsewhere: the time, and whether the version is the present one; or that tell nothing."""
 _OF_NO_CONCERN = (kinds.EVENTS.plural, kinds.NAMESPACES.plural)
 _EXCUSES = frozenset({"freeze", "messages", "pause", "pause_server", "pause_everything"})
 """Deeds that invariants ask after."""
@@ -53,7 +56,6 @@ _TIMES_OF_SUBJECTS = (
     "stepped_at",
     "replaced_id",
     "took",
-    "status_written_at",
     "pairing_next_at",
     "blocked_since",
 )
@@ -74,6 +76,8 @@ _OF_SERVERS = (
     "restored",
 )
 """Not its calm, which each look ends, and in rounds every instance is looked at before it is asked after."""
+_OF_OTHERS_SERVERS = ("workload", "workload_problem")
+"""What a process keeps of a server that it does not hold."""
 _OF_OBSERVERS = ("_rows_due", "_rows_not_before", "_last_tick")
 _OF_BREAKERS = ("_in_a_row", "_instances", "_why", "_trials", "_due")
 _OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_lapses", "_joined", "_missing_since")
@@ -158,8 +162,8 @@ class Fingerprint:
     def _timers(self) -> Iterator[str]:
         alive = [one for one in self._game.loop.timers() if not one.cancelled()]
         told = (f"{moments.of(one.when())} {self._callback(one)}" for one in alive)
-        # In rounds nobody takes anything from the work queue.
-        yield from sorted(one for one in told if WorkQueue.__name__ not in one)
+        # In rounds nobody takes anything from the work queue, or waits for an observer's alarm.
+        yield from sorted(one for one in told if WorkQueue.__name__ not in one and Alarm.__name__ not in one)
 
     def _callback(self, handle: asyncio.TimerHandle) -> str:
         called: Any = handle._callback  # type: ignore[attr-defined]  # what a timer stands for is told nowhere else
@@ -179,17 +183,27 @@ class Fingerprint:
         yield f"{one.identity} {one.slot} {one.life.awake_in():.4f} {one.life.dies_in}"
         yield self._leadership(one.claims)
         for subject in one.context.subjects.values():
-            yield f"{self._walk.text(subject)} {self._fields(subject, _OF_SUBJECTS)}"
-            yield self._fields(subject, _TIMES_OF_SUBJECTS)
-            yield self._walk.once(subject.body, functools.partial(self._body, subject))
-            considered = subject.opinion is not None and subject.opinion.reads == subject.record.reads
-            sampled = subject.sampled_at > subject.stepped_at
-            yield f"{self._is_present(kinds.INSTANCES, subject)} {considered} {sampled}"
+            yield from self._subject(one.context, subject, works=_works_on(one.claims, one.context.claim_of(subject)))
         for server in one.context.servers.values():
-            yield f"{self._walk.text(server)} {self._fields(server, _OF_SERVERS)} {self._breaker(server)}"
+            works = _works_on(one.claims, server.key)
+            yield f"{self._walk.text(server)} {self._fields(server, _OF_SERVERS if works else _OF_OTHERS_SERVERS)}"
+            yield self._breaker(server)
         yield _times(rounds.restarts._workload_due)
         for observer in rounds.observers.values():
             yield self._observer(observer)
+
+    def _subject(self, context: Context, one: Subject, *, works: bool) -> Iterator[str]:
+        """Of what is another process's only the resource: the rest is forgotten when it becomes this one's."""
+        present = self._is_present(kinds.INSTANCES, one)
+        yield "present" if present else self._walk.once(one.body, functools.partial(self._body, one))
+        yield f"{self._walk.text(one)} {works}"
+        if not works:
+            return
+        yield f"{self._fields(one, _OF_SUBJECTS)} {self._fields(one, _TIMES_OF_SUBJECTS)}"
+        considered = one.opinion is not None and one.opinion.reads == one.record.reads
+        yield f"{considered} {one.sampled_at > one.stepped_at} {_is_listed_since(context, one)}"
+        if one.status_written_at is not None:
+            yield moments.due(one.status_written_at + context.limits.status_period)
 
     def _body(self, subject: Subject) -> str:
         return self._walk.text(dict(subject.body))
@@ -245,7 +259,7 @@ class Fingerprint:
 
     def _seen(self) -> Iterator[str]:
         sight, walk = self._game.sight, self._walk
-        yield walk.text([sight.announced, _times(sight.acted_at), _times(sight.left_open), sight.owned_ids])
+        yield walk.text([self._announced(), _times(sight.acted_at), _times(sight.left_open), sight.owned_ids])
         for pairs in (*sight.vouched.values(), *sight.created.values()):
             yield str([f"{moments.of(at)} {who}" for at, who in pairs])
         for where, states in sorted(sight.states.items()):
@@ -254,12 +268,35 @@ class Fingerprint:
         yield str(sorted(_EXCUSES.intersection(self._game.stage.fault_times)))
         for uid, versions in sorted(sight.specs.items()):
             yield f"{uid} {[moments.of(at) for at, _ in versions]}"
-        for (process, server), reads in sorted(sight.reads.items()):
+        living = {one.replica.identity for one in self._game.stage.rounds if not one.replica.life.dead}
+        for (process, server), reads in sorted(one for one in sight.reads.items() if one[0][0] in living):
             yield f"{process} {server} {_last(reads.memory)} {_last(reads.database)}"
             for remote, acted_at in sorted(sight.acted_at.items()):
                 yield str(min(sight.read_since(process, remote, acted_at), _ENOUGH_READS))
             for name, single in sorted(reads.single.items()):
                 yield f"{name} {_last(single)}"
+
+    def _announced(self) -> Sequence[Announced]:
+        """What is under way, what a window may count, and of what was before the last of each kind."""
+        known, begin = self._game.sight.announced, self._game.loop.time() - self._game.scenario.remembered
+        latest = {(one.key, one.step): one for one in known}
+
+        def counts(one: Announced) -> bool:
+            return one.over_at is None or one.at >= begin or one.approval is not None
+
+        return [one for one in known if counts(one) or latest[one.key, one.step] is one]
+
+
+def _works_on(claims: Leadership, server: ports.Key) -> bool:
+    """Whether a process has a claim, or goes on with what it began under one."""
+    return server in claims._held or claims._busy[server] > 0
+
+
+def _is_listed_since(context: Context, subject: Subject) -> bool:
+    """Whether the last list is of after its deletion began, which is all that is asked of when it did."""
+    server, deletion = context.server_of(subject), subject.deletion
+    listed_at = server.observed.rows_at if server is not None else None
+    return deletion is not None and listed_at is not None and listed_at > deletion.since
 
 
 def _times(found: Mapping[Any, float]) -> str:

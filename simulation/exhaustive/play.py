@@ -52,6 +52,12 @@ class Scenario:
     """What is exhausted where nobody says otherwise."""
     spoils_lists: bool = False
     """Whether faults also strike the bulk reads of the Evolution API; else these are part of the round."""
+    stalls_reads: bool = False
+    """Whether a process may stand still after a read, too; what rests on it is old then."""
+    only: Sequence[str] = ()
+    """Where calls are named, nothing goes wrong but with those: for a meeting that would else take long to search."""
+    reads_beside: bool = False
+    """Whether a list that a look asks for is one of the observer's, which it folds while others look."""
     task: Task | None = None
     """What the operators do in place of their rounds: one strategy alone."""
     of_calls: Sequence[calls.Check] = calls.CHECKS
@@ -68,8 +74,8 @@ class Game:
     def __init__(self, scenario: Scenario, chooser: Chooser, *, bound: Bound) -> None:
         self.scenario, self._chooser = scenario, chooser
         self.loop = stand.Loop()
-        self.stage = small.SmallStage(scenario.setup, self.loop, lists_pass=not scenario.spoils_lists)
-        self.stage.plugged = scenario.plugged
+        self.stage = small.SmallStage(scenario.setup, self.loop, platform=_platform(scenario))
+        self.stage.plugged, self.stage.reads_beside = scenario.plugged, scenario.reads_beside
         self.loop.set_exception_handler(functools.partial(_fail, self.stage.history))
         self.sight = Sight(self.stage)
         self.dog = Watchdog(self.stage, self.sight, of_calls=scenario.of_calls)
@@ -112,6 +118,10 @@ class Game:
         if self.stage.history.violations:
             return True
         return self.scenario.wrong(self.sight) is None and rest.rests(self.sight)
+
+
+def _platform(scenario: Scenario) -> stand.Platform:
+    return stand.Platform(lists_pass=not scenario.spoils_lists, stalls_reads=scenario.stalls_reads, only=scenario.only)
 
 
 def _fail(history: History, _: object, context: dict[str, Any]) -> None:

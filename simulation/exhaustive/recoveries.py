@@ -9,6 +9,7 @@ from typing import Any
 from evolution_simulator.version import ConnectionState
 from simulation import deeds
 from simulation import setup as setups
+from simulation.exhaustive import small
 from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.deletions import is_taken, later
 from simulation.exhaustive.play import Scenario, Wrong
@@ -17,6 +18,7 @@ from simulation.exhaustive.scenarios import (
     LONG,
     RECOVERY,
     SERVER,
+    SLOW,
     breaks,
     budget,
     is_created,
@@ -27,6 +29,7 @@ from simulation.exhaustive.scenarios import (
     setup,
     vanishes,
 )
+from simulation.invariants import calls
 from simulation.invariants.steps import LEDGER
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
@@ -40,6 +43,9 @@ from whatsapp_operator.resources.steps import Step, StepClass
 _NOTHING, _A_FAULT, _A_CRASH = Bound(0, 0), Bound(1, 0), Bound(0, 1)
 _STORM = {"maxInFlight": 1, "storm": {"percent": 1, "floor": 1, "cooldownSeconds": 20}}
 _NONE = {"maxInFlight": 1, "windows": [{"class": "Soft", "max": 0, "periodSeconds": 30}]}
+_TWO = {"maxInFlight": 2, "windows": [{"class": "Soft", "max": 2, "periodSeconds": 30}]}
+_BY_THE_LAST_LIST = tuple(one for one in calls.CHECKS if one is not calls.only_instances_with_a_resource_change)
+"""A restart goes by the last list: it may meet who has replaced a row since, which no call could tell."""
 _APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
 
 
@@ -150,6 +156,28 @@ def loses_a_delete(stage: Stage) -> None:
     stage.hosts[SERVER].model.arming.lose_delete.add("i0")
 
 
+def gives_the_second_up(stage: Stage) -> None:
+    """The pause ends, and a user gives the second one up while the first is recovered."""
+    resume(stage)
+    deeds.people.delete(stage, namespace=setups.HOME, name="i1")
+
+
+def its_row_is_replaced(stage: Stage) -> None:
+    """While it is looked at once more, somebody writes another row of its name, past the server."""
+    assert isinstance(stage, small.SmallStage)  # noqa: S101 - no other is searched
+    if any("connectionState/i0" in one.text for one in stage.platform.parked):
+        stage.hosts[SERVER].model.database.delete("i0")
+        deeds.servers.outsider_row(stage, server=SERVER, name="i0")
+
+
+def first_not_open_or_replaced(sight: Sight) -> str | None:
+    """The other one is still there, or the first is not open, and no row of somebody else's is in its place."""
+    row = sight.row((SERVER, "i0"))
+    if row is None or row.id not in sight.stage.outsiders:
+        return first_not_open(sight)
+    return "the other one is still there" if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i1") else None
+
+
 async def looks(instance: port.Instance) -> None:
     """What a plugin does that helps nobody."""
     await instance.read_state()
@@ -173,6 +201,28 @@ SCENARIOS: Mapping[str, Scenario] = {
         "S17",
         spoils_lists=True,
         bound=_A_FAULT,
+        remembered=60.0,
+    ),
+    "restart-stalled": recovery(
+        "two hang, and may be restarted at once; a process may stand still after a read, too",
+        "S17",
+        "S17",
+        setup=setup(window=LONG, budget=_TWO, health=SLOW),
+        stalls_reads=True,
+        only=("connectionState/i1", "whatsappinstances/status"),
+        bound=Bound(faults=2, crashes=0),
+        remembered=60.0,
+    ),
+    "restart-replaced": recovery(
+        "one hangs, and its row may be replaced, while another instance is deleted beside",
+        "S17",
+        begin=gives_the_second_up,
+        wrong=first_not_open_or_replaced,
+        deeds={"its row is replaced": its_row_is_replaced},
+        spoils_lists=True,
+        reads_beside=True,
+        only=("restart/i0",),
+        of_calls=_BY_THE_LAST_LIST,
         remembered=60.0,
     ),
     "restart-vanishing": recovery(
@@ -241,6 +291,21 @@ SCENARIOS: Mapping[str, Scenario] = {
         before=loses_a_delete,
         setup=setup(window=LONG, recovery=IMPATIENT),
         deeds={"a user pauses it": is_paused_for_a_while, "somebody takes the name": is_taken_for_a_while},
+    ),
+    "recreation-lost-lists": recovery(
+        "a row is lost, and the DELETE of it, while bulk reads may fail",
+        before=loses_a_delete,
+        setup=setup(window=LONG, recovery=IMPATIENT),
+        spoils_lists=True,
+        only=("fetchInstances",),
+    ),
+    "recreation-beside": recovery(
+        "a row is lost, and another instance is deleted beside, while bulk reads may fail",
+        "S2",
+        begin=gives_the_second_up,
+        wrong=first_not_open,
+        spoils_lists=True,
+        only=("logout/i1",),
     ),
     "recreation-plugged": recovery(
         "a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED, bound=_NOTHING

@@ -28,7 +28,7 @@ PERIOD_SECONDS = 10.0
 
 
 class _Reading:
-    """Lists when it is asked to: in a round nothing else is read meanwhile."""
+    """Lists when it is asked to: nothing else is read meanwhile."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -42,6 +42,33 @@ class _Reading:
             return evidence.Unknown(evidence.Ignorance.BROKEN)
         return await self._server.client.list_database()
 
+    def end(self) -> None:
+        """The server is another's."""
+
+
+class _ReadingBeside:
+    """Has the observer read both witnesses for whoever asks for a list, beside the looks, as outside of rounds."""
+
+    def __init__(self, context: Context, observer: Observer) -> None:
+        self._context, self._observer = context, observer
+        self._ticks: set[asyncio.Task[None]] = set()
+
+    def hurry(self) -> None:
+        """The next round comes soon enough."""
+
+    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        """A list of the database begun after this call."""
+        tick = self._context.tasks.spawn("read", self._observer.tick())
+        self._ticks.add(tick)
+        tick.add_done_callback(self._ticks.discard)
+        return await self._observer.list_rows()
+
+    def end(self) -> None:
+        """The server is another's."""
+        for one in list(self._ticks):
+            one.cancel()
+        self._observer.end()
+
 
 Task = Callable[[Context, Server], Awaitable[None]]
 """What is done in a round in place of all that an operator does."""
@@ -50,13 +77,16 @@ Task = Callable[[Context, Server], Awaitable[None]]
 class Rounds:
     """The work of one process; it is also what leadership asks things of."""
 
-    def __init__(self, one: Replica, *, endpoint: ports.Endpoint, task: Callable[[], Task | None]) -> None:
-        self._task = task
+    def __init__(
+        self, one: Replica, *, endpoint: ports.Endpoint, task: Callable[[], Task | None], reads_beside: bool
+    ) -> None:
+        self._task, self._reads_beside = task, reads_beside
         self.replica, self._context, self._endpoint = one, one.context, endpoint
         writer = status.StatusWriter(one.context)
         self._reconciler = reconciler.Reconciler(one.context, writer)
         self.restarts = server_restart.ServerRestarts(one.context, writer, Announcer(one.context))
         self.observers: dict[ports.Key, Observer] = {}
+        self._readings: dict[ports.Key, _Reading | _ReadingBeside] = {}
 
     async def run(self) -> None:
         """Round after round, without end."""
@@ -151,13 +181,16 @@ class Rounds:
             return self._context.claims.holds(server)
 
         one.client = Fenced(self._context.make_client(self._endpoint, may_change=holds), holds=holds)
-        self.observers[server] = Observer(self._context, one)
-        self._context.observers[server] = _Reading(one)
+        observer = self.observers[server] = Observer(self._context, one)
+        reading = _ReadingBeside(self._context, observer) if self._reads_beside else _Reading(one)
+        self._context.observers[server] = self._readings[server] = reading
 
     def lost(self, server: ports.Key, /) -> None:
         """Stop observing; what would change something is held back already."""
         self.observers.pop(server, None)
         self._context.observers.pop(server, None)
+        if server in self._readings:
+            self._readings.pop(server).end()
         one = self._context.servers.get(server)
         if one is not None:
             one.client = None

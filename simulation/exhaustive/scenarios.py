@@ -37,6 +37,8 @@ OPTIONS = cli_options.Options(
     recreate_wait_max_seconds=40,
 )
 HEALTH = {"databasePeriodSeconds": 10, "stuckTimeoutSeconds": 1, "minHealthySeconds": 20}
+SLOW = {**HEALTH, "checkPeriodSeconds": 15}
+"""What is read stays fresh for longer than a process stands still."""
 RECOVERY = {"stepTimeoutSeconds": 30, "sessionLossDelaySeconds": 20, "lastResortDelaySeconds": 40, "maxAttempts": 6}
 
 IMPATIENT = {**RECOVERY, "stepTimeoutSeconds": 5}

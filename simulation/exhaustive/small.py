@@ -90,10 +90,11 @@ class SmallStage(Stage):
 
     loop: stand.Loop
 
-    def __init__(self, setup: setups.Setup, loop: stand.Loop, *, lists_pass: bool) -> None:
-        self.platform = stand.Platform(lists_pass)
+    def __init__(self, setup: setups.Setup, loop: stand.Loop, *, platform: stand.Platform) -> None:
+        self.platform = platform
         self.rounds: list[Rounds] = []
         self.task: Task | None = None
+        self.reads_beside = False
         self.plugged: Plugged = NOTHING
         self._begun = 0
         self.chosen = Chosen()
@@ -111,6 +112,6 @@ class SmallStage(Stage):
         server = self.setup.servers[0]
         endpoint = ports.Endpoint(url=server.url, api_key=KEY, per_second=1000, max_in_flight=256)
         one.context.plugged = self.plugged
-        rounds = Rounds(one, endpoint=endpoint, task=lambda: self.task)
+        rounds = Rounds(one, endpoint=endpoint, task=lambda: self.task, reads_beside=self.reads_beside)
         self.rounds = [each for each in self.rounds if not each.replica.life.dead] + [rounds]
         one.context.tasks.spawn("rounds", rounds.run())

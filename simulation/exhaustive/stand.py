@@ -52,9 +52,20 @@ class Platform:
 
     lists_pass: bool
     """The bulk reads of the Evolution API are served at once."""
+    stalls_reads: bool = False
+    """A process may stand still after a read, too."""
+    only: Sequence[str] = ()
+    """Where something is named, nothing goes wrong but with calls of such a name."""
     parked: list[Parked] = field(default_factory=list)
     open: bool = True
     """Before the search begins everybody passes."""
+
+    def fates(self, call: fates.Outgoing) -> Sequence[fates.Fate]:
+        """What can become of a call here."""
+        if self.only and not any(name in call.text for name in self.only):
+            return (fates.Fate.WELL,)
+        stalls = self.stalls_reads and fates.Fate.STANDS_STILL not in call.fates
+        return (*call.fates, fates.Fate.STANDS_STILL) if stalls else call.fates
 
     def waiting(self) -> list[Parked]:
         """The calls of the living, in an order that does not depend on who came first."""

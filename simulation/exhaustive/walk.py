@@ -43,6 +43,7 @@ _LEFT_OUT = frozenset(
         "resourceVersion",
         "resource_version",
         "rendered",  # of a row: its own text
+        "disconnection_object",  # likewise, of what its code tells
         "lastTransitionTime",  # for people
         "last_transition_time",
         "message",
@@ -52,30 +53,25 @@ _LEFT_OUT = frozenset(
 _COUNTED = frozenset({"reads", "observations", "pending_observations", "times"})
 _ENOUGH = 3
 """No rule, gate or verdict asks for more observations than this."""
-_COMPARED = frozenset({"Record", "Opinion"})
-"""Their counts of reads are only compared with each other."""
+_TOLD_ELSEWHERE = {"Record": {"reads"}, "Opinion": {"reads"}, "Deletion": {"since"}}
+"""Fields that are only compared with others, as `fingerprint` does."""
 _MOMENTS = frozenset(
     {
         "at",
         "over_at",
         "stepped_at",
         "sampled_at",
-        "status_written_at",
-        "pairing_next_at",
-        "next_at",
         "rows_begun",
         "_renewed_at",
-        "_rows_due",
-        "_rows_not_before",
         "_last_tick",
-        "_due",
-        "deadline",
-        "until",
         "began",
-        "started",
     }
 )
 """Fields, and variables of coroutines, that hold seconds on the one clock that there is."""
+_AWAITED = frozenset({"pairing_next_at", "next_at", "_rows_due", "_rows_not_before", "_due", "deadline"})
+"""Likewise, of what is to come: only whether they have come is asked."""
+_SET = frozenset({"deletionTimestamp", "deletion_timestamp", "deletionAskedAt", "deletion_asked_at"})
+"""Moments of which it is only asked whether they are there."""
 _ONLY_COMPARED = frozenset(
     {
         "baseline",
@@ -88,7 +84,10 @@ _ONLY_COMPARED = frozenset(
     }
 )
 """Moments that nobody measures the time from."""
-_OF_A_KIND = _COUNTED | _MOMENTS | _ONLY_COMPARED
+_SPENT = "spent"
+"""Moments that count while they are in a window."""
+_RECORDS = "history"
+"""Steps that were taken. Of those of one kind and end only the last is asked after."""
 _LEDGER = '{"spent"'
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 Tell = Callable[[Any], str]
@@ -102,6 +101,15 @@ class Walk:
         self._frozen: dict[int, tuple[object, str]] = {}
         self._known: dict[type, Tell] = {}
         """How values of a type are told: found out once for each."""
+        self._by_name: Mapping[str, Tell] = {
+            **dict.fromkeys(_COUNTED, self._count),
+            **dict.fromkeys(_ONLY_COMPARED, self._place),
+            **dict.fromkeys(_MOMENTS, self._on_the_clock),
+            **dict.fromkeys(_AWAITED, self._wait),
+            **dict.fromkeys(_SET, self._mark),
+            _SPENT: self._spent,
+            _RECORDS: self._records,
+        }
 
     def text(self, value: object) -> str:
         """A value as text."""
@@ -151,7 +159,7 @@ class Walk:
         return f"{type(value).__name__}({','.join(told)})"
 
     def _record(self, kind: Any) -> Tell:
-        left_out = _LEFT_OUT | {"reads"} if kind.__name__ in _COMPARED else _LEFT_OUT
+        left_out = _LEFT_OUT | _TOLD_ELSEWHERE.get(kind.__name__, set())
         names = [one.name for one in dataclasses.fields(kind) if one.name not in left_out]
 
         def told(value: object) -> str:
@@ -162,14 +170,31 @@ class Walk:
 
     def field(self, name: str, value: object) -> str:
         """The value of a field, or a variable, of this name."""
-        if name in _OF_A_KIND:
-            if name in _COUNTED and isinstance(value, int):
-                return str(min(value, _ENOUGH))
-            if name in _ONLY_COMPARED and value is not None:
-                return moments.of(_moment(value), measured=False)
-            if name in _MOMENTS and isinstance(value, float):
-                return moments.of(value)
-        return self.text(value)
+        tell = self._by_name.get(name)
+        return tell(value) if tell is not None else self.text(value)
+
+    def _count(self, value: object) -> str:
+        return str(min(value, _ENOUGH)) if isinstance(value, int) else self.text(value)
+
+    def _place(self, value: object) -> str:
+        return self.text(value) if value is None else moments.of(_moment(value), measured=False)
+
+    def _on_the_clock(self, value: object) -> str:
+        return moments.of(value) if isinstance(value, float) else self.text(value)
+
+    def _wait(self, value: object) -> str:
+        return moments.due(value) if isinstance(value, float) else self.text(value)
+
+    def _mark(self, value: object) -> str:
+        return self.text(value) if value is None else "set"
+
+    def _spent(self, value: object) -> str:
+        if not isinstance(value, Mapping):
+            return self.text(value)
+        return str({str(kind): "".join(map(moments.spent, at)) for kind, at in sorted(value.items())})
+
+    def _records(self, value: object) -> str:
+        return self.text(_latest(value) if isinstance(value, list | tuple) else value)
 
     def once(self, value: object, told: Callable[[], str]) -> str:
         """The text of something that never changes."""
@@ -177,6 +202,17 @@ class Walk:
         if kept is None or kept[0] is not value:
             kept = self._frozen[id(value)] = value, told()
         return kept[1]
+
+
+def _latest(records: Sequence[Any]) -> Sequence[Any]:
+    """The last of each kind and end, in the order in which they came."""
+    latest = {_kind_and_end(one): place for place, one in enumerate(records)}
+    return [records[place] for place in sorted(latest.values())]
+
+
+def _kind_and_end(record: Any) -> tuple[str, str]:
+    told = record if isinstance(record, Mapping) else vars(record)
+    return str(told["step"]), str(told["result"])
 
 
 def _moment(value: object) -> datetime | float:

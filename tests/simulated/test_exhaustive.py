@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,12 +16,16 @@ from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Kept, Torn
 from simulation.exhaustive.search import search
 from simulation.exhaustive.table import Table
+from simulation.exhaustive.walk import Walk
+from simulation.system import BEGIN
 
 from simulated import sabotage as drawn
 from whatsapp_operator.engine import steps, treasury
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import gates, strategies
+from whatsapp_operator.recovery.ledger import Ledger, dumps
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.steps import StepClass
 
 SHARE = {
     "deletion": (scenarios.SCENARIOS["deletion"], Bound(faults=1, crashes=0)),
@@ -28,6 +33,9 @@ SHARE = {
     "creation": (scenarios.SCENARIOS["creation"], Bound(faults=0, crashes=1)),
     "delete": (alone.SCENARIOS["delete"], Bound(faults=2, crashes=0)),
     "deletion-lost": (deletions.SCENARIOS["deletion-lost"], Bound(faults=0, crashes=0)),
+    "deletion-replaced": (deletions.SCENARIOS["deletion-replaced"], Bound(faults=0, crashes=0)),
+    "deletion-unread": (deletions.SCENARIOS["deletion-unread"], Bound(faults=1, crashes=0)),
+    "restart-stalled": (recoveries.SCENARIOS["restart-stalled"], Bound(faults=1, crashes=0)),
     "deletion-orphan": (deletions.SCENARIOS["deletion-orphan"], Bound(faults=0, crashes=0)),
     "storm": (recoveries.SCENARIOS["storm"], Bound(faults=0, crashes=0)),
     "workload": (recoveries.SCENARIOS["workload"], Bound(faults=1, crashes=0)),
@@ -187,3 +195,33 @@ def test_moments_are_told_in_relation_to_now_and_all_one_when_long_ago() -> None
 
     assert told(90.0, 20.0, now=100.0) == told(190.0, 110.0, now=200.0)
     assert told(90.0, now=100.0) != told(80.0, now=100.0)
+
+
+def test_moment_that_is_waited_for_is_all_one_once_it_has_come() -> None:
+    def told(moment: float) -> str:
+        return moments.told(moments.due(moment), now=100.0, remembered=60.0)
+
+    assert told(100.0) == told(99.0) == told(20.0)
+    assert told(101.0) != told(100.0)
+    assert told(101.0) != told(102.0)
+
+
+def test_step_that_no_window_counts_any_more_is_as_if_it_had_never_been() -> None:
+    def told(*spent: float) -> str:
+        ledger = dumps(Ledger(spent={StepClass.SOFT: tuple(BEGIN + timedelta(seconds=one) for one in spent)}))
+        return moments.told(moments.of_a_ledger(ledger), now=100.0, remembered=60.0)
+
+    assert told(20.0, 90.0) == told(90.0)
+    assert told(20.0, 30.0) == told(20.0)
+    assert told(50.0, 90.0) != told(90.0)
+
+
+def test_of_steps_of_one_kind_and_end_only_the_last_tells_states_apart() -> None:
+    def told(*records: tuple[str, str, int]) -> str:
+        history = [{"step": step, "result": result, "at": at} for step, result, at in records]
+        return Walk({}).field("history", history)
+
+    last = ("Restart", "Failed", 2)
+    assert told(("Restart", "Failed", 1), last) == told(last)
+    assert told(("Restart", "Succeeded", 1), last) != told(last)
+    assert told(("Recreate", "Failed", 1), last) != told(last)

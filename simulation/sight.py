@@ -185,10 +185,12 @@ class Sight:
             last.over_at = last.over_at or self.stage.loop.time()
 
     def _note_owner(self, remote: Remote) -> None:
-        """What was created with a resource's token is its own, also if the Secret goes before a status tells the id."""
+        """What was created with the token in a resource's own Secret is its own, also if that goes before a status."""
         row = self.row(remote)
         for body in self.standing_for(remote)[:1]:
-            if row is not None and row.token == self.token(body):
+            secret = self._token_secret(body)
+            owners = secrets.read(secret).owner_uids if secret is not None else ()
+            if row is not None and body["metadata"]["uid"] in owners and row.token == self.token(body):
                 self.owned_ids[key_of(body)].add(row.id)
 
     def _is_proved(self, body: Body, instance_id: str) -> bool:
@@ -287,12 +289,15 @@ class Sight:
 
     def token(self, body: Body) -> str | None:
         """The token in the Secret of an instance's resource."""
-        reference = body["spec"].get("tokenSecretRef") or {"name": f"{body['metadata']['name']}-token", "key": "token"}
-        found = self.stage.api.find(kinds.SECRETS, key_of(body).namespace, reference["name"])
+        found = self._token_secret(body)
         if found is None:
             return None
-        value = secrets.read(found).values.get(reference.get("key", "token"))
+        value = secrets.read(found).values.get((body["spec"].get("tokenSecretRef") or {}).get("key", "token"))
         return value.decode() if value is not None else None
+
+    def _token_secret(self, body: Body) -> Body | None:
+        reference = body["spec"].get("tokenSecretRef") or {"name": f"{body['metadata']['name']}-token"}
+        return self.stage.api.find(kinds.SECRETS, key_of(body).namespace, reference["name"])
 
     def owns(self, body: Body, remote: Remote) -> bool:
         """Whether the instance on the server is the resource's: by its id, or by its token."""

@@ -111,10 +111,12 @@ def test_last_of_several_edits_that_nobody_saw_is_reached(blinded: tuple[Lagging
 
     tell()
 
-    kube.wait_until(lambda: place.mutating_calls("shop") == ["webhookSet"], timeout=45, message="it was not set once")
+    generation = place.kubectl.json("get", "wai", "shop")["metadata"]["generation"]
+    kube.wait_until(lambda: place.status("shop")["observedGeneration"] == generation, timeout=45)
     place.wait_for_condition("shop", "Synced", "True", "Synced")
     place.quiet_for(2)
-    assert place.mutating_calls("shop") == ["webhookSet"]
+    # A sweep may come between two edits, which then are no longer unseen: then it is set for both.
+    assert place.mutating_calls("shop") in (["webhookSet"], ["webhookSet"] * 2)
 
 
 def test_server_that_was_created_again_unseen_is_the_new_one(

@@ -11,14 +11,15 @@ import pytest
 from e2e import kube, relayed, stage, viewing
 from e2e.test_stale_views import WEBHOOK, Lagging
 
-SETTLES_WITHIN = 8.0
+SETTLES_WITHIN = 18.0
 Told = Callable[[], None]
 
 
 @pytest.fixture(params=["sweep", "expired"])
 def blinded(request: pytest.FixtureRequest, relayed_stage: Callable[..., relayed.Relayed]) -> tuple[Lagging, Told]:
     """An operator whose events can be swallowed, and what brings it up to date."""
-    view, sweep = viewing.View(), 5 if request.param == "sweep" else 20
+    # A sweep must not come between two edits, which would then be seen: a busy machine takes seconds for each.
+    view, sweep = viewing.View(), 15 if request.param == "sweep" else 20
     opened = relayed_stage(view, f"--sweep-period-seconds={sweep}")
     opened.place.server()
 
@@ -115,8 +116,7 @@ def test_last_of_several_edits_that_nobody_saw_is_reached(blinded: tuple[Lagging
     kube.wait_until(lambda: place.status("shop")["observedGeneration"] == generation, timeout=45)
     place.wait_for_condition("shop", "Synced", "True", "Synced")
     place.quiet_for(2)
-    # A sweep may come between two edits, which then are no longer unseen: then it is set for both.
-    assert place.mutating_calls("shop") in (["webhookSet"], ["webhookSet"] * 2)
+    assert place.mutating_calls("shop") == ["webhookSet"]
 
 
 def test_server_that_was_created_again_unseen_is_the_new_one(

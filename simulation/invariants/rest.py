@@ -25,6 +25,7 @@ _FOR_A_HUMAN = frozenset(
         Reason.ALREADY_EXISTS,
         Reason.SERVER_NOT_FOUND,
         Reason.SERVER_NOT_ALLOWED,
+        Reason.SERVER_TERMINATING,
         Reason.INVALID_SPEC,
         Reason.SECRET_NOT_OURS,
         Reason.HEADERS_NOT_FOUND,

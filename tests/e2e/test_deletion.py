@@ -24,7 +24,8 @@ def test_paired_instance_is_silenced_logged_out_and_deleted_before_its_resource_
 
     assert not staged.lives("user-1")
     assert staged.mutating_calls("user-1") == ["webhookSet", "logout", "delete"]
-    kube.wait_until(lambda: not staged.kubectl.exists("secret", "user-1-token"), message="the token stayed")
+    # The garbage collector looks for new kinds of owners each 30 s, and may only just know of ours.
+    kube.wait_until(lambda: not staged.kubectl.exists("secret", "user-1-token"), timeout=90, message="the token stayed")
 
 
 def test_instance_that_waits_for_its_scan_is_deleted_with_its_code(staged: stage.Stage) -> None:
@@ -221,6 +222,25 @@ def test_server_stays_as_long_as_instances_are_to_be_deleted_with_it(staged: sta
     deleted(staged, "user-1")
     assert not staged.lives("user-1")
     staged.wait_gone("main", "evs")
+
+
+def test_server_that_is_being_deleted_takes_no_new_instance(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+    staged.delete("main", "evs")
+
+    staged.instance("user-2")
+    staged.instance("rival", instanceName="user-1")
+
+    assert "being deleted" in staged.told("user-2", "Ready", "ServerTerminating")
+    staged.told("rival", "Ready", "Duplicate")
+    deleted(staged, "user-1")
+    staged.wait_gone("main", "evs")
+    assert staged.mutating_calls("user-2") == []
+    assert not staged.lives("user-1")
+    staged.told("rival", "Ready", "ServerNotFound")
+    staged.server()
+    for name in ("user-2", "rival"):
+        staged.wait_for_condition(name, "Exists", "True", "Exists")
 
 
 def test_server_goes_while_its_instances_are_retained(staged: stage.Stage) -> None:

@@ -122,6 +122,7 @@ def test_session_that_another_server_holds_costs_one_restart_and_then_a_human_is
     house.quiet_for(3 * QUIET)
     assert house.reason("shared") == "Replaced"
     assert "planned" not in house.status("shared")["recovery"]
+    assert restarts(house) == [("Replaced", "Succeeded")]
     assert (pod.stops, pod.starts) == (1, 1)
     assert house.mutating_calls("shared") == house.mutating_calls("well") == []
 

@@ -173,3 +173,32 @@ async def test_wait_for_a_namespace_to_be_gone_begins_anew_when_it_stays_after_a
         await deletions.release_unread(one)
 
     assert cluster.finalizers == [names.FINALIZER]
+
+
+async def shown_by(one: Subject, *, server_goes: bool) -> str:
+    """The reason that a look shows of a resource that we do not hold yet."""
+    time, cluster, server = simulated.Time(), Cluster(resource=dict(one.body)), servers.a_server(instances=0)
+    if server_goes:
+        server.update(
+            {**server.body, "metadata": {**server.body["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        )
+    context = servers.a_context(time, server, cluster)
+    context.subjects[one.key] = one
+    await Reconciler(context, StatusWriter(context)).look(one)
+    (written,) = cluster.statuses
+    return next(str(shown["reason"]) for shown in written["conditions"] if shown["type"] == "Synced")
+
+
+@pytest.mark.parametrize(
+    ("server_goes", "asked", "is_refused"),
+    [(True, False, True), (True, True, False), (False, False, False)],
+    ids=["new", "its finalizer may be there", "the server stays"],
+)
+async def test_server_that_is_being_deleted_takes_no_new_instance(
+    server_goes: bool, asked: bool, is_refused: bool
+) -> None:
+    """Else its last instance would make room for another of the name just as the server, and its key, are let go."""
+    one = servers.a_subject("i9", status={})
+    one.hold_asked = asked
+
+    assert (await shown_by(one, server_goes=server_goes) == "ServerTerminating") is is_refused

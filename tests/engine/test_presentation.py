@@ -46,6 +46,7 @@ SYNC_REASONS = [
     Reason.SYNCED,
     Reason.CONFIGURATION_PENDING,
     Reason.SERVER_NOT_FOUND,
+    Reason.SERVER_TERMINATING,
     *sorted(NEEDS_THE_SPEC - {Reason.INVALID_SPEC}),
 ]
 

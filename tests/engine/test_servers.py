@@ -135,6 +135,21 @@ async def test_server_stays_while_an_instance_may_have_to_be_deleted_with_its_ke
     assert await house.servers._may_go(house.one)  # noqa: SLF001 - as above
 
 
+async def test_server_stays_while_our_finalizer_is_just_being_added_to_an_instance(house: House) -> None:
+    """The write may have arrived, and its answer be on its way, when the resource of the server goes."""
+    one = house.one.subjects["i0"]
+    house.context.subjects[one.key] = one
+    one.seat = (house.one.key, "i0")
+    assert await house.servers._may_go(house.one)  # noqa: SLF001 - a look would go on to much else
+
+    one.hold_asked = True
+
+    assert not await house.servers._may_go(house.one)  # noqa: SLF001 - as above
+    gone = {**one.body["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    one.update({**one.body, "metadata": gone})
+    assert await house.servers._may_go(house.one)  # noqa: SLF001 - as above
+
+
 async def test_instances_are_looked_at_once_more_when_a_restarted_server_cannot_be_read_in_time(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

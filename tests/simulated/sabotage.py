@@ -58,6 +58,10 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     # What is created and deleted
     "finalizer goes early": (creation.finalizer_goes_early, "finalizer_stays_until_the_instance_is_gone"),
     "namespace taken for going": (keeping.every_namespace_is_going, "finalizer_stays_until_the_instance_is_gone"),
+    "server that goes takes new instances": (
+        keeping.server_that_goes_takes_new_instances,
+        "server_stays_while_instances_need_its_key",
+    ),
     "creates again": (creation.creates_again_at_once, "create_only_what_does_not_exist"),
     "recreate does not wait": (beliefs.a_recreate_does_not_wait, "create_only_what_does_not_exist"),
     "deletion of another process not known": (

@@ -209,6 +209,13 @@ DELETED: dict[str, Scenario] = {
     "namespace taken for going": scenario(
         (0, *of_server("server_down", seconds=1500.0, listener_only=False)), (10, *named("delete", "i0")), ends=1600.0
     ),
+    "server that goes takes new instances": scenario(
+        *((number, *created(f"n{number}", instanceName="i0")) for number in range(1, 9)),
+        # Each makes room for the next as the server goes; whose look comes first is chance.
+        *((20 + 40 * number, *of_server("recreate_server", seconds=5.0)) for number in range(8)),
+        *((25 + 40 * number, *named("delete", f"n{number}" if number else "i0")) for number in range(8)),
+        instances=1,
+    ),
     "creates again": scenario((0, *late("create", 12.0)), (0.1, *created("n1"))),
     "recreate does not wait": scenario((0, *broken("i0", "S4")), version="2.3.6", recovery=SOON, budget=ROOMY),
     "deletion of another process not known": scenario(

@@ -41,6 +41,8 @@ NEEDS_THE_SPEC = frozenset(
 )
 """What only a change of a spec can end."""
 
+_WITHOUT_A_SERVER = frozenset({Reason.SERVER_NOT_FOUND, Reason.SERVER_TERMINATING})
+
 _INCONSISTENT = frozenset(
     {
         Reason.GHOST,
@@ -172,7 +174,7 @@ def _wanted(kind: ConditionType, status: ConditionStatus, reason: Reason, messag
 
 
 def _ready(view: View) -> Condition:
-    if view.synced in NEEDS_THE_SPEC or view.synced is Reason.SERVER_NOT_FOUND:
+    if view.synced in NEEDS_THE_SPEC or view.synced in _WITHOUT_A_SERVER:
         return _condition(view, ConditionType.READY, _FALSE, view.synced)
     if view.unknown:
         return _condition(view, ConditionType.READY, _UNKNOWN, view.verdict.reason)

@@ -136,7 +136,10 @@ class Reconciler:
         if not server.admits(draft.subject.key.namespace):
             return Reason.SERVER_NOT_ALLOWED
         acting = server.subjects.get(draft.instance.remote_name)
-        return Reason.DUPLICATE if acting is not None and acting is not draft.subject else None
+        if acting is not None and acting is not draft.subject:
+            return Reason.DUPLICATE
+        ends = server.metadata.deletion_timestamp is not None and not draft.subject.is_held
+        return Reason.SERVER_TERMINATING if ends else None
 
     async def _tend(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
@@ -146,6 +149,7 @@ class Reconciler:
             self._context.hurry(server)
         if not self._context.may_step or not server.fresh_for(draft.instance.remote_name, draft.now):
             return await self._wait_for_the_server(server, draft)
+        one.hold_asked = True
         await finalizers.add(self._context, instance.KIND, one, names.FINALIZER)
         draft.instance = one.instance or draft.instance
         draft.synced = await self._existence.establish(server, draft) if server.warm else self._established(draft)

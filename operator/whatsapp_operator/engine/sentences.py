@@ -84,6 +84,8 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.SERVER_NOT_FOUND: "There is no EvolutionServer {server}. Create it, or correct spec.serverRef.",
     Reason.SERVER_NOT_ALLOWED: "The EvolutionServer {server} does not admit instances of the namespace {namespace}: "
     "add it to its spec.allowedNamespaces.",
+    Reason.SERVER_TERMINATING: "The EvolutionServer {server} is being deleted, and takes no new instances. Create it "
+    "again once it is gone, or name another in spec.serverRef.",
     Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without the key {token_key}, and is not overwritten. "
     "Add the key, or name another Secret in spec.tokenSecretRef.",
     Reason.TOKEN_DIFFERS: "The instance on the server has another token than the one in the Secret {token_secret} (key "

@@ -111,8 +111,8 @@ class Servers:
         for subject in self._context.subjects.values():
             if subject.seat is None or subject.seat[0] != one.key:
                 continue
-            # Without our finalizer there is nothing of it on the server, as where the server does not admit it.
-            if names.FINALIZER in subject.metadata.finalizers and _may_be_deleted(subject.instance):
+            # Unless we hold it there is nothing of it on the server, as where the server does not admit it.
+            if subject.is_held and _may_be_deleted(subject.instance):
                 return False
         return True
 

@@ -18,7 +18,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules, witnesses
-from whatsapp_operator.resources import parsing
+from whatsapp_operator.resources import names, parsing
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.instance import WhatsAppInstance
 from whatsapp_operator.resources.metadata import ObjectMeta
@@ -144,6 +144,8 @@ class Subject:
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False
+    hold_asked: bool = False
+    """Our finalizer was asked for by this process: it may be there before anybody saw it."""
     create_asked_at: datetime | None = None
     """When `create` was last sent."""
     create_refusals: int = 0
@@ -178,6 +180,12 @@ class Subject:
     def resource_version(self) -> str:
         """The version of the resource as it was last seen or written."""
         return str(self.body.get("metadata", {}).get("resourceVersion", ""))
+
+    @property
+    def is_held(self) -> bool:
+        """Whether our finalizer keeps the resource, or is just being added: something of it may be on the server."""
+        metadata = self.metadata
+        return names.FINALIZER in metadata.finalizers or (self.hold_asked and metadata.deletion_timestamp is None)
 
     @property
     def may_be_gone(self) -> bool:

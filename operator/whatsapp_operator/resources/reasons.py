@@ -55,6 +55,7 @@ class Reason(words.Vocabulary):
     DUPLICATE = "Duplicate"
     SERVER_NOT_FOUND = "ServerNotFound"
     SERVER_NOT_ALLOWED = "ServerNotAllowed"
+    SERVER_TERMINATING = "ServerTerminating"
     SERVER_INVALID = "ServerInvalid"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, no secret
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a word, no secret

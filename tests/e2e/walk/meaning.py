@@ -49,6 +49,7 @@ _NEVER_CREATED = frozenset(
     {
         "ServerNotFound",
         "ServerNotAllowed",
+        "ServerTerminating",
         "Duplicate",
         "AlreadyExists",
         "SecretNotOurs",

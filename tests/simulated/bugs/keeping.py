@@ -34,7 +34,9 @@ from whatsapp_operator.engine import (
 from whatsapp_operator.engine import subject as subjects
 from whatsapp_operator.health import stability
 from whatsapp_operator.recovery import guard, incident, ledger, planner
+from whatsapp_operator.resources import names
 from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.reasons import Reason
 
 
 def without_hold(name: str) -> Any:
@@ -45,6 +47,23 @@ def without_hold(name: str) -> Any:
 def lapse_goes_unnoticed() -> AbstractContextManager[Any]:
     """Whoever could not renew its Lease goes on as if it had."""
     return mock.patch.object(leadership.Leadership, "_notice_a_lapse", return_value=None)
+
+
+def server_that_goes_takes_new_instances() -> AbstractContextManager[Any]:
+    """Whether its server is being deleted is not asked before a resource is held, nor whether it is just being held."""
+    asked = reconciler.Reconciler._cannot_be_used  # noqa: SLF001 - what is asked there is the bug
+
+    def cannot_be_used(self: Any, server: server.Server | None, draft: draft.Draft) -> Reason | None:
+        why = asked(self, server, draft)
+        return None if why is Reason.SERVER_TERMINATING else why
+
+    def is_held(self: subjects.Subject) -> bool:
+        return names.FINALIZER in self.metadata.finalizers
+
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(reconciler.Reconciler, "_cannot_be_used", cannot_be_used))
+    stack.enter_context(mock.patch.object(subjects.Subject, "is_held", property(is_held)))
+    return stack
 
 
 def budget_begins_anew() -> AbstractContextManager[Any]:

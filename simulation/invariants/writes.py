@@ -11,7 +11,7 @@ from evolution_simulator.version import ConnectionState
 from simulation.invariants import storms
 from simulation.kubernetes import kinds, server
 from simulation.sight import Body, Sight, remote_of
-from simulation.stage import KEY, key_of, ready, status_of
+from simulation.stage import KEY, condition, key_of, ready, status_of
 from whatsapp_operator.cluster import secrets
 from whatsapp_operator.resources import names
 
@@ -176,13 +176,15 @@ def storm_has_a_cause(sight: Sight, change: server.Change) -> str | None:
     """A storm is many that are bad at once; who waits for a person with a phone is not bad."""
     if change.kind is not kinds.SERVERS or change.before is None:
         return None
-    before, after = (_is_stormy(one) for one in (change.before, change.after))
-    return storms.cause(sight, change.name) if after and not before else None
+    before, after = (_rages(one) for one in (change.before, change.after))
+    # A process that has only just begun to look shows the storm that it was left, and not when that calmed.
+    looked = condition(change.after, "WarmedUp")[0] == "True"
+    return storms.cause(sight, change.name) if after and not before and looked else None
 
 
-def _is_stormy(body: Body) -> bool:
-    conditions: Any = status_of(body).get("conditions", ())
-    return any(one["reason"] == "Storm" for one in conditions)
+def _rages(body: Body) -> bool:
+    storm = (status_of(body).get("recovery") or {}).get("storm") or {}
+    return bool(storm) and "calmSince" not in storm
 
 
 def generation_is_observed(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all

@@ -26,8 +26,7 @@ def each(work: Callable[[Given], Result], given: Iterable[Given]) -> Iterator[Re
     Raises:
         CopyError: the work has raised something; its traceback stands in the message.
     """
-    gc.collect()
-    gc.freeze()  # what is collected is written to, and so has to be copied
+    gc.freeze()  # what is looked at by the collector is written to, and so has to be copied
     try:
         for one in given:
             yield _in_a_copy(work, one)

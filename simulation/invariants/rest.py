@@ -76,6 +76,9 @@ def told(body: Body) -> str:
 def _is_settled(sight: Sight, body: Body) -> bool:
     if "deletionTimestamp" in body["metadata"]:
         return says_why_it_is_not_deleted(body)
+    if status_of(body).get("observedGeneration") != body["metadata"]["generation"]:
+        # What it says is said of the spec before, as where the process is dead that had its server.
+        return False
     if ready(body)[0] == "True":
         return sight.was(remote_of(body), ConnectionState.OPEN, within=60.0)
     if says_what_a_person_has_to_do(body) or _waits_for_a_phone(sight, body):

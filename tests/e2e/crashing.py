@@ -61,6 +61,11 @@ class Point:
         """Whether it changes something on the Evolution API, or goes ahead of that: the ledger, and what is kept."""
         return bool(re.match(r"(POST|DELETE) /|PATCH leases/|POST secrets", self.label))
 
+    @property
+    def may_not_come(self) -> bool:
+        """Whether a run of the same scenario may well do without it: how often it comes depends on the moment."""
+        return self.occurrence > 1 and _OFTEN.search(self.label) is not None
+
     def __str__(self) -> str:
         return f"{self.moment.value} {self.label} #{self.occurrence}"
 

@@ -25,6 +25,10 @@ PATIENT = ("--lease-duration-seconds=10", "--renew-deadline-seconds=8")
 Played = tuple[stage.Stage, crashing.Counter]
 
 
+class DidNotComeError(Exception):
+    """A call that comes more or less often did not come this time; nobody died, and all ended as it should."""
+
+
 @pytest.fixture
 def played(request: pytest.FixtureRequest, relayed_stage: Callable[..., relayed.Relayed]) -> Played:
     """A stage on which every call of the operator is counted, with a paired bystander."""
@@ -55,18 +59,23 @@ def test_death_at_any_call_changes_nothing_of_the_end(
     played: Played, title: str, moment: crashing.Moment, record_property: Callable[[str, object], None]
 ) -> None:
     wanted, calls = undisturbed(played, title)
-    found, failures = crashing.points(calls, moment), list[str]()
+    found, failures, missed = crashing.points(calls, moment), list[str](), 0
     with played[0].operator.log_file.with_name("deaths.log").open("w", buffering=1) as told:  # for a look
         for number, point in enumerate(found):
             try:
                 died_at(played, title, point, name=f"{title}-{number:03}", wanted=wanted)
                 told.write(f"{number + 1} of {len(found)}: {point}\n")
+            except DidNotComeError:
+                missed += 1
+                told.write(f"{number + 1} of {len(found)}: did not come: {point}\n")
+                live_on(*played)
             except AssertionError as error:
                 failures.append(f"{point}: {error}")
                 told.write(f"{number + 1} of {len(found)}: FAILED {failures[-1]}\n")
                 live_on(*played)
     record_property("calls", len(calls))
     record_property("perturbations", len(found))
+    record_property("missed", missed)
     record_property("failures", len(failures))
     assert not failures, "\n\n".join(failures)
 
@@ -98,13 +107,29 @@ def died_at(played: Played, title: str, point: crashing.Point, *, name: str, wan
         scenario.prepare(staged, name)
         counter.begin(name, (point, staged.operator.kill))
         scenario.begin(staged, name)
-        kube.wait_until(counter.struck.is_set, timeout=COMES_WITHIN, message="it never came")
-        staged.operator.start()
+        came = comes(counter, point)
+        if came:
+            staged.operator.start()
         scenarios.wait_for_the_end(staged, scenario, name, timeout=END_SECONDS)
         with contextlib.suppress(AssertionError):  # what differs is told below
             kube.wait_until(lambda: not differences(picture.of(staged, name), wanted), timeout=20)
         changed, forbidden = differences(picture.of(staged, name), wanted), scenarios.forbidden(staged, scenario, name)
         assert (changed, forbidden) == ({}, []), f"differs (found, wanted): {changed}; forbidden: {forbidden}"
+    if not came:
+        raise DidNotComeError
+
+
+def comes(counter: crashing.Counter, point: crashing.Point) -> bool:
+    """Wait for the death; False where the call may as well not come, and does not.
+
+    Raises AssertionError where it has to come, and does not.
+    """
+    try:
+        return kube.wait_until(counter.struck.is_set, timeout=COMES_WITHIN, message="it never came")
+    except AssertionError:
+        if not point.may_not_come:
+            raise
+        return False
 
 
 def differences(found: picture.Object, wanted: picture.Object) -> picture.Object:

@@ -122,7 +122,8 @@ def _pause(body: Object, world: World) -> Iterator[Unmet]:
     if is_paused(body["spec"], world.now) and shown is None:
         yield Unmet("its pause is not shown", frozenset({"InvalidSpec"}))
     if not is_paused(body["spec"], world.now) and shown is not None:
-        yield Unmet("a pause is shown that is over", frozenset())
+        # A spec that is not understood is not acted on, so that the pause of the one before goes on.
+        yield Unmet("a pause is shown that is over", frozenset({"InvalidSpec"}))
 
 
 def _identity(spec: Object, row: Object) -> Iterator[Unmet]:
@@ -159,26 +160,38 @@ def _webhook(spec: Object, found: Object | None, world: World) -> Iterator[Unmet
 
 
 def of_server(body: Object, world: World) -> Iterator[Unmet]:
-    """What of an EvolutionServer is not so: what it says that it is must be so, else a reason is there."""
+    """What of an EvolutionServer is not so: what it says that it is must be so, else a reason is there.
+
+    Of several things that are wrong the first is told, in the order in which a server is come to know; so what is wrong
+    before explains what is wrong after it.
+    """
     yield from _pause(body, world)
-    wrong = dict(_wrong_with(body["spec"], world))
-    ready = conditions(body).get("Ready", {}).get("status") == "True"
-    for what, reasons in wrong.items():
-        yield Unmet(what, reasons)
-        if ready and reasons:
-            yield Unmet(f"it is Ready, though {what}", frozenset())
+    ready, told, wrong = conditions(body).get("Ready", {}).get("status") == "True", frozenset[str](), False
+    for found in _wrong_in_order(body["spec"], world):
+        for what, reasons in found:
+            wrong = True
+            yield Unmet(what, reasons | told)
+            if ready:
+                yield Unmet(f"it is Ready, though {what}", frozenset())
+        told = told.union(*(reasons for _, reasons in found))
     if not wrong and not ready:
         yield Unmet("it is not Ready, though nothing is wrong", frozenset())
 
 
-def _wrong_with(spec: Object, world: World) -> Iterator[tuple[str, frozenset[str]]]:
-    if spec["url"].rstrip("/") != world.url:
-        yield "the URL is another", _UNREACHABLE
-    yield from _secret(spec, world, "apiKeySecretRef", ("apikey",), equals=world.key)
-    yield from _secret(spec, world, "caBundleSecretRef", ("ca.crt",))
-    yield from _secret(spec, world, "metricsAuthSecretRef", ("username", "password"))
-    if spec.get("clientName", world.client_name) != world.client_name:
-        yield "the client name is another", frozenset({"OtherIdentity"})
+def _wrong_in_order(spec: Object, world: World) -> Iterator[list[tuple[str, frozenset[str]]]]:
+    """What is understood, what is needed to ask, who answers, to whom, and whether it is the one that was meant."""
+    yield list(_windows(spec))
+    secrets = (("apiKeySecretRef", ("apikey",)), ("caBundleSecretRef", ("ca.crt",)), ("metricsAuthSecretRef", _LOGIN))
+    missing = [one for name, keys in secrets for one in _secret(spec, world, name, keys)]
+    anyones = frozenset[str]().union(*(reasons for _, reasons in missing))
+    yield [(what, anyones) for what, _ in missing]
+    yield [("the URL is another", _UNREACHABLE)] if spec["url"].rstrip("/") != world.url else []
+    yield [("its key is another", frozenset({"KeyRejected"}))] if not missing and _key(spec, world) != world.key else []
+    other = spec.get("clientName", world.client_name) != world.client_name
+    yield [("the client name is another", frozenset({"OtherIdentity"}))] if other else []
+
+
+def _windows(spec: Object) -> Iterator[tuple[str, frozenset[str]]]:
     for window in spec.get("budget", {}).get("maintenance", ()):
         if (window["schedule"], window.get("timeZone", "UTC")) not in _WINDOWS:
             yield "a maintenance window can never begin", frozenset({"InvalidSpec"})
@@ -206,9 +219,10 @@ _WINDOWS = frozenset(
 )
 
 
-def _secret(
-    spec: Object, world: World, name: str, keys: tuple[str, ...], *, equals: str | None = None
-) -> Iterator[tuple[str, frozenset[str]]]:
+_LOGIN = ("username", "password")
+
+
+def _secret(spec: Object, world: World, name: str, keys: tuple[str, ...]) -> Iterator[tuple[str, frozenset[str]]]:
     reference = spec.get(name)
     if reference is None:
         return
@@ -218,8 +232,11 @@ def _secret(
         yield f"the Secret of {name} is missing", frozenset({"SecretNotFound"})
     elif not all(found.get(key) for key in wanted):
         yield f"the Secret of {name} lacks a key", frozenset({"SecretKeyMissing", "SecretNotFound"})
-    elif equals is not None and found[wanted[0]] != equals:
-        yield f"the key of {name} is another", frozenset({"KeyRejected"})
+
+
+def _key(spec: Object, world: World) -> str:
+    reference = spec["apiKeySecretRef"]
+    return world.secrets[reference["name"]][reference.get("key", "apikey")]
 
 
 def decoded(secret: Object) -> dict[str, str]:

@@ -18,6 +18,8 @@ KINDS = {INSTANCES: "WhatsAppInstance", SERVERS: "EvolutionServer"}
 SETTLES_WITHIN = 90.0
 RESTS_FOR = 7.0
 """Longer than the time between two reads of a server, and between two sweeps."""
+GROWS_OLD_WITHIN = 18.0
+"""A server that cannot be read is told of in an Event when its last reading is three periods old."""
 GOES_WITHIN = 120.0
 _POLL_SECONDS = 1.0
 _LAST_LINES = 5
@@ -205,7 +207,8 @@ class Walk:
         """A second look at everything writes nothing, and calls nothing that changes anything."""
         changing = {case.name for case in cases if case.shows_codes}
         deadline = time.monotonic() + SETTLES_WITHIN
-        while (moved := self._moved(RESTS_FOR, changing)) and time.monotonic() < deadline:
+        quiet = RESTS_FOR if self.plural == INSTANCES else GROWS_OLD_WITHIN
+        while (moved := self._moved(quiet, changing)) and time.monotonic() < deadline:
             self.tally.tell(f"before it rests: {moved}")
         for name, what in (moved or self._moved(RESTS_FOR, changing)).items():
             self.tally.violated(f"at rest {name} was written or called: {what}; {self._said_of(name)}")

@@ -99,6 +99,9 @@ class Reconciler:
         """Nothing is done for this resource; say why, and what would change that."""
         self._stands_apart(draft)
         draft.synced, draft.verdict = why, Verdict(HealthState.UNKNOWN, why)
+        server = self._context.server_of(draft.subject)
+        if server is not None:
+            self._steps.interrupt(server, draft)
         if why in NEEDS_THE_SPEC and draft.instance.status.reason is not why:
             self._announcer.announce(draft, why)
         return await self._show(draft)

@@ -86,8 +86,16 @@ class Steps:
             return
         server.in_flight.add(one.key)
         result = StepResult.INTERRUPTED if not one.took else self._verdict(server, draft, flying)
-        if result is None:
-            return
+        if result is not None:
+            self._conclude(server, draft, flying, result)
+
+    def interrupt(self, server: Server, draft: Draft) -> None:
+        """End the step in flight of what is not looked after any more: no observation will pass another verdict."""
+        if draft.recovery.in_flight is not None:
+            self._conclude(server, draft, draft.recovery.in_flight, StepResult.INTERRUPTED)
+
+    def _conclude(self, server: Server, draft: Draft, flying: StepInFlight, result: StepResult) -> None:
+        one = draft.subject
         one.took = False
         draft.recovery = incident.concluded(draft.recovery, flying, result, now=draft.now)
         treasury.judged(self._context, server, key=one.key, healed=result is StepResult.SUCCEEDED)

@@ -107,11 +107,11 @@ def is_taken(stage: Stage) -> None:
     deeds.servers.outsider_instance(stage, server=SERVER, name="i0")
 
 
-def goes_late_and_is_replaced(stage: Stage) -> None:
+def goes_late_and_is_replaced(stage: Stage, *, after: float = 7.0) -> None:
     """The first DELETE is lost; between two rounds it goes all the same, and somebody takes the name at once."""
     loses_its_delete(stage)
-    later(stage, 7.0, vanishes)
-    later(stage, 7.0, is_taken)
+    later(stage, after, vanishes)
+    later(stage, after, is_taken)
 
 
 def is_not_understood(stage: Stage) -> None:
@@ -243,6 +243,14 @@ SCENARIOS: Mapping[str, Scenario] = {
         bound=Bound(faults=1, crashes=0),
         remembered=100.0,
     ),
+    "deletion-replaced-late": deletion(
+        "likewise, when the next DELETE is due already",
+        functools.partial(goes_late_and_is_replaced, after=27.0),
+        setup=setup(recovery=IMPATIENT),
+        wrong=not_let_go,
+        bound=Bound(faults=1, crashes=0),
+        remembered=100.0,
+    ),
     "deletion-unread": deletion(
         "a deletion with its namespace, of what nobody understands",
         is_not_understood,
@@ -273,6 +281,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         loses_its_namespace,
         wrong=not_released,
         setup=setup(instances=1, namespace=setups.TENANT),
+        bound=Bound(faults=1, crashes=1),
     ),
     "deletion-end": deletion("a deletion with everything", loses_all, wrong=not_released, setup=_ALONE),
 }

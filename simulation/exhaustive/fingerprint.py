@@ -37,6 +37,8 @@ from whatsapp_operator.evolution.breaker import Breaker
 
 _ENOUGH_READS = 3
 """More readings since the last call prove no more to any invariant."""
+_LONG = 48
+"""Letters from which on a word is not repeated."""
 _LOCAL = frozenset({"now", "resource_version", "started", "f"})
 """Variables that are told of elsewhere: the time, and whether the version is the present one; or that tell nothing."""
 _OF_NO_CONCERN = (kinds.EVENTS.plural, kinds.NAMESPACES.plural)
@@ -83,6 +85,15 @@ _OF_BREAKERS = ("_in_a_row", "_instances", "_why", "_trials", "_due")
 _OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_lapses", "_joined", "_missing_since")
 
 
+def again(word: str, places: dict[str, int]) -> str:
+    """A long word, where it comes for the first time; after that only which one it was."""
+    if word in places:
+        return f"again {places[word]}"
+    if len(word) >= _LONG:
+        places[word] = len(places)
+    return word
+
+
 class Fingerprint:
     """Tells the states of one game."""
 
@@ -92,7 +103,7 @@ class Fingerprint:
             {
                 Subject: lambda one: f"subject {one.key}",
                 Server: lambda one: f"server {one.key}",
-                Draft: self._draft,
+                Draft: lambda one: self._walk.at_present(one, lambda: self._draft(one)),
                 ports.Lease: self._lease,
                 connection.Connection: self._connection,
                 instances.Instance: lambda one: f"instance {one.name} {one.instance_id}",
@@ -110,6 +121,7 @@ class Fingerprint:
 
     def text(self) -> str:
         """What the digest is made from."""
+        self._walk.anew()
         lines = "\n".join(self.lines())
         return moments.told(lines, now=self._game.loop.time(), remembered=self._game.scenario.remembered)
 
@@ -233,12 +245,14 @@ class Fingerprint:
                 continue
             if any(isinstance(life := frame.f_locals.get("self"), Life) and life.dead for frame in frames):
                 continue
-            yield " < ".join(self._frame(frame) for frame in frames)
+            places: dict[str, int] = {}
+            yield " < ".join(self._frame(frame, places) for frame in frames)
 
-    def _frame(self, frame: Any) -> str:
-        known = ((name, value) for name, value in frame.f_locals.items() if name not in _LOCAL)
-        told = (f"{name}={self._walk.field(name, value)}" for name, value in known)
-        return f"{frame.f_code.co_qualname}:{frame.f_lasti} {' '.join(sorted(told))}"
+    def _frame(self, frame: Any, places: dict[str, int]) -> str:
+        """What an outer frame has told is not told again: only which of its words it was, in the order they came."""
+        known = sorted((name, value) for name, value in frame.f_locals.items() if name not in _LOCAL)
+        words = (f"{name}={again(self._walk.field(name, value), places)}" for name, value in known)
+        return f"{frame.f_code.co_qualname}:{frame.f_lasti} {' '.join(words)}"
 
     def _draft(self, one: Draft) -> str:
         known = "its own" if one.instance is one.subject.instance else self._walk.text(one.instance)

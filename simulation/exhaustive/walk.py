@@ -99,6 +99,8 @@ class Walk:
     def __init__(self, named: Mapping[type, Tell]) -> None:
         self._named = named
         self._frozen: dict[int, tuple[object, str]] = {}
+        self._present: dict[int, tuple[object, str]] = {}
+        """Of what may change, as long as nothing does."""
         self._known: dict[type, Tell] = {}
         """How values of a type are told: found out once for each."""
         self._by_name: Mapping[str, Tell] = {
@@ -110,6 +112,10 @@ class Walk:
             _SPENT: self._spent,
             _RECORDS: self._records,
         }
+
+    def anew(self) -> None:
+        """Something may have changed since."""
+        self._present.clear()
 
     def text(self, value: object) -> str:
         """A value as text."""
@@ -129,7 +135,7 @@ class Walk:
 
         def told(value: Any) -> str:
             kept = self._frozen.get(id(value))
-            return kept[1] if kept is not None and kept[0] is value else tell(value)
+            return kept[1] if kept is not None else tell(value)
 
         return told
 
@@ -144,7 +150,7 @@ class Walk:
     def _containers(self) -> Sequence[tuple[Any, Tell]]:
         return (
             (Counter, lambda value: self._mapping((key, inner) for key, inner in value.items() if inner)),
-            (Mapping, lambda value: self._mapping(value.items())),
+            (Mapping, lambda value: self.at_present(value, lambda: self._mapping(value.items()))),
             (Set, lambda value: "{" + ",".join(sorted(map(self.text, value))) + "}"),
             (list | tuple | deque, lambda value: "[" + ",".join(map(self.text, value)) + "]"),
             (pydantic.BaseModel, lambda value: self.once(value, lambda: self._model(value))),
@@ -198,10 +204,19 @@ class Walk:
 
     def once(self, value: object, told: Callable[[], str]) -> str:
         """The text of something that never changes."""
-        kept = self._frozen.get(id(value))
-        if kept is None or kept[0] is not value:
-            kept = self._frozen[id(value)] = value, told()
-        return kept[1]
+        return _kept(self._frozen, value, told)
+
+    def at_present(self, value: object, told: Callable[[], str]) -> str:
+        """The text of something that does not change before `anew` is called."""
+        return _kept(self._present, value, told)
+
+
+def _kept(texts: dict[int, tuple[object, str]], value: object, told: Callable[[], str]) -> str:
+    """Who is kept cannot be gone, so that its number is nobody else's."""
+    kept = texts.get(id(value))
+    if kept is None:
+        kept = texts[id(value)] = value, told()
+    return kept[1]
 
 
 def _latest(records: Sequence[Any]) -> Sequence[Any]:
@@ -223,7 +238,7 @@ def _moment(value: object) -> datetime | float:
     return value
 
 
-@functools.lru_cache(maxsize=1 << 16)
+@functools.cache
 def _word(value: str) -> str:
     if _WRITTEN.fullmatch(value):
         return moments.of(datetime.fromisoformat(value))

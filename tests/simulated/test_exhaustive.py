@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from simulation.exhaustive import alone, deletions, moments, play, recoveries, scenarios, situations
+from simulation.exhaustive import alone, deletions, fingerprint, moments, play, recoveries, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Kept, Torn
 from simulation.exhaustive.search import search
@@ -34,6 +34,7 @@ SHARE = {
     "delete": (alone.SCENARIOS["delete"], Bound(faults=2, crashes=0)),
     "deletion-lost": (deletions.SCENARIOS["deletion-lost"], Bound(faults=0, crashes=0)),
     "deletion-replaced": (deletions.SCENARIOS["deletion-replaced"], Bound(faults=0, crashes=0)),
+    "deletion-replaced-late": (deletions.SCENARIOS["deletion-replaced-late"], Bound(faults=0, crashes=0)),
     "deletion-unread": (deletions.SCENARIOS["deletion-unread"], Bound(faults=1, crashes=0)),
     "restart-stalled": (recoveries.SCENARIOS["restart-stalled"], Bound(faults=1, crashes=0)),
     "deletion-orphan": (deletions.SCENARIOS["deletion-orphan"], Bound(faults=0, crashes=0)),
@@ -214,6 +215,27 @@ def test_step_that_no_window_counts_any_more_is_as_if_it_had_never_been() -> Non
     assert told(20.0, 90.0) == told(90.0)
     assert told(20.0, 30.0) == told(20.0)
     assert told(50.0, 90.0) != told(90.0)
+
+
+def test_text_of_what_may_change_is_kept_until_something_may_have_changed() -> None:
+    walk, value = Walk({}), {"a": 1}
+    before = walk.text(value)
+    value["a"] = 2
+
+    assert walk.text(value) == before
+    walk.anew()
+    assert walk.text(value) == Walk({}).text({"a": 2}) != before
+
+
+def test_word_that_an_outer_frame_has_told_is_the_same_word_only_where_it_is() -> None:
+    def told(*words: str) -> list[str]:
+        places: dict[str, int] = {}
+        return [fingerprint.again(word, places) for word in words]
+
+    one, other = "a" * 60, "b" * 60
+    assert told(one, other, one) == [one, other, "again 0"]
+    assert told(one, other, other) == [one, other, "again 1"]
+    assert told("short", "short") == ["short", "short"]
 
 
 def test_of_steps_of_one_kind_and_end_only_the_last_tells_states_apart() -> None:

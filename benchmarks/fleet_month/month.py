@@ -98,7 +98,7 @@ class _Month:
         self._stage = furnished(plan.seed, plan.population, loop)
         self._there = server_of(self._stage)
         self._operated = Operated(self._stage) if plan.policy is Policy.OPERATOR else None
-        self._caller = policies.Caller(self._stage) if plan.policy in policies.SCRIPTS else None
+        self._caller = policies.Caller(self._stage, plan.population.names) if plan.policy in policies.SCRIPTS else None
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: list[BaseException] = []
         loop.set_exception_handler(self._failed)
@@ -116,7 +116,7 @@ class _Month:
         for strike in self._strikes:
             self._calendar.at(strike.at, functools.partial(self._strike, strike))
         if self._caller is not None:
-            keeper = policies.Keeper(self._caller, plan.population.names, self._loop, self._spawn)
+            keeper = policies.Keeper(self._caller, self._loop, self._spawn)
             self._spawn(policies.SCRIPTS[plan.policy](keeper))
         await self._calendar.run(until=plan.days * DAY_SECONDS, look=self._look, quiet_until=self._quiet_until)
         never_healed = self._truth.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from simulation.evolution import host, wire
@@ -43,11 +44,14 @@ class Policy(enum.StrEnum):
 class Caller:
     """Calls of a script to the Evolution API, over the operator's own routes."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, names: Sequence[str] = ()) -> None:
+        """`names` are those that `not_open` looks at."""
         loop, there = stage.loop, server_of(stage)
         self.host: host.Host = there
         self.shortened = 0
-        self._loop = loop
+        self._loop, self._names = loop, names
+        self._seen: tuple[int, bool] | None = None
+        self._found: Sequence[str] = ()
         self._wire = wire.Wire(
             lambda _: there,
             url="",
@@ -84,19 +88,26 @@ class Caller:
             return None
         return "none" if name in model.database.rows else "absent"
 
-    def not_open(self, names: Sequence[str]) -> list[str]:
+    def not_open(self, *, but: AbstractSet[str] = frozenset()) -> list[str]:
         """Those whose state has to be read; of the others `connectionState` would say open, which is counted as read.
 
         Reading that tells a script nothing, and changes nothing: over a month it would be all that the machine does.
         """
-        memory, listening = self.host.model.memory, self.host.model.listening
-        found = [
-            name
-            for name in names
-            if not listening or (one := memory.get(name)) is None or one.state is not ConnectionState.OPEN
-        ]
-        self.shortened += len(names) - len(found)
+        found = [name for name in self._all_not_open() if name not in but]
+        self.shortened += len(self._names) - len(but) - len(found)
         return found
+
+    def _all_not_open(self) -> Sequence[str]:
+        """Found anew only where memory has changed since: mostly nothing has, in the half minute between two reads."""
+        model = self.host.model
+        seen = model.changes, model.listening
+        if seen != self._seen:
+            self._seen, self._found = seen, [name for name in self._names if not self._is_open(name)]
+        return self._found
+
+    def _is_open(self, name: str) -> bool:
+        one = self.host.model.memory.get(name)
+        return self.host.model.listening and one is not None and one.state is ConnectionState.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,6 @@ class Keeper:
     """What a script works with."""
 
     caller: Caller
-    names: tuple[str, ...]
     loop: asyncio.AbstractEventLoop
     spawn: Callable[[Coroutine[None, None, None]], None]
 
@@ -114,7 +124,7 @@ async def watchdog(keeper: Keeper) -> None:
     bad: set[str] = set()
     not_before: dict[str, float] = {}
     while True:
-        to_ask = keeper.caller.not_open(keeper.names)
+        to_ask = keeper.caller.not_open()
         bad.intersection_update(to_ask)
         for name in to_ask:
             if keeper.caller.state(name) == "open":
@@ -143,7 +153,7 @@ class Literal:
     async def run(self) -> None:
         """For ever."""
         while True:
-            to_ask = self._caller.not_open([name for name in self._keeper.names if name not in self._busy])
+            to_ask = self._caller.not_open(but=self._busy)
             self._bad_since = {name: self._bad_since[name] for name in to_ask if name in self._bad_since}
             for name in to_ask:
                 self._check(name)

@@ -93,6 +93,8 @@ class World:
             sender=sender or webhooks.Discard(), later=self.later, process=lambda: self.process, rng=rng
         )
         self.metrics_cache: str | None = None
+        self.changes = 0
+        """How often memory has changed: where it is as before, so is the state of each instance."""
         self.process = 0
         self._forgotten: list[instance.BaileysInstance] = []
         self._foreign: list[foreign.ForeignHolder] = []
@@ -160,6 +162,7 @@ class World:
     def memory_changed(self) -> None:
         """What `/metrics` shows is no longer true."""
         self.metrics_cache = None
+        self.changes += 1
 
     def _load(self, row: database.Row) -> None:
         if self.database.rows.get(row.name) is not row or row.name in self.memory:

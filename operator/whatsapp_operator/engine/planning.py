@@ -116,6 +116,8 @@ class Planning:
             ),
             reachable_since=server.observed.vouchers.reachable_since(vouching.proxy_of(draft.subject)),
         )
+        if draft.recovery.approval is None:
+            return situation
         return replace(situation, approved=approvals.given(draft, planner.next_step(situation)))
 
     def _tell_refusal(self, server: Server, draft: Draft, planned: planner.Plan) -> None:

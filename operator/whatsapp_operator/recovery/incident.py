@@ -32,7 +32,7 @@ def is_well(verdict: Verdict) -> bool:
 def opened(recovery: RecoveryStatus, *, incident: str, now: datetime) -> RecoveryStatus:
     """Open an incident, unless one is open."""
     if recovery.incident is not None:
-        return recovery.replace(healthy_since=None)
+        return worsened(recovery)
     return reset(recovery).replace(incident=incident, started_at=now)
 
 

@@ -1,9 +1,7 @@
-"""A month with skipping beside the same one without: what differs, and whether it may.
+"""The month of one server with skipping beside the same one without: what differs, and whether it may.
 
-Polls come at other moments of their ten seconds, and find what happened a few seconds sooner or later: so times are
-compared by how far they are apart. A dead socket is found by a probe, whose place in its half hour is another as well.
-In an outage that reaches many, restarts of instances go on one at a time, and chance decides whose: there, only how
-many of a kind there were is compared.
+Nothing that is reported may differ but the number of calls, of which those of the skipped time are counted by a rate:
+one that was measured over a period of the probes, of which parts are skipped. Times are compared to the second.
 """
 
 from __future__ import annotations
@@ -14,13 +12,10 @@ from collections.abc import Iterator
 from benchmarks.fleet_month.month import Outcome
 from benchmarks.fleet_month.truth import Heal
 
-POLL_SECONDS = 60.0
-"""Within which a number is seen as it is, by two polls and the lists between them."""
-PROBE_SECONDS = 1800.0
-_FOUND_BY_PROBE = "(S3)"
+HEAL_SECONDS = 1.0
+"""By which a time to heal, and the time for which one number was connected, may differ."""
+CALLS_SHARE = 0.01
 _COUNTED = ("lost_avoidably", "lost_to_faults", "asked", "never_healed", "server_restarts")
-_BY_CHANCE = 3
-_BY_CHANCE_SHARE = 0.1
 
 
 def differences(skipped: Outcome, polled: Outcome) -> list[str]:
@@ -30,70 +25,78 @@ def differences(skipped: Outcome, polled: Outcome) -> list[str]:
         for name in _COUNTED
         if getattr(skipped, name) != getattr(polled, name)
     ]
-    return [*counted, *_steps(skipped, polled), *_heals(skipped, polled), *_connected(skipped, polled)]
+    return [
+        *counted,
+        *_steps(skipped, polled),
+        *_heals(skipped, polled),
+        *_connected(skipped, polled),
+        *_calls(skipped, polled),
+    ]
 
 
 def told(skipped: Outcome, polled: Outcome) -> str:
-    """How far the two are apart, and in how many calls."""
-    near, far = (_apart(skipped, polled, probed=probed) for probed in (False, True))
+    """How far the two are apart, and in how many calls; also of several servers together."""
+    apart = [abs(one.seconds - other.seconds) for one, other in _pairs(skipped, polled)]
     share = 1.0 - skipped.simulated / polled.simulated
     return (
         f"{share:.0%} of the time was skipped. {len(polled.steps)} steps, {polled.server_restarts} restarts of a "
-        f"server, {polled.asked} scans asked; {len(near)} heals without a probe at most {max(near, default=0.0):.0f} s "
-        f"apart, {len(far)} by a probe at most {max(far, default=0.0) / 60:.0f} min; connected "
-        f"{_seconds_apart(skipped, polled):.0f} s apart of {sum(polled.connected_by_day):.0f} s; "
+        f"server, {polled.asked} scans asked; {len(apart)} heals at most {max(apart, default=0.0):.3f} s apart; "
+        f"connected {_seconds_apart(skipped, polled):.3f} s apart of {sum(polled.connected_by_day):.0f} s; "
         f"{skipped.calls:,} calls with skipping, {polled.calls:,} without."
     )
 
 
-def _pairs(skipped: Outcome, polled: Outcome) -> Iterator[tuple[Heal, Heal]]:
-    return zip(
-        *(sorted(one.healed, key=lambda heal: (heal.name, heal.fault)) for one in (skipped, polled)), strict=False
-    )
-
-
-def _apart(skipped: Outcome, polled: Outcome, *, probed: bool) -> list[float]:
-    """Seconds between the two of each heal, of those that a probe finds or of the others."""
-    return [
-        abs(one.seconds - other.seconds)
-        for one, other in _pairs(skipped, polled)
-        if (_FOUND_BY_PROBE in one.fault) is probed
-    ]
-
-
 def _steps(skipped: Outcome, polled: Outcome) -> Iterator[str]:
-    struck = {heal.name for heal in polled.healed}
-    parts = [[step.partition(": ") for step in one.steps] for one in (skipped, polled)]
-    own = [[part for part in one if part[0] in struck] for one in parts]
-    if own[0] != own[1]:
-        yield f"steps at the numbers that needed one: {own[0]} with skipping, {own[1]} without"
-    others = [Counter(part[2] for part in one if part[0] not in struck) for one in parts]
-    for kind in others[0] | others[1]:
-        few, many = sorted(one[kind] for one in others)
-        if many - few > _BY_CHANCE + _BY_CHANCE_SHARE * many:
-            yield f"{kind} at other numbers: {others[0][kind]} with skipping, {others[1][kind]} without"
+    """What was done to each number, in its order."""
+    of = [_by_name(one.steps) for one in (skipped, polled)]
+    for name in sorted(of[0].keys() | of[1].keys()):
+        few, many = (one.get(name, []) for one in of)
+        if few != many:
+            yield f"steps at {name}: {', '.join(few) or 'none'} with skipping, {', '.join(many) or 'none'} without"
+
+
+def _by_name(steps: tuple[str, ...]) -> dict[str, list[str]]:
+    found = dict[str, list[str]]()
+    for step in steps:
+        name, _, kind = step.partition(": ")
+        found.setdefault(name, []).append(kind)
+    return found
 
 
 def _heals(skipped: Outcome, polled: Outcome) -> Iterator[str]:
-    if sorted((one.name, one.fault) for one in skipped.healed) != sorted(
-        (one.name, one.fault) for one in polled.healed
-    ):
-        yield "others were healed"
-        return
-    for probed, limit in ((False, POLL_SECONDS), (True, PROBE_SECONDS + POLL_SECONDS)):
-        far = max(_apart(skipped, polled, probed=probed), default=0.0)
-        if far > limit:
-            yield f"a time to heal is {far:.0f} s off"
+    few, many = (Counter(map(_key, one.healed)) for one in (skipped, polled))
+    for name, fault in sorted(((few - many) + (many - few)).keys()):
+        yield f"{name}, {fault}: healed {few[name, fault]} times with skipping, {many[name, fault]} without"
+    for one, other in _pairs(skipped, polled):
+        if abs(one.seconds - other.seconds) > HEAL_SECONDS:
+            yield f"{one.name}, {one.fault}: healed in {one.seconds:.1f} s with skipping, {other.seconds:.1f} s without"
+
+
+def _pairs(skipped: Outcome, polled: Outcome) -> Iterator[tuple[Heal, Heal]]:
+    """The heals of one number from one fault, in their order; what only one of the two has is told elsewhere."""
+    of = [dict[tuple[str, str], list[Heal]](), dict[tuple[str, str], list[Heal]]()]
+    for found, outcome in zip(of, (skipped, polled), strict=True):
+        for heal in outcome.healed:
+            found.setdefault(_key(heal), []).append(heal)
+    for key in of[0].keys() & of[1].keys():
+        if len(of[0][key]) == len(of[1][key]):
+            yield from zip(of[0][key], of[1][key], strict=True)
+
+
+def _key(heal: Heal) -> tuple[str, str]:
+    return heal.name, heal.fault
 
 
 def _connected(skipped: Outcome, polled: Outcome) -> Iterator[str]:
-    steps = len(polled.steps) + polled.asked + polled.server_restarts * polled.numbers
-    probed = sum(_FOUND_BY_PROBE in heal.fault for heal in polled.healed)
-    limit = POLL_SECONDS * steps + PROBE_SECONDS * probed
-    far = _seconds_apart(skipped, polled)
+    far, limit = _seconds_apart(skipped, polled), HEAL_SECONDS * len(polled.healed)
     if far > limit:
-        yield f"connected: {far:.0f} s off, of which {limit:.0f} s may be the place of polls and probes"
+        yield f"connected: {far:.1f} s off, of which {limit:.0f} s may be"
 
 
 def _seconds_apart(skipped: Outcome, polled: Outcome) -> float:
     return abs(sum(skipped.connected_by_day) - sum(polled.connected_by_day))
+
+
+def _calls(skipped: Outcome, polled: Outcome) -> Iterator[str]:
+    if abs(skipped.calls - polled.calls) > CALLS_SHARE * polled.calls:
+        yield f"calls: {skipped.calls:,} with skipping, {polled.calls:,} without"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import math
+from collections.abc import Callable
 from typing import Any
 
 from simulation import setup as setups
@@ -10,6 +13,7 @@ from simulation.evolution import host
 from simulation.loop import SimulatedLoop
 from simulation.stage import Stage
 
+from benchmarks.fleet_month import chance
 from benchmarks.fleet_month.schedule import PROXY_PORT, Population, proxy_host
 from evolution_simulator import instance, population, world
 from whatsapp_operator.cli import options as cli_options
@@ -21,8 +25,35 @@ PERSON = "person"
 """Who calls by hand: not counted as a call of a policy."""
 
 
+_GRID = 64
+"""Parts of a second in which time goes: sums of them are exact, and each is a whole number of microseconds."""
+_NOISE = 1e-6
+"""What the sum of a moment and a delay may be off, in parts of the grid."""
+
+
 class MonthLoop(SimulatedLoop):
-    """Simulated time, on which the parsing of long lists, which the operator gives to a thread, takes none."""
+    """Simulated time, on which the parsing of long lists, which the operator gives to a thread, takes none.
+
+    Time goes in 64ths of a second, so that whole minutes that are skipped move nothing by the rounding of a sum.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped = 0.0
+        """Seconds of the calendar that this loop has not seen."""
+
+    def moment(self) -> float:
+        """Seconds of the calendar."""
+        return self.time() + self.skipped
+
+    def call_at(  # type: ignore[override]  # the arguments are not followed by their types here
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Call back at the next 64th of a second, and never in this one what is due later."""
+        due = now = self.time()
+        if when > now:
+            due = max(math.ceil(when * _GRID - _NOISE) / _GRID, now + 1 / _GRID)
+        return super().call_at(due, callback, *args, context=context)
 
     def run_in_executor(self, executor: Any, func: Any, *args: Any) -> asyncio.Future[Any]:  # type: ignore[override]
         """Do it now: the same result, without a thread."""
@@ -35,9 +66,9 @@ class MonthLoop(SimulatedLoop):
         return done
 
 
-def furnished(seed: int, people: Population, loop: SimulatedLoop) -> Stage:
+def furnished(seed: int, people: Population, loop: MonthLoop) -> Stage:
     """The stage with its one server, on which all numbers are paired; nobody works on it yet."""
-    stage = Stage(seed, _setup(people), loop)
+    stage = Stage(seed, _setup(people), loop, stream=chance.streams(loop.moment))
     model = stage.hosts[people.server].model
     for number, name in enumerate(people.names):
         _move_in(model, name, people.proxy_of(number))

@@ -18,7 +18,6 @@ from simulation.stage import KEY
 from benchmarks.fleet_month import policies, schedule
 from benchmarks.fleet_month.calendar import Calendar
 from benchmarks.fleet_month.house import PERSON, MonthLoop, furnished, server_of
-from benchmarks.fleet_month.lingering import Lingering
 from benchmarks.fleet_month.operated import Operated
 from benchmarks.fleet_month.people import People
 from benchmarks.fleet_month.policies import Policy
@@ -104,12 +103,13 @@ class _Month:
         loop.set_exception_handler(self._failed)
         self._calls = 0
         self._strikes = plan.faults
-        self._lingering = Lingering(self._strikes)
 
     async def run(self) -> Outcome:
         """Run to the end of the month."""
         plan, rate = self._plan, await self._operated.begin() if self._operated is not None else 0.0
         self._calendar = Calendar(self._loop)
+        if self._operated is not None:
+            self._calendar.on_skip.append(self._operated.skip)
         self._truth = Truth(self._there, self._calendar, plan.population.names)
         self._people = self._invite()
         self._there.on_arrival.append(self._count)
@@ -118,7 +118,7 @@ class _Month:
         if self._caller is not None:
             keeper = policies.Keeper(self._caller, self._loop, self._spawn)
             self._spawn(policies.SCRIPTS[plan.policy](keeper))
-        await self._calendar.run(until=plan.days * DAY_SECONDS, look=self._look, quiet_until=self._quiet_until)
+        await self._calendar.run(until=plan.days * DAY_SECONDS, look=self._look, is_quiet=self._is_quiet)
         never_healed = self._truth.close()
         self._stage.end()
         return self._outcome(rate, never_healed)
@@ -132,11 +132,11 @@ class _Month:
             ask_for_code=self._operated.ask_for_code if self._operated is not None else self._connect_by_hand,
         )
 
-    def _quiet_until(self) -> float:
+    def _is_quiet(self) -> bool:
         operated = self._operated
-        if operated is None or not self._plan.skip or self._people.at_the_phone or not operated.is_quiet(self._truth):
-            return 0.0
-        return self._lingering.may_last_until(operated.lingering, self._calendar.now)
+        if operated is None or not self._plan.skip or self._people.at_the_phone:
+            return False
+        return operated.is_quiet(self._truth)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 
 from simulation import deeds
 from simulation import setup as setups
@@ -11,13 +10,12 @@ from simulation.kubernetes import kinds, server
 from simulation.sight import in_flight
 from simulation.stage import Stage, key_of, ready, status_of
 
+from benchmarks.fleet_month import skipping
 from benchmarks.fleet_month.house import server_of
 from benchmarks.fleet_month.truth import Truth
 from evolution_simulator import whatsapp
 from whatsapp_operator.cluster import secrets
-from whatsapp_operator.resources.budgets import DEFAULT_WINDOWS
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.steps import StepClass
 
 _ADOPTED_WITHIN_SECONDS = 3600.0
 _SLICE_SECONDS = 5.0
@@ -27,9 +25,6 @@ _MEASURED_SECONDS = 1800.0
 """One probe period: what is called at rest in this time is called at rest in any other."""
 _WAITING = frozenset({Reason.LOGGED_OUT, Reason.QR_EXPIRED, Reason.NOT_STARTED})
 """Without a code on display, and until a person asks for one: nothing happens."""
-_SPENT = 0.5
-"""No time is skipped while a window of the budget is spent to more than this share: steps that lie days apart on the
-calendar would look as if they followed each other, and hold each other up."""
 
 
 class NotAdoptedError(Exception):
@@ -42,11 +37,8 @@ class Operated:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._restless: set[str] = set()
-        self.lingering: set[str] = set()
-        """Numbers that are well again, whose incident is not over yet."""
         self._unquiet_until = 0.0
         self._requests = 0
-        self._steps: list[tuple[float, StepClass]] = []
         self._taken: list[tuple[str, str]] = []
         self.server_restarts = 0
         stage.api.listeners.append(self._written)
@@ -82,11 +74,8 @@ class Operated:
         return calls / _MEASURED_SECONDS
 
     def is_quiet(self, truth: Truth) -> bool:
-        """Whether nothing is under way, and there is budget to spare: then each hour is like the one before.
-
-        But for incidents that linger.
-        """
-        if self._restless or self._stage.loop.time() < self._unquiet_until or self._is_budget_spent():
+        """Whether nothing is under way: then each five minutes are like those before."""
+        if self._restless or self._stage.loop.time() < self._unquiet_until:
             return False
         model = server_of(self._stage).model
         far = model.whatsapp
@@ -96,19 +85,15 @@ class Operated:
             return False
         return all(truth.rests(name) and not truth.is_paired(name) for name in truth.down())
 
-    def _is_budget_spent(self) -> bool:
-        now, longest = self._stage.loop.time(), max(window.period_seconds for window in DEFAULT_WINDOWS)
-        self._steps = [(at, one) for at, one in self._steps if now - at < longest]
-        for window in DEFAULT_WINDOWS:
-            recent = [at for at, one in self._steps if one is window.step_class and now - at < window.period_seconds]
-            if len(recent) > window.max * _SPENT:
-                return True
-        return False
-
     @property
     def steps(self) -> tuple[str, ...]:
         """What was done to which number, in its order for each number."""
         return tuple(f"{name}: {step}" for name, step in sorted(self._taken, key=lambda one: one[0]))
+
+    def skip(self, seconds: float) -> None:
+        """So much was skipped: bring the operator to where it would be had it polled through that time."""
+        (one,) = self._stage.replicas
+        skipping.carry_on(self._stage, one.context, seconds)
 
     def struck(self) -> None:
         """A fault has struck: what comes of it shows in a while."""
@@ -131,25 +116,13 @@ class Operated:
         self.struck()
         step = in_flight(change.after)
         if step is not None and (change.before is None or in_flight(change.before) != step):
-            self._steps.append((self._stage.loop.time(), StepClass(step["class"])))
             self._taken.append((name, str(step["step"])))
-        unrest = _unrest(change.after)
-        for one, names in ((_Unrest.LINGERS, self.lingering), (_Unrest.RESTLESS, self._restless)):
-            (names.add if unrest is one else names.discard)(name)
+        (self._restless.add if _is_restless(change.after) else self._restless.discard)(name)
 
 
-class _Unrest(enum.Enum):
-    NONE = "none"
-    LINGERS = "lingers"
-    RESTLESS = "restless"
-
-
-def _unrest(body: server.Body) -> _Unrest:
-    """None where it is well and without an incident, or waits for a person who was not there yet."""
+def _is_restless(body: server.Body) -> bool:
+    """Unless it is well, its incident over or about to be, or it waits for a person who was not there yet."""
     status = status_of(body)
-    recovery = status.get("recovery") or {}
-    if recovery.get("inFlight"):
-        return _Unrest.RESTLESS
-    if ready(body)[0] == "True":
-        return _Unrest.LINGERS if recovery.get("incident") else _Unrest.NONE
-    return _Unrest.NONE if status.get("reason") in _WAITING else _Unrest.RESTLESS
+    if (status.get("recovery") or {}).get("inFlight"):
+        return True
+    return ready(body)[0] != "True" and status.get("reason") not in _WAITING

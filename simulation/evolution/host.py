@@ -29,6 +29,10 @@ class LoopScheduler:
         """Seconds since the Unix epoch."""
         return self._begin + self._loop.time()
 
+    def set_forward(self, seconds: float) -> None:
+        """The wall clock shows so much more."""
+        self._begin += seconds
+
     def call_later(self, delay: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         """Call back after `delay` seconds."""
         return self._loop.call_later(max(delay, 0.0), callback)

@@ -27,9 +27,9 @@ LONGEST = 45 * 60.0
 class Scene:
     """A server of which one number was struck, and what can be done about it."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, loop: MonthLoop) -> None:
         self.stage, self.there, self.caller = stage, server_of(stage), Caller(stage)
-        self.truth = Truth(self.there, Calendar(stage.loop), FLEET.names)
+        self.truth = Truth(self.there, Calendar(loop), FLEET.names)
 
     async def wait(self) -> None:
         await asyncio.sleep(LONGEST)
@@ -68,7 +68,7 @@ def on_stage(play: Callable[[Scene], Coroutine[None, None, None]]) -> None:
     loop = MonthLoop()
 
     async def main() -> None:
-        await play(Scene(furnished(1, FLEET, loop)))
+        await play(Scene(furnished(1, FLEET, loop), loop))
 
     with drawing.left_out():
         loop.run(main())

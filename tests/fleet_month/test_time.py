@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from benchmarks.fleet_month import chance
 from benchmarks.fleet_month.calendar import Calendar
 from benchmarks.fleet_month.house import MonthLoop, furnished, server_of
 from benchmarks.fleet_month.people import People
@@ -16,7 +17,6 @@ from whatsapp_operator.evolution import routes
 
 FLEET = Population("main-0", 4)
 HOUR = 3600.0
-FOR_EVER = float("inf")
 
 
 def no_look() -> None:
@@ -24,18 +24,67 @@ def no_look() -> None:
 
 
 def test_skipped_time_passes_on_the_calendar_and_on_no_clock() -> None:
-    loop, came = MonthLoop(), list[tuple[float, float]]()
+    loop, came, skips = MonthLoop(), list[tuple[float, float]](), list[float]()
 
     async def main() -> None:
         calendar = Calendar(loop)
+        calendar.on_skip.append(skips.append)
         for at in (100.0, 7 * HOUR, 30 * HOUR):
-            calendar.at(at, lambda: came.append((round(calendar.now, 3), round(loop.time(), 3))))
-        await calendar.run(until=40 * HOUR, look=no_look, quiet_until=lambda: FOR_EVER if came else 0.0)
+            calendar.at(at, lambda: came.append((calendar.now, loop.time())))
+        await calendar.run(until=40 * HOUR, look=no_look, is_quiet=lambda: bool(came))
 
     loop.run(main())
 
-    assert came == [(100.0, 100.0), (7 * HOUR, 100.0), (30 * HOUR, 100.0)]
-    assert loop.time() < 200.0
+    assert came == [(100.0, 100.0), (7 * HOUR, 300.0), (30 * HOUR, 300.0)]
+    assert sum(skips) == 40 * HOUR - loop.time()
+
+
+def test_what_is_called_again_and_again_keeps_its_place_on_the_calendar() -> None:
+    loop, called = MonthLoop(), list[float]()
+
+    async def call() -> None:
+        while True:
+            called.append(loop.moment() % 60)
+            await asyncio.sleep(60)
+
+    async def main() -> None:
+        await asyncio.sleep(17.3)
+        task = asyncio.create_task(call())
+        await Calendar(loop).run(until=9.9 * HOUR, look=no_look, is_quiet=lambda: len(called) > 3)
+        task.cancel()
+
+    loop.run(main())
+
+    assert 3 < len(called) < 12
+    assert set(called) == {17.3125}
+
+
+def test_time_goes_in_parts_of_a_second_and_never_stands_still_for_a_delay() -> None:
+    loop, moments = MonthLoop(), list[float]()
+
+    async def main() -> None:
+        for delay in (0.0, 1e-9, 0.3, 1 / 64):
+            await asyncio.sleep(delay)
+            moments.append(loop.time() * 64)
+
+    loop.run(main())
+
+    assert moments == [0, 1, 21, 22]
+
+
+def test_chance_hangs_on_the_moment_and_not_on_what_was_drawn_before() -> None:
+    now = 5.0
+    one, other = chance.Chance("shop", lambda: now), chance.Chance("shop", lambda: now)
+    one.random()
+    now = 6.0
+
+    drawn = [one.random(), one.uniform(1, 2), one.getrandbits(300)]
+
+    assert drawn == [other.random(), other.uniform(1, 2), other.getrandbits(300)]
+    assert drawn[0] != drawn[1] - 1
+    assert 0 <= drawn[0] < 1 <= drawn[1] < 2
+    assert 2**200 < drawn[2] < 2**300
+    assert chance.Chance("bank", lambda: now).random() != drawn[0]
 
 
 def test_calendar_without_quiet_time_is_the_clock() -> None:
@@ -43,7 +92,7 @@ def test_calendar_without_quiet_time_is_the_clock() -> None:
 
     async def main() -> float:
         calendar = Calendar(loop)
-        await calendar.run(until=5 * HOUR, look=no_look, quiet_until=lambda: 0.0)
+        await calendar.run(until=5 * HOUR, look=no_look, is_quiet=lambda: False)
         return calendar.skipped
 
     assert loop.run(main()) == 0.0
@@ -67,7 +116,7 @@ def scanned(*, lost_at: float, until: float) -> list[float]:
         People(there.model, truth, calendar, seed=1, ask_for_code=come)
         log_out = caller.call(routes.LOGOUT, name)
         calendar.at(lost_at, lambda: work.append(loop.create_task(log_out)))
-        await calendar.run(until=until, look=truth.look_around, quiet_until=lambda: 0.0)
+        await calendar.run(until=until, look=truth.look_around, is_quiet=lambda: False)
         assert truth.is_connected(name)
 
     with drawing.left_out():

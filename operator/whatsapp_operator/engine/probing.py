@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from datetime import datetime
 
 from whatsapp_operator.engine import ports, vouching
 from whatsapp_operator.engine.context import Context
@@ -84,7 +85,7 @@ class Prober:
     def _slot(self, draft: Draft) -> int:
         """The number of the present period of this instance; the first one that is seen counts as probed."""
         period, known = float(draft.policy.health.probe.period_seconds), draft.subject.probing
-        slot = int((draft.now.timestamp() - _phase(draft, period)) // period)
+        slot = slot_of(draft.instance.metadata.uid, period=period, at=draft.now)
         if known.period != period:
             known.period, known.slot = period, slot
         return slot
@@ -92,7 +93,7 @@ class Prober:
     @staticmethod
     def _until_next_slot(draft: Draft) -> float:
         period = float(draft.policy.health.probe.period_seconds)
-        return period - (draft.now.timestamp() - _phase(draft, period)) % period + _AFTER_SECONDS
+        return until_next_slot(draft.instance.metadata.uid, period=period, at=draft.now)
 
     def _start(self, server: Server, draft: Draft, number: str) -> None:
         probing = draft.subject.probing
@@ -131,6 +132,16 @@ def _opened_at(record: records.Record) -> object:
     return memory.since if memory is not None and memory.state is ConnectionState.OPEN else None
 
 
-def _phase(draft: Draft, period: float) -> float:
+def slot_of(uid: str, *, period: float, at: datetime) -> int:
+    """The number of the period of an instance; it begins at the place that the uid decides."""
+    return int((at.timestamp() - _phase(uid, period)) // period)
+
+
+def until_next_slot(uid: str, *, period: float, at: datetime) -> float:
+    """Seconds to the moment at which the next period of an instance has begun."""
+    return period - (at.timestamp() - _phase(uid, period)) % period + _AFTER_SECONDS
+
+
+def _phase(uid: str, period: float) -> float:
     """The place of an instance in the period, by its uid."""
-    return zlib.crc32(draft.instance.metadata.uid.encode()) / 2**32 * period
+    return zlib.crc32(uid.encode()) / 2**32 * period

@@ -1,0 +1,83 @@
+"""What becomes of the operator in time that is skipped: the same as if it had polled and probed through it.
+
+The time of the loop stands still, and with it all that is due after so many seconds. Wall clocks are set forward, so
+that whatever has an age is as old as it would be: budgets, incidents, logins. What was read last is as fresh as before.
+Each probe that would have been taken has found its number alive, and the next one is due when it would have been.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from simulation.evolution import host
+from simulation.stage import Stage
+
+from whatsapp_operator.engine import probing, vouching
+from whatsapp_operator.engine.context import Context, Item
+from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Subject
+from whatsapp_operator.evolution import evidence
+from whatsapp_operator.health import record as records
+from whatsapp_operator.resources import instance
+
+
+def carry_on(stage: Stage, context: Context, seconds: float) -> None:
+    """Bring an operator, and all that tells the time beside it, over so many seconds in which nothing happened."""
+    for clock in (stage.clock, *stage.clocks):
+        clock.skew += seconds
+    for one in stage.hosts.values():
+        scheduler = one.model.scheduler
+        assert isinstance(scheduler, host.LoopScheduler)  # noqa: S101 - what a stage gives to its servers
+        scheduler.set_forward(seconds)
+    for server in context.servers.values():
+        _keep_fresh(server, timedelta(seconds=seconds))
+        _probe(context, server, seconds)
+        context.look_at_server(server)
+
+
+def _keep_fresh(server: Server, skipped: timedelta) -> None:
+    """It was read at the same distance before now as it was before."""
+    seen = server.observed
+    seen.memory_at = seen.memory_at + skipped if seen.memory_at is not None else None
+    seen.rows_at = seen.rows_at + skipped if seen.rows_at is not None else None
+
+
+def _probe(context: Context, server: Server, seconds: float) -> None:
+    """Fold the probes of the skipped time, in their order, and set the next ones where they are due."""
+    now = context.clock.now()
+    due = sorted(_probed(server, now, seconds), key=operator.itemgetter(0))
+    for at, name, one in due:
+        one.record = records.saw_probe(one.record, evidence.ProbeResult.ALIVE, at=at)
+        server.observed.vouchers.note(name, vouching.proxy_of(one), at=at)
+    for one in server.subjects.values():
+        _set_next(context, one, now)
+
+
+def _probed(server: Server, now: datetime, seconds: float) -> Iterator[tuple[datetime, str, Subject]]:
+    """The last probe of each number that had one in that time; it counts as probed in that period."""
+    for name, one in server.subjects.items():
+        period = one.probing.period
+        if one.instance is None or period is None:
+            continue
+        uid = one.instance.metadata.uid
+        slot = probing.slot_of(uid, period=period, at=now)
+        passed = slot - probing.slot_of(uid, period=period, at=now - timedelta(seconds=seconds))
+        one.probing.slot += passed
+        if passed and vouching.is_well(one):
+            ago = max(period - probing.until_next_slot(uid, period=period, at=now), 0.0)
+            yield now - timedelta(seconds=ago), name, one
+
+
+def _set_next(context: Context, one: Subject, now: datetime) -> None:
+    """At rest a number waits for its probe and nothing else; whoever waits for something else is looked at for it."""
+    recovery = one.status.recovery
+    lingers = recovery is not None and recovery.incident is not None
+    if one.instance is None or one.probing.period is None or lingers or not (one.steady and vouching.is_well(one)):
+        context.look_at(one)
+        return
+    item = Item(instance.KIND, one.key)
+    context.queue.drop(item)
+    uid = one.instance.metadata.uid
+    context.queue.add_after(item, probing.until_next_slot(uid, period=one.probing.period, at=now))

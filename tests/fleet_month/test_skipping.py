@@ -1,22 +1,111 @@
-"""That a comparison tells where skipping has changed more than it may."""
+"""What becomes of the operator in time that is skipped, and that a comparison tells where that changed too much."""
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from collections.abc import Callable, Coroutine
 
 import pytest
 from benchmarks.fleet_month import comparison
+from benchmarks.fleet_month.house import MonthLoop, furnished, server_of
 from benchmarks.fleet_month.month import Outcome
+from benchmarks.fleet_month.operated import Operated
 from benchmarks.fleet_month.policies import Policy
 from benchmarks.fleet_month.rates import FAULTS, Fault
-from benchmarks.fleet_month.schedule import DAY_SECONDS
+from benchmarks.fleet_month.schedule import DAY_SECONDS, Population
 from benchmarks.fleet_month.truth import Heal
+from simulation import drawing
+from simulation.evolution import host
+from simulation.kubernetes import kinds, server
+from simulation.stage import Stage, key_of, ready, status_of
+
+from evolution_simulator import breakage
+from whatsapp_operator.evolution import routes
 
 HOUR = 3600.0
 
 
 def fault(title: str) -> Fault:
     return next(one for one in FAULTS if title in one.title)
+
+
+FLEET = Population("main-0", 8)
+PROBE = routes.FETCH_BUSINESS_PROFILE
+
+
+def incidents(stage: Stage) -> list[str]:
+    bodies = stage.api.all(kinds.INSTANCES)
+    return [key_of(body).name for body in bodies if (status_of(body).get("recovery") or {}).get("incident")]
+
+
+def test_incident_that_is_well_again_is_over_after_ten_minutes_that_were_skipped() -> None:
+    async def play(stage: Stage, operated: Operated) -> None:
+        breakage.break_instance(server_of(stage).model, FLEET.names[0], "S17")
+        await asyncio.sleep(180.0)
+        assert incidents(stage) == [FLEET.names[0]]
+
+        operated.skip(300.0)
+        await asyncio.sleep(60.0)
+        assert incidents(stage) == [FLEET.names[0]]
+
+        operated.skip(300.0)
+        await asyncio.sleep(60.0)
+        assert incidents(stage) == []
+
+    on_stage(play)
+
+
+def test_probes_keep_their_places_over_skipped_time() -> None:
+    async def play(stage: Stage, operated: Operated) -> None:
+        loop, probed = stage.loop, list[tuple[str | None, float]]()
+        assert isinstance(loop, MonthLoop)
+
+        def note(one: host.Arrival) -> None:
+            if one.request.path.startswith(PROBE.path.partition("{")[0]):
+                probed.append((one.instance, loop.moment() % 1800.0))
+
+        server_of(stage).on_arrival.append(note)
+        await asyncio.sleep(1800.0)
+        places = sorted(probed)
+        probed.clear()
+
+        for _ in range(6):  # the five minutes that are played are others each time
+            loop.skipped += 1200.0
+            operated.skip(1200.0)
+            await asyncio.sleep(300.0)
+
+        assert len({name for name, _ in places}) == FLEET.size
+        assert sorted(probed) == places
+
+    on_stage(play)
+
+
+def test_skipped_time_makes_nothing_stale_and_writes_nothing() -> None:
+    async def play(stage: Stage, operated: Operated) -> None:
+        written = list[server.Change]()
+        stage.api.listeners.append(written.append)
+
+        operated.skip(8 * HOUR)
+        await asyncio.sleep(60.0)
+
+        assert [one.name for one in written if one.kind is not kinds.LEASES] == []
+        assert all(ready(body)[0] == "True" for body in stage.api.all(kinds.INSTANCES))
+
+    on_stage(play)
+
+
+def on_stage(play: Callable[[Stage, Operated], Coroutine[None, None, None]]) -> None:
+    loop = MonthLoop()
+
+    async def main() -> None:
+        stage = furnished(1, FLEET, loop)
+        operated = Operated(stage)
+        await operated.begin()
+        await play(stage, operated)
+
+    with drawing.left_out():
+        loop.run(main())
 
 
 HUNG, DEAD = fault("S17").title, fault("shows connected").title

@@ -73,12 +73,19 @@ def test_probes_keep_their_places_over_skipped_time() -> None:
         for _ in range(6):  # the five minutes that are played are others each time
             loop.skipped += 1200.0
             operated.skip(1200.0)
+            look_at_all(stage)  # nobody is probed sooner for that
             await asyncio.sleep(300.0)
 
         assert len({name for name, _ in places}) == FLEET.size
         assert sorted(probed) == places
 
     on_stage(play)
+
+
+def look_at_all(stage: Stage) -> None:
+    (replica,) = stage.replicas
+    for one in replica.context.servers.values():
+        replica.context.look_at_all(one)
 
 
 def test_skipped_time_makes_nothing_stale_and_writes_nothing() -> None:

@@ -7,9 +7,9 @@ Each probe that would have been taken has found its number alive, and the next o
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from simulation.evolution import host
 from simulation.stage import Stage
@@ -46,38 +46,31 @@ def _keep_fresh(server: Server, skipped: timedelta) -> None:
 
 def _probe(context: Context, server: Server, seconds: float) -> None:
     """Fold the probes of the skipped time, in their order, and set the next ones where they are due."""
-    now = context.clock.now()
-    due = sorted(_probed(server, now, seconds), key=operator.itemgetter(0))
-    for at, name, one in due:
+    now, probed = context.clock.now(), list[tuple[float, str, Subject]]()
+    for name, one in server.subjects.items():
+        period, is_well = one.probing.period, vouching.is_well(one)
+        if one.instance is None or period is None:
+            context.look_at(one)
+            continue
+        wait = probing.until_next_slot(one.instance.metadata.uid, period=period, at=now)
+        ago = period - wait
+        if ago < seconds:
+            one.probing.slot += math.ceil((seconds - ago) / period)
+            probed += [(max(ago, 0.0), name, one)] if is_well else []
+        _wait(context, one, wait if is_well else None)
+    for ago, name, one in sorted(probed, key=operator.itemgetter(0), reverse=True):
+        at = now - timedelta(seconds=ago)
         one.record = records.saw_probe(one.record, evidence.ProbeResult.ALIVE, at=at)
         server.observed.vouchers.note(name, vouching.proxy_of(one), at=at)
-    for one in server.subjects.values():
-        _set_next(context, one, now)
 
 
-def _probed(server: Server, now: datetime, seconds: float) -> Iterator[tuple[datetime, str, Subject]]:
-    """The last probe of each number that had one in that time; it counts as probed in that period."""
-    for name, one in server.subjects.items():
-        period = one.probing.period
-        if one.instance is None or period is None:
-            continue
-        uid = one.instance.metadata.uid
-        slot = probing.slot_of(uid, period=period, at=now)
-        passed = slot - probing.slot_of(uid, period=period, at=now - timedelta(seconds=seconds))
-        one.probing.slot += passed
-        if passed and vouching.is_well(one):
-            ago = max(period - probing.until_next_slot(uid, period=period, at=now), 0.0)
-            yield now - timedelta(seconds=ago), name, one
-
-
-def _set_next(context: Context, one: Subject, now: datetime) -> None:
+def _wait(context: Context, one: Subject, until_probe: float | None) -> None:
     """At rest a number waits for its probe and nothing else; whoever waits for something else is looked at for it."""
     recovery = one.status.recovery
     lingers = recovery is not None and recovery.incident is not None
-    if one.instance is None or one.probing.period is None or lingers or not (one.steady and vouching.is_well(one)):
+    if until_probe is None or lingers or not one.steady:
         context.look_at(one)
         return
     item = Item(instance.KIND, one.key)
     context.queue.drop(item)
-    uid = one.instance.metadata.uid
-    context.queue.add_after(item, probing.until_next_slot(uid, period=one.probing.period, at=now))
+    context.queue.add_after(item, until_probe)

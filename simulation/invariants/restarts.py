@@ -7,6 +7,7 @@ from collections.abc import Callable
 from evolution_simulator.version import ConnectionState
 from simulation.kubernetes import kinds
 from simulation.sight import Sight, remote_of
+from simulation.stage import status_of
 from simulation.system import BEGIN
 from whatsapp_operator.resources.steps import StepClass
 
@@ -61,7 +62,16 @@ def rests_on_a_server_that_is_read(sight: Sight, name: str, process: str) -> str
     return f"it was last read {now - last:.0f} s ago" if now - last > _FRESH_SECONDS else None
 
 
+def is_counted_by_an_incident(sight: Sight, name: str, process: str) -> str | None:  # noqa: ARG001 - as all
+    """After it nothing is left of what was seen before: only a status can tell that it was done, and for what."""
+    bodies = (body for body in sight.stage.api.all(kinds.INSTANCES) if remote_of(body)[0] == name)
+    recoveries = (status_of(body).get("recovery") or {} for body in bodies)
+    counted = any("incident" in one or "deafSince" in one for one in recoveries)
+    return None if counted else "none of its instances has an incident that is written down"
+
+
 CHECKS: tuple[Check, ...] = (
+    is_counted_by_an_incident,
     costs_nobody_a_pairing,
     waits_for_every_step,
     keeps_to_the_budget_of_restarts,

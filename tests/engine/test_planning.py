@@ -14,7 +14,7 @@ from support.servers import Cluster
 from support.world import START, a_row, state
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
-from whatsapp_operator.engine import warmup
+from whatsapp_operator.engine import ports, warmup
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.existence import Existence
 from whatsapp_operator.engine.planning import Planning
@@ -90,6 +90,40 @@ async def test_restart_of_the_server_is_asked_for_once_by_who_has_an_incident() 
     assert one.wishes == {draft.subject.key: Wish(since=START, reason=Reason.GHOST)}
     assert is_queued(context, one)
     assert draft.recovery.in_flight is None
+
+
+def cluster_of(context: contexts.Context, one: Server) -> Cluster:
+    cluster = context.kubernetes
+    assert isinstance(cluster, Cluster)
+    cluster.resource = dict(one.subjects["i0"].body)
+    return cluster
+
+
+async def test_incident_is_written_down_before_a_restart_of_the_server_is_asked_for() -> None:
+    """A restart makes all that was seen before it worth nothing: only a status can tell afterwards that it was done."""
+    context, one, draft, planning = stage()
+    cluster = cluster_of(context, one)
+    begin_incident(draft)
+
+    await planning.plan(one, draft)
+    await planning.plan(one, draft)
+
+    assert [status["recovery"]["incident"] for status in cluster.statuses] == ["1"]
+    stored = draft.subject.status.recovery
+    assert stored is not None
+    assert (stored.incident, stored.started_at) == ("1", START)
+
+
+async def test_restart_of_the_server_is_not_asked_for_while_the_incident_cannot_be_written_down() -> None:
+    context, one, draft, planning = stage()
+    cluster_of(context, one).fails["write status"] = ports.Unavailable()
+    begin_incident(draft)
+
+    with pytest.raises(ports.Unavailable):
+        await planning.plan(one, draft)
+
+    assert one.wishes == {}
+    assert not is_queued(context, one)
 
 
 async def test_who_is_deaf_asks_since_it_is_with_or_without_an_incident() -> None:

@@ -36,6 +36,10 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         "costs_nobody_a_pairing",
     ),
     "restart of a server amid steps": (keeping.a_restart_of_the_server_waits_for_nobody, "waits_for_every_step"),
+    "restart of a server before its incident is written": (
+        keeping.a_restart_of_the_server_counts_for_nothing_that_is_written,
+        "is_counted_by_an_incident",
+    ),
     "nothing is ever a storm": (beliefs.nothing_is_ever_a_storm, "meets_no_storm"),
     "who waits for a scan makes a storm": (beliefs.who_waits_for_a_scan_is_bad, "storm_has_a_cause"),
     # What is believed

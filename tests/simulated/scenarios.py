@@ -162,6 +162,12 @@ WAITING: dict[str, Scenario] = {
         budget=ROOMY,
         recovery={"stepTimeoutSeconds": 120},
     ),
+    "restart of a server before its incident is written": scenario(
+        # Whether a status was written just before, so that the next one waits, hangs on the moment.
+        (2, *broken("i0", "S15")),
+        workloadRef=ROLLED_OUT,
+        budget=ROOMY,
+    ),
     "nothing is ever a storm": scenario(
         *((0, *broken(f"i{number}", "S1")) for number in range(3)),
         instances=6,

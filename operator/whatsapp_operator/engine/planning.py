@@ -65,7 +65,7 @@ class Planning:
         approvals.offer(draft, planned)
         draft.plan, draft.exhausted = planned, planner.exhausted(situation, planned)
         self._tell_refusal(server, draft, planned)
-        self._wish(server, draft, planned)
+        await self._wish(server, draft, planned)
         if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
             await self._steps.take(server, draft, planned)
 
@@ -78,10 +78,14 @@ class Planning:
             return False
         return await vouching.ask(self._context, server, draft)
 
-    def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
+    async def _wish(self, server: Server, draft: Draft, planned: planner.Plan) -> None:
         """A restart of the server is done once for all who wait for it, and not by any of them.
 
-        Before there is an incident that could count it, nobody waits: it would be asked for a second time.
+        Before there is an incident that counts it, and is written down, nobody waits: after the restart nothing is left
+        of what was concluded before, and it would be asked for a second time.
+
+        Raises:
+            ports.KubernetesError: the incident was not written.
         """
         key, recovery = draft.subject.key, draft.recovery
         counted = recovery.incident is not None or recovery.deaf_since is not None
@@ -89,6 +93,7 @@ class Planning:
             server.wishes.pop(key, None)
             return
         if key not in server.wishes:
+            await self._steps.write_down(draft)
             since = recovery.deaf_since or recovery.started_at or draft.now
             deaf = recovery.deaf_since is not None
             server.wishes[key] = Wish(since=since, reason=Reason.DEAF if deaf else draft.verdict.reason)

@@ -36,6 +36,7 @@ from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, ladder, planner, strategies, verification
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import RecoveryStatus
 from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
 
 _TOLD = {
@@ -225,6 +226,16 @@ class Steps:
             draft.configured_generation = None
         draft.plan = planner.NOTHING
         await write_ahead(self._writer, draft)
+
+    async def write_down(self, draft: Draft) -> None:
+        """Write the incident to status unless it stands there: what is done next rests on it.
+
+        Raises:
+            ports.KubernetesError: it was not written.
+        """
+        stored = draft.instance.status.recovery or RecoveryStatus()
+        if (stored.incident, stored.deaf_since) != (draft.recovery.incident, draft.recovery.deaf_since):
+            await write_ahead(self._writer, draft)
 
     async def _row_is_still_so(self, server: Server, draft: Draft) -> bool:
         """What takes a session away looks at the row as well: the last list may be a minute old.

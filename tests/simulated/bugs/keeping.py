@@ -66,6 +66,15 @@ def server_that_goes_takes_new_instances() -> AbstractContextManager[Any]:
     return stack
 
 
+def a_restart_of_the_server_counts_for_nothing_that_is_written() -> AbstractContextManager[Any]:
+    """The incident that a restart of the server is for is written when there is time, which is after it."""
+
+    async def write_down(*_: Any) -> None:
+        """Nothing is written."""
+
+    return mock.patch.object(steps.Steps, "write_down", write_down)
+
+
 def budget_begins_anew() -> AbstractContextManager[Any]:
     """What was spent is kept in this process only."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Callable, Mapping
 from typing import NoReturn
+
+import pydantic_core
 
 from simulation.kubernetes import answers, faults, server
 from simulation.life import Life
@@ -53,7 +54,8 @@ class Wire:
 
     async def text(self, call: transport.Call) -> str:
         """The answer unparsed. Raises a `KubernetesError`."""
-        return json.dumps(await self.call(call))
+        # Lists of thousands are most of it, and are made several times as fast as by `json`.
+        return pydantic_core.to_json(await self.call(call)).decode()
 
     async def _exchange(self, call: transport.Call, rule: faults.Rule | None) -> answers.Answer:
         fault = rule.fault if rule is not None else None

@@ -240,6 +240,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "restart-requested": recovery(
         "a user asks for a restart", begin=is_asked_for_a_restart, before=rests, wrong=not_handled, remembered=60.0
     ),
+    "budget-spent": recovery(
+        "two hang, and one gentle step at a time is allowed; only the calls of the ledger may go wrong",
+        "S17",
+        "S17",
+        setup=setup(budget=budget()),
+        only=("leases/",),
+        remembered=45.0,
+    ),
     "budget-none": recovery(
         "one hangs, and the budget of gentle steps is none for a while",
         "S17",

@@ -31,7 +31,7 @@ moments = st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1), timezones=st.
 ledgers_of_all_kinds = st.builds(
     Ledger,
     spent=st.dictionaries(st.sampled_from(StepClass), st.lists(moments, min_size=1, max_size=5).map(tuple)),
-    storm=st.none() | st.builds(Storm, since=moments, calm_since=st.none() | moments),
+    storm=st.none() | st.builds(Storm, since=moments),
     storm_ended_at=st.none() | moments,
     failed_at=st.none() | moments,
 )
@@ -224,8 +224,14 @@ def test_ledger_from_a_clock_that_was_ahead_holds_nothing_up_until_then() -> Non
     found = ledgers.clamped(kept, now=START)
 
     assert found.spent == {StepClass.SOFT: (START - timedelta(seconds=5), START)}
-    assert found.storm == Storm(since=START, calm_since=START)
+    assert found.storm == Storm(since=START)
     assert (found.storm_ended_at, found.failed_at) == (START, START)
+
+
+def test_calm_of_a_storm_counts_anew_for_a_process_that_did_not_see_it_last() -> None:
+    kept = ledgers.dumps(weathered(0, ledger=weathered(9), at=10))
+
+    assert weathered(0, ledger=ledgers.loads(kept), at=310).storm == Storm(since=START, calm_since=after(310))
 
 
 def test_ledger_is_kept_as_seconds_since_the_epoch_and_without_what_there_is_not() -> None:
@@ -239,11 +245,11 @@ def test_ledger_is_kept_as_seconds_since_the_epoch_and_without_what_there_is_not
 
     assert ledgers.dumps(Ledger()) == '{"spent":{}}'
     assert ledgers.dumps(full) == (
-        f'{{"spent":{{"Soft":[{begin}.0]}},"storm":{{"since":{begin}.0,"calmSince":{begin + 1}.0}},'
+        f'{{"spent":{{"Soft":[{begin}.0]}},"storm":{{"since":{begin}.0}},'
         f'"stormEndedAt":{begin + 2}.0,"failedAt":{begin + 3}.25}}'
     )
     assert ledgers.loads(ledgers.dumps(full)) == Ledger(
-        spent={SOFT: (START,)}, storm=full.storm, storm_ended_at=after(2), failed_at=after(3.25)
+        spent={SOFT: (START,)}, storm=Storm(since=START), storm_ended_at=after(2), failed_at=after(3.25)
     )
 
 

@@ -114,6 +114,8 @@ class Server:
     """Monotonic seconds at which this process first heard of it."""
     status_written_at: float | None = None
     announced_down: bool = False
+    kept_storm: bool = False
+    """A storm is on by what is kept beside the claim: a process may have been left one that ends before it is told."""
     told_storm: bool = False
     told_pause: PauseInForce | None = None
     """The pause under which the instances were last looked at."""
@@ -311,7 +313,7 @@ class Server:
         self.ledger = self.ledger_saved = None
         self.flying, self.rolled_out, self.history, self.restored = None, False, (), False
         self.was_fresh, self.was_unknown, self.was_warm, self.announced_down = None, None, False, False
-        self.told_storm, self.told_pause = False, None
+        self.kept_storm, self.told_storm, self.told_pause = False, False, None
 
     def restore(self) -> None:
         """Take up where the status left off."""

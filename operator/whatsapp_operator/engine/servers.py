@@ -91,7 +91,7 @@ class Servers:
     async def _keep_ledger(self, one: Server) -> None:
         """A storm that begins or ends is kept, and told once."""
         storm = one.ledger is not None and one.ledger.storm is not None
-        if storm is not one.told_storm:
+        if storm is not one.told_storm or storm is not one.kept_storm:
             await treasury.save(self._context, one)
             one.told_storm = storm
             reason = Reason.STORM if storm else Reason.STORM_OVER

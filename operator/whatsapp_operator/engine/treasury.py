@@ -38,6 +38,7 @@ def ledger_of(context: Context, server: Server, *, now: datetime) -> ledgers.Led
         except ValueError:
             context.telemetry.problem("A ledger cannot be read; its budget counts as spent", server=server.key.name)
             server.ledger = ledgers.exhausted(budget_of(server), now=now)
+        server.kept_storm = server.ledger.storm is not None
     return server.ledger
 
 
@@ -136,10 +137,11 @@ async def save(context: Context, server: Server) -> None:
 
 
 async def _save_what_is_new(context: Context, server: Server) -> None:
-    text = ledgers.dumps(_read(server))
+    ledger = _read(server)
+    text = ledgers.dumps(ledger)
     if text != server.ledger_saved:
         await context.claims.save_ledger(server.key, text)
-        server.ledger_saved = text
+        server.ledger_saved, server.kept_storm = text, ledger.storm is not None
 
 
 def _read(server: Server) -> ledgers.Ledger:

@@ -23,7 +23,7 @@ class Storm:
 
     since: datetime
     calm_since: datetime | None = None
-    """Since when fewer are bad."""
+    """Since when fewer are bad. Not kept: whether that lasted, only the process knows that has looked all the while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +110,12 @@ def judged(ledger: Ledger, *, healed: bool, now: datetime) -> Ledger:
 
 
 def dumps(ledger: Ledger) -> str:
-    """The ledger as text; moments are seconds since the epoch."""
+    """The ledger as text, but for the calm of a storm; moments are seconds since the epoch."""
     body: dict[str, Any] = {
         "spent": {str(one): [_seconds(at) for at in moments] for one, moments in ledger.spent.items() if moments}
     }
     if ledger.storm is not None:
-        body["storm"] = {"since": _seconds(ledger.storm.since), "calmSince": _optional(ledger.storm.calm_since)}
+        body["storm"] = {"since": _seconds(ledger.storm.since)}
     body |= {"stormEndedAt": _optional(ledger.storm_ended_at), "failedAt": _optional(ledger.failed_at)}
     return json.dumps({name: value for name, value in body.items() if value is not None}, separators=(",", ":"))
 
@@ -131,7 +131,7 @@ def loads(text: str) -> Ledger:
         storm = body.get("storm")
         return Ledger(
             spent={StepClass(one): tuple(_moment(at) for at in moments) for one, moments in body["spent"].items()},
-            storm=_storm(storm) if storm is not None else None,
+            storm=Storm(since=_moment(storm["since"])) if storm is not None else None,
             storm_ended_at=_optional_moment(body.get("stormEndedAt")),
             failed_at=_optional_moment(body.get("failedAt")),
         )
@@ -141,10 +141,9 @@ def loads(text: str) -> Ledger:
 
 def clamped(ledger: Ledger, *, now: datetime) -> Ledger:
     """Without a future: a clock that was ahead when it was written must not hold recovery up until then."""
-    storm = ledger.storm
     return Ledger(
         spent={one: tuple(min(at, now) for at in moments) for one, moments in ledger.spent.items()},
-        storm=Storm(min(storm.since, now), _not_after(storm.calm_since, now)) if storm is not None else None,
+        storm=Storm(since=min(ledger.storm.since, now)) if ledger.storm is not None else None,
         storm_ended_at=_not_after(ledger.storm_ended_at, now),
         failed_at=_not_after(ledger.failed_at, now),
     )
@@ -152,10 +151,6 @@ def clamped(ledger: Ledger, *, now: datetime) -> Ledger:
 
 def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
     return None if moment is None else min(moment, now)
-
-
-def _storm(body: Mapping[str, Any]) -> Storm:
-    return Storm(since=_moment(body["since"]), calm_since=_optional_moment(body.get("calmSince")))
 
 
 def _seconds(moment: datetime) -> float:

@@ -74,7 +74,7 @@ class Operated:
         return calls / _MEASURED_SECONDS
 
     def is_quiet(self, truth: Truth) -> bool:
-        """Whether nothing is under way: then each five minutes are like those before."""
+        """Whether nothing is under way: then each minute is like those before."""
         if self._restless or self._stage.loop.time() < self._unquiet_until:
             return False
         model = server_of(self._stage).model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -31,7 +32,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--days", type=float, default=30.0, help="simulated (default: %(default)s)")
     parser.add_argument("--times", type=float, default=1.0, help="how much more goes wrong (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of everything (default: %(default)s)")
-    parser.add_argument("--processes", type=int, default=2, help="at once (default: %(default)s)")
+    parser.add_argument(
+        "--processes", type=int, default=os.cpu_count() or 1, help="at once (default: as processors, here %(default)s)"
+    )
     parser.add_argument(
         "--policy", choices=[one.name.lower() for one in Policy], action="append", help="only these (default: all)"
     )
@@ -105,7 +108,8 @@ def _compare(given: argparse.Namespace) -> int:
 def _said(given: argparse.Namespace, outcomes: Sequence[month.Outcome], seconds: float) -> str:
     where = f"{given.numbers:,} numbers on {given.servers} servers, {given.days:g} days, seed {given.seed}"
     processor = sum(one.took for one in outcomes)
-    return f"{where}: simulated in {seconds:.0f} s, {processor:.0f} s of processor time in {given.processes} processes."
+    processes = min(given.processes, len(outcomes) * given.servers)
+    return f"{where}: simulated in {seconds:.0f} s, {processor:.0f} s of processor time in {processes} processes."
 
 
 def _keep(given: argparse.Namespace, outcomes: Sequence[month.Outcome], told: str) -> None:

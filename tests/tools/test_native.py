@@ -1,8 +1,10 @@
 """The parts of the native control plane that work before anything is built."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
+import ssl
 import subprocess
 from pathlib import Path
 
@@ -71,6 +73,30 @@ def test_server_certificate_is_trusted_by_its_own_authority_only(tmp_path: Path)
     serving.verify_directly_issued_by(own)
     with pytest.raises(InvalidSignature):
         serving.verify_directly_issued_by(other)
+
+
+def test_certificates_are_trusted_both_ways_as_strictly_as_a_new_python_asks(tmp_path: Path) -> None:
+    """RFC 5280 to the letter, as `ssl.create_default_context` has it from Python 3.13 on."""
+    issuer, administrator = certificates.write(tmp_path)
+    (tmp_path / "user.pem").write_bytes(administrator.certificate_pem() + administrator.key_pem())
+    assert issuer.certificate_pem() == (tmp_path / "ca.crt").read_bytes()
+    serves, calls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    serves.load_cert_chain(tmp_path / "apiserver.crt", tmp_path / "apiserver.key")
+    calls.load_cert_chain(tmp_path / "user.pem")
+    for context in (serves, calls):
+        context.load_verify_locations(tmp_path / "ca.crt")
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+
+    there, here = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = calls.wrap_bio(here, there, server_hostname="localhost")
+    server = serves.wrap_bio(there, here, server_side=True)
+    for one in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            one.do_handshake()
+    server.do_handshake()
+
+    assert client.version() == server.version() == "TLSv1.3"
 
 
 def test_keys_are_readable_by_their_owner_only(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def authority() -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("whatsapp-operator-development")
     builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+    builder = builder.add_extension(_may(sign_certificates=True), critical=True)
     return Pair(builder.sign(key, hashes.SHA256()), key)
 
 
@@ -115,13 +116,32 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - CLOCK_SKEW)
         .not_valid_after(now + VALID)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _may(*, sign_certificates: bool) -> x509.KeyUsage:
+    """What a key is for. Python 3.13 refuses an authority that does not say so, and a certificate that names no key."""
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 
 def _signed(issuer: Pair, subject: x509.Name, usage: x509.ObjectIdentifier, names: list[x509.GeneralName]) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(subject, issuer.certificate.subject, key).add_extension(
-        x509.ExtendedKeyUsage([usage]), critical=False
+    builder = (
+        _builder(subject, issuer.certificate.subject, key)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+        .add_extension(_may(sign_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
     )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -203,6 +203,20 @@ def test_server_is_looked_at_when_a_storm_begins_or_ends(before: Storm | None, i
     assert (contexts.Item(server_resources.KIND, one.key) in context.queue) is is_looked_at
 
 
+async def test_whether_a_storm_is_kept_is_known_from_what_was_read_and_saved() -> None:
+    context, one, _, _ = begun(Claims(ledgers.dumps(ledgers.Ledger(storm=STORM))))
+    treasury.ledger_of(context, one, now=START)
+    assert one.kept_storm
+
+    one.ledger = ledgers.Ledger()
+    await treasury.save(context, one)
+    assert not one.kept_storm
+
+    one.ledger = ledgers.Ledger(storm=STORM)
+    await treasury.save(context, one)
+    assert one.kept_storm
+
+
 @pytest.mark.parametrize("blind", ["stale", "cold", "not surveyed"])
 def test_weather_neither_comes_nor_goes_while_it_cannot_be_seen(blind: str) -> None:
     context, one, _, time = begun(instances=5)

@@ -23,8 +23,8 @@ _CALM_SECONDS = 30.0
 """In which both witnesses are read, the database at least once."""
 _MEASURED_SECONDS = 1800.0
 """One probe period: what is called at rest in this time is called at rest in any other."""
-_WAITING = frozenset({Reason.LOGGED_OUT, Reason.QR_EXPIRED, Reason.NOT_STARTED})
-"""Without a code on display, and until a person asks for one: nothing happens."""
+_WAITING = Reason.QR_EXPIRED
+"""Without a code on display, and until a person asks for one, nothing happens; one is shown to who was logged out."""
 
 
 class NotAdoptedError(Exception):
@@ -125,4 +125,4 @@ def _is_restless(body: server.Body) -> bool:
     status = status_of(body)
     if (status.get("recovery") or {}).get("inFlight"):
         return True
-    return ready(body)[0] != "True" and status.get("reason") not in _WAITING
+    return ready(body)[0] != "True" and status.get("reason") != _WAITING

@@ -8,14 +8,16 @@ from collections.abc import Callable, Coroutine
 
 import pytest
 from benchmarks.fleet_month import comparison
+from benchmarks.fleet_month.calendar import Calendar
 from benchmarks.fleet_month.house import MonthLoop, furnished, server_of
 from benchmarks.fleet_month.month import Outcome
 from benchmarks.fleet_month.operated import Operated
 from benchmarks.fleet_month.policies import Policy
 from benchmarks.fleet_month.rates import FAULTS, Fault
 from benchmarks.fleet_month.schedule import DAY_SECONDS, Population
-from benchmarks.fleet_month.truth import Heal
+from benchmarks.fleet_month.truth import Heal, Truth
 from simulation import drawing
+from simulation import setup as setups
 from simulation.evolution import host
 from simulation.kubernetes import kinds, server
 from simulation.stage import Stage, key_of, ready, status_of
@@ -80,6 +82,32 @@ def test_probes_keep_their_places_over_skipped_time() -> None:
         assert sorted(probed) == places
 
     on_stage(play)
+
+
+def test_nothing_is_skipped_until_who_was_logged_out_has_been_shown_a_code_and_nobody_came() -> None:
+    async def play(stage: Stage, operated: Operated) -> None:
+        (name, *_), reasons = FLEET.names, list[object]()
+        truth = Truth(server_of(stage), Calendar(loop_of(stage)), FLEET.names)
+        breakage.break_instance(server_of(stage).model, name, "S13")
+        operated.struck()
+
+        while "QRExpired" not in reasons:
+            assert not operated.is_quiet(truth)
+            await asyncio.sleep(5.0)
+            truth.look_around()
+            reasons += [status_of(stage.api.find(kinds.INSTANCES, setups.HOME, name) or {}).get("reason")]
+
+        assert "LoggedOut" in reasons
+        assert "AwaitingScan" in reasons
+        await asyncio.sleep(60.0)
+        assert operated.is_quiet(truth)
+
+    on_stage(play)
+
+
+def loop_of(stage: Stage) -> MonthLoop:
+    assert isinstance(stage.loop, MonthLoop)
+    return stage.loop
 
 
 def look_at_all(stage: Stage) -> None:

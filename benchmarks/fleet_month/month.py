@@ -171,7 +171,7 @@ class _Month:
 
     def _strike(self, strike: Strike) -> None:
         if self._operated is not None:
-            self._operated.struck()
+            self._operated.struck(lasting=strike.seconds or 0.0)
         with self._truth.striking():
             strike.do(self._stage)
         if strike.fault.needs_a_step and strike.name is not None:

@@ -95,9 +95,12 @@ class Operated:
         (one,) = self._stage.replicas
         skipping.carry_on(self._stage, one.context, seconds)
 
-    def struck(self) -> None:
-        """A fault has struck: what comes of it shows in a while."""
-        self._unquiet_until = max(self._unquiet_until, self._stage.loop.time() + _CALM_SECONDS)
+    def struck(self, *, lasting: float = 0.0) -> None:
+        """A fault has struck: what comes of it shows in a while.
+
+        So does its end, for which a timer of the loop is set, also where that of another fault has come before.
+        """
+        self._unquiet_until = max(self._unquiet_until, self._stage.loop.time() + lasting + _CALM_SECONDS)
 
     def ask_for_code(self, name: str) -> None:
         """A person asks for a QR code by annotation."""

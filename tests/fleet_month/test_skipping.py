@@ -105,6 +105,21 @@ def test_nothing_is_skipped_until_who_was_logged_out_has_been_shown_a_code_and_n
     on_stage(play)
 
 
+def test_nothing_is_skipped_before_the_end_of_a_fault_though_that_of_another_one_has_ended_what_both_do() -> None:
+    async def play(stage: Stage, operated: Operated) -> None:
+        truth = Truth(server_of(stage), Calendar(loop_of(stage)), FLEET.names)
+        operated.struck(lasting=600.0)
+        operated.struck(lasting=100.0)
+
+        await asyncio.sleep(600.0)
+        assert not operated.is_quiet(truth)
+
+        await asyncio.sleep(31.0)
+        assert operated.is_quiet(truth)
+
+    on_stage(play)
+
+
 def loop_of(stage: Stage) -> MonthLoop:
     assert isinstance(stage.loop, MonthLoop)
     return stage.loop

@@ -114,6 +114,22 @@ async def test_incident_is_written_down_before_a_restart_of_the_server_is_asked_
     assert (stored.incident, stored.started_at) == ("1", START)
 
 
+async def test_whose_incident_stands_in_the_status_asks_also_where_its_resource_has_changed_during_the_look() -> None:
+    context, one, draft, planning = stage()
+    cluster = cluster_of(context, one)
+    cluster.resource["spec"] = {"serverRef": {"name": "main"}}
+    begin_incident(draft)
+    await planning.plan(one, draft)
+    one.wishes.clear()
+
+    stored = cluster.body_with(cluster.statuses[-1])
+    draft.subject.update(stored | {"spec": {"serverRef": {"name": "main"}, "settings": {"rejectCall": True}}})
+    await planning.plan(one, draft)
+
+    assert list(one.wishes) == [draft.subject.key]
+    assert len(cluster.statuses) == 1
+
+
 async def test_restart_of_the_server_is_not_asked_for_while_the_incident_cannot_be_written_down() -> None:
     context, one, draft, planning = stage()
     cluster_of(context, one).fails["write status"] = ports.Unavailable()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from engine.test_treasury import Claims
 from support import servers, simulated
 from support.servers import Cluster, Told
-from support.surroundings import AllHeld
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import ports, server_restart, treasury
 from whatsapp_operator.engine.servers import Servers
@@ -173,28 +173,14 @@ async def test_instances_are_looked_at_once_more_when_a_restarted_server_cannot_
     assert seen == [0, 1, 1]
 
 
-class Claims(AllHeld):
-    """A claim beside which an earlier process left a storm."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept = ledgers.dumps(ledgers.Ledger(storm=ledgers.Storm(since=simulated.START)))
-
-    def ledger(self, _server: ports.Key, /) -> str | None:
-        return self.kept
-
-    async def save_ledger(self, _server: ports.Key, text: str, /) -> None:
-        self.kept = text
-
-
 async def test_storm_that_ends_before_the_process_that_was_left_it_has_told_of_it_is_kept_and_told_as_over(
     house: House,
 ) -> None:
-    claims = house.context.claims = Claims()
+    claims = house.context.claims = Claims(ledgers.dumps(ledgers.Ledger(storm=ledgers.Storm(since=simulated.START))))
     assert treasury.ledger_of(house.context, house.one, now=house.time.now()).storm is not None
     house.one.ledger = ledgers.Ledger(storm_ended_at=house.time.now())
 
     await house.look()
 
-    assert ledgers.loads(claims.kept) == house.one.ledger
+    assert ledgers.loads(str(claims.kept)) == house.one.ledger
     assert house.cluster.events == [Reason.STORM_OVER]

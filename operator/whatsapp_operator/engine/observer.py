@@ -1,8 +1,8 @@
 """The observer of one server: few bulk reads, and only differences are worth a look.
 
 Per check period it reads memory once, per database period the database once (that read counts whole message tables on
-the server, so it takes at most a tenth of the time). The cost is that of the server, not of its instances: an instance
-that is steady, and reads as before, costs one comparison.
+the server, so it takes at most a tenth of the time). The cost is that of the server, not of its instances: one that is
+steady is compared only where its answers are others than before.
 
 Where a conclusion rests on both witnesses, the list is read first and memory right after it: read the other way round,
 an instance that was just created would look like a ghost.
@@ -231,10 +231,9 @@ class Observer:
 
     def _tells_news(self, states: States) -> bool:
         """Whether something opened, closed or went, which only means something beside what the database says."""
-        server = self._server
-        if server.calm.lasts(server.observed, states, None):
-            return False
-        news = (name for name, one in server.subjects.items() if records.is_news(one.record.memory, states.get(name)))
+        server, subjects = self._server, self._server.subjects
+        left = server.calm.left(server.observed, states, None, subjects)
+        news = (name for name in left if records.is_news(subjects[name].record.memory, states.get(name)))
         return any(name not in server.observed.unread for name in news)
 
     async def _fold(self, states: States | None, rows: Listing | None) -> None:
@@ -297,13 +296,13 @@ class Observer:
 
     async def _fold_subjects(self, states: States, rows: Listing | None, *, returning: bool) -> bool:
         """Fold what was read into the instances that it may be news for; whether there are any."""
-        server, folded, calm = self._server, False, 0
+        server, folded = self._server, False
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
-        if server.calm.lasts(server.observed, states, both):
-            return False
-        absent: list[tuple[str, Subject]] = []
         begun, unread = self._last_tick, server.observed.unread
-        for name, one in server.subjects.items():
+        left, calm = server.calm.left(server.observed, states, both, server.subjects), list[str]()
+        absent: list[tuple[str, Subject]] = []
+        for name in server.subjects if unread else left:
+            one = server.subjects[name]
             if one.stepped_at >= begun:
                 # Read before the step, or during it: it tells nothing of what the step did.
                 continue
@@ -313,7 +312,7 @@ class Observer:
                 continue
             state, row = states.get(name), both.get(name) if both is not None else None
             if one.steady and records.is_as_before(one.record, state=state, row=row, listed=both is not None):
-                calm += 1
+                calm.append(name)
                 continue
             if self._waits_to_be_created(name, one, states, both):
                 continue
@@ -325,7 +324,7 @@ class Observer:
                 self._context.look_at_spread(one, among=len(server.subjects))
             else:
                 self._context.look_at(one)
-        server.calm.note(server.observed, states, both, all_steady=calm == len(server.subjects))
+        server.calm.note(server.observed, states, both, compared=left, calm=calm)
         await asyncio.gather(*(self._prove_absence(name, one) for name, one in _proved_longest_ago(absent)))
         return folded
 

@@ -67,10 +67,10 @@ class Reconciler:
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part; look again after a backoff.
         """
-        if one.connecting:
-            # Its end brings the next look; until then it is in one pair of hands.
-            return None
         try:
+            if one.connecting:
+                # Its end brings the next look; until then it is in one pair of hands.
+                return None
             with self._context.claims.work(self._context.claim_of(one)) as is_ours:
                 return await self._look(one) if is_ours else None
         finally:
@@ -78,8 +78,8 @@ class Reconciler:
 
     def _end_calm(self, one: Subject) -> None:
         server = self._context.server_of(one)
-        if server is not None:
-            server.calm.end()
+        if server is not None and one.instance is not None:
+            server.calm.forget(one.instance.remote_name)
 
     async def _look(self, one: Subject) -> float | None:
         now = self._context.clock.now()

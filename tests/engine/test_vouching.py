@@ -381,6 +381,28 @@ async def test_server_that_could_not_be_called_is_asked_as_soon_as_it_can() -> N
     assert await play.ask()
 
 
+async def test_where_nobody_can_be_asked_nobody_is_looked_for_again_within_a_second() -> None:
+    play = scene("shop")
+    known, play.server.subjects["shop"].opinion = play.server.subjects["shop"].opinion, None
+    assert not await play.ask()
+    play.server.subjects["shop"].opinion = known
+
+    play.time.advance(0.9)
+    assert not await play.ask()
+    play.time.advance(0.1)
+    assert await play.ask()
+
+
+async def test_clock_that_goes_back_keeps_nobody_from_being_looked_for() -> None:
+    play = scene("shop")
+    known, play.server.subjects["shop"].opinion = play.server.subjects["shop"].opinion, None
+    assert not await play.ask()
+    play.server.subjects["shop"].opinion = known
+
+    play.time.seconds -= 60
+    assert await play.ask()
+
+
 async def test_instance_alone_asks_nobody() -> None:
     play = scene()
 

@@ -42,6 +42,8 @@ class Vouchers:
     """When somebody was last asked to vouch, by way."""
     asked: dict[str, datetime] = field(default_factory=dict)
     """When each instance was last asked to vouch."""
+    nobody_at: dict[Way | None, datetime] = field(default_factory=dict, repr=False)
+    """When somebody was last looked for, and nobody could be asked, by way."""
     in_vain: dict[str, datetime] = field(default_factory=dict)
     """When an instance that was asked last did not answer."""
     _latest: dict[Way | None, tuple[Voucher, ...]] = field(default_factory=dict, repr=False)

@@ -22,6 +22,8 @@ _HOLDS = timedelta(seconds=60)
 _ASKED_ONCE_IN = timedelta(seconds=60)
 _TURNED_AWAY_FOR = timedelta(minutes=10)
 """One that did not answer is not asked again for so long."""
+_LOOKED_FOR_ONCE_IN = timedelta(seconds=1)
+"""Where nobody can be asked, hundreds look for somebody at once, each among all: in an outage, of all times."""
 _LONG_AGO = 0.0
 
 
@@ -45,8 +47,12 @@ async def ask(context: Context, server: Server, draft: Draft) -> bool:
         return False
     if server.client is None or draft.paused or not server.warm or not server.acted_on:
         return False
+    nobody_at = seen.vouchers.nobody_at.get(way_of(proxy))
+    if nobody_at is not None and abs(now - nobody_at) < _LOOKED_FOR_ONCE_IN:
+        return False
     name = _whom(context, server, draft.subject, now=now)
     if name is None:
+        seen.vouchers.nobody_at[way_of(proxy)] = now
         return False
     # Noted before the wait for the answer, in which others may want to ask.
     seen.vouchers.asked_at[way_of(proxy)] = seen.vouchers.asked[name] = now

@@ -69,6 +69,27 @@ async def test_resource_that_was_just_written_is_not_read() -> None:
     assert store.reads == 0
 
 
+async def test_answer_to_a_write_does_not_hide_what_was_written_after_it() -> None:
+    house, one = house_of(store := Store("9")), seen_at("7")
+    newer = listed(one, version="9").instance
+    one.stored(at(one, "8"))
+
+    assert one.instance is newer
+    assert one.resource_version == "9"
+    await currency.require(house.context, one)
+    assert store.reads == 1, "only what the store itself answered last is known to be the present"
+
+
+async def test_what_the_watch_has_told_before_the_answer_is_not_parsed_again() -> None:
+    house, one = house_of(store := Store("8")), seen_at("7")
+    told = listed(one, version="8").instance
+    one.stored(at(one, "8"))
+
+    assert one.instance is told
+    await currency.require(house.context, one)
+    assert store.reads == 0
+
+
 @pytest.mark.parametrize(
     ("now", "error"), [("9", ports.Conflict), (None, ports.NotFound)], ids=["changed since", "gone since"]
 )

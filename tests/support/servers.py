@@ -111,8 +111,10 @@ class Cluster:
         return self.body_with(after)
 
     def body_with(self, status: Mapping[str, Any]) -> dict[str, Any]:
-        """The resource as the API server gives it back."""
-        return {**self.resource, "status": status}
+        """The resource as the API server gives it back: each write makes another version of it."""
+        metadata = self.resource.get("metadata", {})
+        version = int(metadata.get("resourceVersion", 0)) + len(self.statuses)
+        return {**self.resource, "metadata": {**metadata, "resourceVersion": str(version)}, "status": status}
 
     resource: dict[str, Any] = field(default_factory=dict)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -15,7 +16,7 @@ async def add(context: Context, kind: str, one: Subject | Server, finalizer: str
     """
     present = one.metadata.finalizers
     if finalizer not in present:
-        await _write(context, kind, one, (*present, finalizer))
+        one.stored(await _write(context, kind, one, (*present, finalizer)))
 
 
 async def remove(context: Context, kind: str, one: Subject | Server, finalizer: str) -> None:
@@ -26,10 +27,10 @@ async def remove(context: Context, kind: str, one: Subject | Server, finalizer: 
     """
     present = one.metadata.finalizers
     if finalizer in present:
-        await _write(context, kind, one, tuple(name for name in present if name != finalizer))
+        # Where it is gone by it, the answer bears the version that it had before, with its finalizers.
+        one.update(await _write(context, kind, one, tuple(name for name in present if name != finalizer)))
 
 
-async def _write(context: Context, kind: str, one: Subject | Server, finalizers: tuple[str, ...]) -> None:
+async def _write(context: Context, kind: str, one: Subject | Server, finalizers: tuple[str, ...]) -> ports.Body:
     context.require_claim(one)
-    body = await context.kubernetes.write_finalizers(kind, one.key, finalizers, resource_version=one.resource_version)
-    one.stored(body)
+    return await context.kubernetes.write_finalizers(kind, one.key, finalizers, resource_version=one.resource_version)

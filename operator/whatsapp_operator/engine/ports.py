@@ -172,6 +172,11 @@ def version_of(body: Mapping[str, Any]) -> int:
     return int(version) if version.isdigit() else 0
 
 
+def is_known(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether this version of a resource is the one that is known, or was before it."""
+    return 0 < version_of(body) <= version_of(known)
+
+
 class Kubernetes(Protocol):
     """The calls to the Kubernetes API. Each raises a `KubernetesError`; `kind` is the resource's kind, in full."""
 

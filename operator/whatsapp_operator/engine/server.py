@@ -131,8 +131,9 @@ class Server:
             self.problem = str(error)
 
     def stored(self, body: Mapping[str, Any]) -> None:
-        """Take what the store itself answered to a write."""
-        self.update(body)
+        """Take what the store itself answered to a write, unless a watch has told it before, or what came after it."""
+        if not ports.is_known(body, self.body):
+            self.update(body)
 
     @property
     def _understood(self) -> EvolutionServer | None:

@@ -17,6 +17,7 @@ from simulation.stage import KEY, Stage
 from simulation.system import stream
 
 from benchmarks.fleet_month.house import server_of
+from evolution_simulator import instance
 from evolution_simulator.version import ConnectionState
 from whatsapp_operator.evolution import errors, routes
 
@@ -102,12 +103,12 @@ class Caller:
         model = self.host.model
         seen = model.changes, model.listening
         if seen != self._seen:
-            self._seen, self._found = seen, [name for name in self._names if not self._is_open(name)]
+            self._seen, self._found = seen, self._search(model.memory) if model.listening else self._names
         return self._found
 
-    def _is_open(self, name: str) -> bool:
-        one = self.host.model.memory.get(name)
-        return self.host.model.listening and one is not None and one.state is ConnectionState.OPEN
+    def _search(self, memory: Mapping[str, instance.Instance]) -> Sequence[str]:
+        at = ((name, memory.get(name)) for name in self._names)
+        return [name for name, one in at if one is None or one.state is not ConnectionState.OPEN]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,12 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+_PLAIN = frozenset({str, int})
+_FLAWLESS: dict[tuple[Any, ...], Schema] = {}
+"""Objects of texts and numbers; each keeps the schema of whose identity it tells."""
+_REMEMBERED = 10_000
+
+
 @functools.cache
 def of(plural: str) -> Schema:
     """The schema of one of our resources, without its metadata."""
@@ -97,6 +103,20 @@ def flaws(value: Any, schema: Schema, path: str = "") -> Iterator[Flaw]:
 
 
 def _flaws_within(value: Mapping[str, Any], schema: Schema, path: str) -> Iterator[Flaw]:
+    """Conditions say the same in thousands of resources: one that had no flaw is not gone through again."""
+    plain = all(type(inner) in _PLAIN for inner in value.values())
+    same = (id(schema), *value.items()) if plain else None
+    if same in _FLAWLESS:
+        return
+    found = list(_flaws_of_fields(value, schema, path))
+    if same is not None and not found:
+        if len(_FLAWLESS) >= _REMEMBERED:
+            _FLAWLESS.clear()
+        _FLAWLESS[same] = schema
+    yield from found
+
+
+def _flaws_of_fields(value: Mapping[str, Any], schema: Schema, path: str) -> Iterator[Flaw]:
     known: Mapping[str, Schema] = schema.get("properties", {})
     for name in schema.get("required", ()):
         if name not in value:

@@ -16,7 +16,14 @@ from whatsapp_operator.resources.instance import DeletionPolicy, Integration, Pa
 from whatsapp_operator.resources.overrides import ProbeMode
 from whatsapp_operator.resources.pause import Pause, PauseInForce, in_force
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.status import HealthState, LastHandled, PairingStatus, RecoveryStatus
+from whatsapp_operator.resources.status import (
+    NO_RECOVERY,
+    NOTHING_HANDLED,
+    HealthState,
+    LastHandled,
+    PairingStatus,
+    RecoveryStatus,
+)
 
 UNOBSERVED = Verdict(HealthState.UNKNOWN, Reason.NOT_OBSERVED)
 
@@ -98,7 +105,7 @@ class Draft:
             keepsake_digest=self.keepsake_digest,
             deletion_asked_at=self.deletion_asked_at,
             configured_generation=self.configured_generation,
-            handled=None if self.handled == LastHandled() else self.handled,
+            handled=None if self.handled == NOTHING_HANDLED else self.handled,
             probed=self.policy.health.probe.mode is ProbeMode.ENABLED,
             said=self.said,
         )
@@ -115,8 +122,8 @@ def begin(
         instance=instance,
         now=now,
         policy=policy.resolve(instance.spec, resource.spec) if resource is not None else policy.Policy(),
-        recovery=status.recovery or RecoveryStatus(),
-        handled=status.last_handled or LastHandled(),
+        recovery=status.recovery or NO_RECOVERY,
+        handled=status.last_handled or NOTHING_HANDLED,
         instance_id=status.instance_id,
         adopted=status.adopted,
         configured_generation=status.configured_generation,

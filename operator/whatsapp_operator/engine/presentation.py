@@ -22,6 +22,7 @@ from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.pause import PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import (
+    NO_RECOVERY,
     ConnectionStatus,
     HealthState,
     LastHandled,
@@ -98,11 +99,12 @@ class View:
 
 def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
     """The status that says all of this."""
+    connection = _connection(view)
     return WhatsAppInstanceStatus(
         observed_generation=view.instance.metadata.generation,
         health_state=view.verdict.state,
         reason=view.verdict.reason,
-        connection=_connection(view),
+        connection=connection,
         instance_id=view.instance_id,
         paired=None if view.synced is Reason.ALREADY_EXISTS else view.record.paired,
         pairing=view.pairing,
@@ -114,7 +116,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         deletion_asked_at=view.deletion_asked_at,
         recovery=_recovery(view),
         last_handled=view.handled,
-        conditions=merge(view.instance.status.conditions, _conditions(view), now=now),
+        conditions=merge(view.instance.status.conditions, _conditions(view, connection), now=now),
     )
 
 
@@ -153,13 +155,14 @@ def _recovery(view: View) -> RecoveryStatus | None:
     recovery = view.recovery
     if (recovery.planned, recovery.blocked_by) != (planned, blocked_by):
         recovery = recovery.replace(planned=planned, blocked_by=blocked_by)
-    return None if recovery == RecoveryStatus() else recovery
+    return None if recovery == NO_RECOVERY else recovery
 
 
-def _conditions(view: View) -> list[Condition]:
-    always = [_ready(view), _synced(view), _exists(view), _connected(view), _settled(view), _consistent(view)]
+def _conditions(view: View, connection: ConnectionStatus | None) -> list[Condition]:
+    always = [_ready(view), _synced(view), _exists(view), _connected(view, connection), _settled(view)]
     sometimes = [_paused(view), _reconciling(view), _stalled(view)]
-    return [*always, _functional(view), _remediation(view), *(one for one in sometimes if one is not None)]
+    given = [one for one in sometimes if one is not None]
+    return [*always, _consistent(view), _functional(view), _remediation(view), *given]
 
 
 def _condition(view: View, kind: ConditionType, status: ConditionStatus, reason: Reason) -> Condition:
@@ -212,8 +215,7 @@ def _exists(view: View) -> Condition:
     return _check(view, ConditionType.EXISTS, Reason.EXISTS, wrong=Reason.NOT_FOUND if missing else None)
 
 
-def _connected(view: View) -> Condition:
-    connection = _connection(view)
+def _connected(view: View, connection: ConnectionStatus | None) -> Condition:
     is_open = connection is not None and connection.state is ConnectionState.OPEN
     wrong = None if is_open else view.verdict.reason
     return _check(view, ConditionType.CONNECTED, Reason.CONNECTED, wrong=wrong)

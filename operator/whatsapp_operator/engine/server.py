@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerS
 from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResult
 
 _STALE_PERIODS = 3
+_LIMITS_KEPT = 256
+"""Every look asks for one, several times."""
 
 
 @dataclass(slots=True)
@@ -60,6 +63,12 @@ class Observed:
     def is_cut_off(self, at: datetime) -> bool:
         """Whether nothing that was read before lasts until now: a read has failed, or the wall clock has gone back."""
         return self.unknown is not None or (self.memory_at is not None and at < self.memory_at)
+
+
+@functools.lru_cache(maxsize=_LIMITS_KEPT)
+def _limit(period: float, spacing: float) -> timedelta:
+    """How old a read may be: three periods, or two reads of a server that needs longer for each. In seconds."""
+    return timedelta(seconds=max(period * _STALE_PERIODS, 2 * spacing))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +219,7 @@ class Server:
         seen, health = self.observed, self.health
         if seen.memory_at is None or seen.rows_at is None or not self.identity_confirmed:
             return False
-        rows_period = max(health.database_period_seconds, health.check_period_seconds)
-        rows_limit = timedelta(seconds=max(rows_period * _STALE_PERIODS, 2 * seen.rows_spacing))
+        rows_limit = _limit(max(health.database_period_seconds, health.check_period_seconds), seen.rows_spacing)
         # What is of the future is as old as it may be: the wall clock has gone back since, nobody knows by how much.
         return abs(now - seen.memory_at) <= self.memory_limit and abs(now - seen.rows_at) <= rows_limit
 
@@ -223,8 +231,7 @@ class Server:
     @property
     def memory_limit(self) -> timedelta:
         """How old a read of memory may be: three periods, or two reads of a server that needs longer for each."""
-        periods = self.health.check_period_seconds * _STALE_PERIODS
-        return timedelta(seconds=max(periods, 2 * self.observed.memory_spacing))
+        return _limit(self.health.check_period_seconds, self.observed.memory_spacing)
 
     def just_begun(self, now: datetime) -> bool:
         """Whether this process has looked for so short a time that not having read yet says nothing."""
@@ -250,12 +257,12 @@ class Server:
 
     def neighbours(self, subject: Subject, *, name: str, now: datetime) -> Neighbours:
         """What the other instances tell about one."""
-        row = subject.record.row
+        row, fresh_for = subject.record.row, self.fresh_for(name, now)
         proxy = row.proxy if row is not None else None
         return Neighbours(
-            fresh=self.fresh_for(name, now),
+            fresh=fresh_for,
             warm=self.warm_for(name),
-            why_unknown=Reason.NOT_ANSWERED if self.fresh(now) else self.why_unknown(),
+            why_unknown=Reason.NOT_ANSWERED if fresh_for or self.fresh(now) else self.why_unknown(),
             mostly_flapping=self.symptoms[Symptom.FLAPPING] * 2 > len(self.subjects) > 1,
             vouched_at=self.observed.vouchers.latest(proxy, but=name),
         )

@@ -36,7 +36,7 @@ from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.recovery import incident, ladder, planner, strategies, verification
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.reasons import Reason
-from whatsapp_operator.resources.status import RecoveryStatus
+from whatsapp_operator.resources.status import NO_RECOVERY
 from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
 
 _TOLD = {
@@ -233,7 +233,7 @@ class Steps:
         Raises:
             ports.KubernetesError: it was not written.
         """
-        stored = draft.instance.status.recovery or RecoveryStatus()
+        stored = draft.instance.status.recovery or NO_RECOVERY
         if (stored.incident, stored.deaf_since) != (draft.recovery.incident, draft.recovery.deaf_since):
             await write_ahead(self._writer, draft)
 

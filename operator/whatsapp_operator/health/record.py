@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
@@ -168,17 +169,15 @@ def saw_memory(record: Record, reading: evidence.MemoryReading, *, at: datetime)
             return _in_memory(record, state, at=at)
         case evidence.NotInMemory():
             memory = _next_memory(record, None, at=at)
-            seen = replace(record, memory=memory, absence=None, sample=None, agreement=None, probe=Probe())
-            return _counted(seen, at=at)
+            return _counted(record, at=at, memory=memory, absence=None, sample=None, agreement=None, probe=Probe())
         case _:
             return record
 
 
 def _in_memory(record: Record, state: ConnectionState, *, at: datetime) -> Record:
-    seen = replace(record, memory=_next_memory(record, state, at=at), absence=None)
+    seen = _counted(record, at=at, memory=_next_memory(record, state, at=at), absence=None)
     if record.memory is None or record.memory.state is not state:
         seen = _changed(seen, state, at=at)
-    seen = _counted(seen, at=at)
     return _opened(seen, at=at) if state is ConnectionState.OPEN else _closed(replace(seen, probe=Probe()), at=at)
 
 
@@ -200,9 +199,10 @@ def _turned(record: Record, sample: Sample | None, *, at: datetime) -> Record:
     return replace(record, turning_since=at, turned=None if record.changes else record.turned, agreement=None)
 
 
-def _counted(record: Record, *, at: datetime) -> Record:
+def _counted(record: Record, *, at: datetime, **seen: Any) -> Record:
+    """One read more, which has shown what is `seen`."""
     observations = record.observations + (record.observed_at != at)
-    return replace(record, reads=record.reads + 1, observed_at=at, observations=observations)
+    return replace(record, reads=record.reads + 1, observed_at=at, observations=observations, **seen)
 
 
 def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime) -> Memory:
@@ -217,8 +217,17 @@ def _next_memory(record: Record, state: ConnectionState | None, *, at: datetime)
 def _opened(record: Record, *, at: datetime) -> Record:
     row = record.row
     baseline = row.disconnection_at if row else record.baseline
-    seen = replace(record, paired=True, opened_at=at, baseline=baseline, ended_at=None, sample=None)
-    return replace(seen, turning_since=None, turned=None, agreement=None)
+    return replace(
+        record,
+        paired=True,
+        opened_at=at,
+        baseline=baseline,
+        ended_at=None,
+        sample=None,
+        turning_since=None,
+        turned=None,
+        agreement=None,
+    )
 
 
 def _closed(record: Record, *, at: datetime) -> Record:
@@ -232,7 +241,7 @@ def saw_database(record: Record, row: evidence.Row | None, *, at: datetime) -> R
     """Fold one read of the whole list: the instance's row, or None when the list lacks it."""
     before = record.database
     database = _next_database(before, row, at=at)
-    seen = _counted(replace(record, database=database), at=at)
+    seen = _counted(record, at=at, database=database)
     if row is None:
         return seen
     seen = replace(seen, known_data=row.data_count, absence=None)
@@ -304,7 +313,7 @@ def saw_absence(record: Record, *, at: datetime) -> Record:
     """Fold one proof of absence: 404 that names the instance, and no row in the unfiltered list."""
     before = record.absence
     absence = Absence(since=at, seen_at=at) if before is None else replace(before, seen_at=at, times=before.times + 1)
-    return _counted(replace(record, absence=absence, memory=None, remembered=None), at=at)
+    return _counted(record, at=at, absence=absence, memory=None, remembered=None)
 
 
 def lost_from_memory(record: Record) -> Record:
@@ -335,11 +344,11 @@ def saw_probe(record: Record, result: evidence.ProbeResult | evidence.Unknown, *
     before = record.probe
     match result:
         case evidence.ProbeResult.ALIVE:
-            return _counted(replace(record, probe=Probe(alive_at=at, taken=True)), at=at)
+            return _counted(record, at=at, probe=Probe(alive_at=at, taken=True))
         case evidence.ProbeResult.DEAD:
             since = before.dead_since or at
             dead = replace(before, dead=before.dead + 1, dead_since=since, dead_at=at, alive_at=None, taken=True)
-            return _counted(replace(record, probe=dead), at=at)
+            return _counted(record, at=at, probe=dead)
         case _:
             return replace(record, probe=replace(before, taken=True))
 

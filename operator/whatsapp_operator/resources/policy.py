@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,11 @@ from whatsapp_operator.resources.overrides import ProbeMode, RecoveryMode, Sessi
 if TYPE_CHECKING:
     from whatsapp_operator.resources.instance import WhatsAppInstanceSpec
     from whatsapp_operator.resources.model import Model
-    from whatsapp_operator.resources.overrides import HealthOverrides
+    from whatsapp_operator.resources.overrides import HealthOverrides, RecoveryOverrides
     from whatsapp_operator.resources.server import EvolutionServerSpec
+
+_KEPT = 1024
+"""Pairs of overrides of which the outcome is kept: thousands of instances say the same, at look after look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +61,10 @@ class Policy:
 
 def resolve(instance_spec: WhatsAppInstanceSpec, server_spec: EvolutionServerSpec) -> Policy:
     """Instance over server over defaults, field by field."""
-    recovery = _given(server_spec.recovery) | _given(instance_spec.recovery)
-    return Policy(health=_health(server_spec.health, instance_spec.health), recovery=RecoveryPolicy(**recovery))
+    return Policy(
+        health=_health(server_spec.health, instance_spec.health),
+        recovery=_recovery(server_spec.recovery, instance_spec.recovery),
+    )
 
 
 def server_health(server_spec: EvolutionServerSpec) -> HealthPolicy:
@@ -66,6 +72,16 @@ def server_health(server_spec: EvolutionServerSpec) -> HealthPolicy:
     return _health(server_spec.health)
 
 
+@functools.lru_cache(maxsize=_KEPT)
+def _recovery(*overrides: RecoveryOverrides) -> RecoveryPolicy:
+    """The last one that says something of a field counts."""
+    recovery: dict[str, Any] = {}
+    for one in overrides:
+        recovery |= _given(one)
+    return RecoveryPolicy(**recovery)
+
+
+@functools.lru_cache(maxsize=_KEPT)
 def _health(*overrides: HealthOverrides) -> HealthPolicy:
     """The last one that says something of a field counts, also within the fields of the probe."""
     health: dict[str, Any] = {}

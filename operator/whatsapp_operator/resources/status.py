@@ -7,7 +7,7 @@ lasted, whether the instance was paired, how often recovery was tried) stands he
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -155,6 +155,12 @@ class LastHandled(Model):
     approve: fields.RequestToken | None = Field(
         default=None, description="Last approval that was used, by the value of whatsapp-operator.dev/approve."
     )
+
+
+NO_RECOVERY: Final = RecoveryStatus()
+"""Of an instance that was always well."""
+NOTHING_HANDLED: Final = LastHandled()
+"""Of an instance of which nobody has asked for anything."""
 
 
 class WhatsAppInstanceStatus(Model):

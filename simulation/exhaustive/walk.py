@@ -48,7 +48,7 @@ _LEFT_OUT = frozenset(
         "last_transition_time",
         "message",
         "known_since",
-        "nobody_at",  # of two who need a voucher, the other one is nobody who could be asked, within that second
+        "nobody_at",  # who could be asked since has ended it; who was in the middle of a step, a second later
     }
 )
 _COUNTED = frozenset({"reads", "observations", "pending_observations", "times"})

@@ -69,10 +69,11 @@ async def test_resource_that_was_just_written_is_not_read() -> None:
     assert store.reads == 0
 
 
-async def test_answer_to_a_write_does_not_hide_what_was_written_after_it() -> None:
+async def test_answer_to_a_write_neither_hides_what_came_after_it_nor_vouches_for_it() -> None:
     house, one = house_of(store := Store("9")), seen_at("7")
     newer = listed(one, version="9").instance
-    one.stored(at(one, "8"))
+    with pytest.raises(ports.Conflict):
+        one.stored(at(one, "8"))
 
     assert one.instance is newer
     assert one.resource_version == "9"

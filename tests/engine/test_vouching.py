@@ -393,6 +393,30 @@ async def test_where_nobody_can_be_asked_nobody_is_looked_for_again_within_a_sec
     assert await play.ask()
 
 
+async def test_who_is_well_since_somebody_was_looked_for_in_vain_is_asked_at_once() -> None:
+    play = scene("shop")
+    shop = play.server.subjects["shop"]
+    known, shop.opinion = shop.opinion, None
+    assert not await play.ask()
+    vouching.may_answer(play.server, shop)
+    assert not await play.ask()
+
+    shop.opinion = known
+    vouching.may_answer(play.server, shop)
+    assert await play.ask()
+
+
+async def test_who_is_well_on_one_way_is_asked_by_nobody_on_another() -> None:
+    play = scene("shop")
+    play.server.subjects["far"] = a_subject("far", proxy=PROXY)
+    known, play.server.subjects["shop"].opinion = play.server.subjects["shop"].opinion, None
+    assert not await play.ask()
+    play.server.subjects["shop"].opinion = known
+
+    vouching.may_answer(play.server, play.server.subjects["far"])
+    assert not await play.ask()
+
+
 async def test_clock_that_goes_back_keeps_nobody_from_being_looked_for() -> None:
     play = scene("shop")
     known, play.server.subjects["shop"].opinion = play.server.subjects["shop"].opinion, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,14 +16,17 @@ from whatsapp_operator.resources.status import WhatsAppInstanceStatus
 
 
 class Recording:
-    """A Kubernetes API that takes every status, and notes at which version."""
+    """A Kubernetes API that takes every status, and notes at which version; a watch may tell of it first."""
 
     def __init__(self) -> None:
         self.versions: list[str] = []
+        self.tell: Callable[[ports.Body], None] = lambda _: None
 
     async def write_status(self, *_: object, **write: Any) -> ports.Body:
         self.versions.append(write["resource_version"])
-        return body(version="8", status=write["after"])
+        written = body(version="8", status=write["after"])
+        self.tell(written)
+        return written
 
 
 class Silent:
@@ -63,6 +67,31 @@ async def test_pause_that_came_meanwhile_keeps_the_intent_from_being_written() -
         await write_ahead(writer, draft)
 
     assert kubernetes.versions == []
+
+
+async def test_pause_that_comes_while_the_intent_is_written_keeps_it_from_being_done() -> None:
+    draft, writer, kubernetes = begun()
+
+    def tell(written: ports.Body) -> None:
+        draft.subject.update(written)
+        draft.subject.update(body(version="9", pause={"reason": "moving the server"}))
+
+    kubernetes.tell = tell
+    with pytest.raises(ports.Conflict):
+        await write_ahead(writer, draft)
+
+    assert draft.subject.resource_version == "9"
+    assert draft.subject.instance is not draft.instance, "whoever went on all the same would be held up at the next one"
+
+
+async def test_own_write_is_no_reason_to_stop_where_a_watch_tells_it_first() -> None:
+    draft, writer, kubernetes = begun()
+    kubernetes.tell = draft.subject.update
+
+    await write_ahead(writer, draft)
+
+    assert draft.subject.resource_version == "8"
+    assert draft.instance is draft.subject.instance
 
 
 async def test_own_write_is_no_reason_to_stop() -> None:

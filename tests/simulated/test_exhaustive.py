@@ -128,8 +128,8 @@ BUGS = {
         scenarios.SCENARIOS["restart"],
         drawn.BUGS["no fence"][0],
         A_FAULT,
-        "only_the_holder_of_the_claim_changes",
-        ("B: patch whatsappinstances/status has its effect, and its process stands still",),
+        "only_the_holder_of_the_claim_writes",
+        ("B: POST /instance/restart/i0 has its effect, and its process stands still",),
     ),
     "budget refilled by a restart": Bug(
         LONG, lambda: mock.patch.object(treasury, "save", nothing), A_CRASH, "keeps_to_the_budget"

@@ -13,6 +13,7 @@ async def add(context: Context, kind: str, one: Subject | Server, finalizer: str
 
     Raises:
         ports.KubernetesError: it was not added.
+        ports.Conflict: or it was, and the resource has changed since.
     """
     present = one.metadata.finalizers
     if finalizer not in present:
@@ -27,8 +28,10 @@ async def remove(context: Context, kind: str, one: Subject | Server, finalizer: 
     """
     present = one.metadata.finalizers
     if finalizer in present:
-        # Where it is gone by it, the answer bears the version that it had before, with its finalizers.
-        one.update(await _write(context, kind, one, tuple(name for name in present if name != finalizer)))
+        body = await _write(context, kind, one, tuple(name for name in present if name != finalizer))
+        # Where it is gone by it, the answer bears the very version that it had before, with its finalizers.
+        if ports.version_of(body) >= ports.version_of(one.body):
+            one.update(body)
 
 
 async def _write(context: Context, kind: str, one: Subject | Server, finalizers: tuple[str, ...]) -> ports.Body:

@@ -172,9 +172,16 @@ def version_of(body: Mapping[str, Any]) -> int:
     return int(version) if version.isdigit() else 0
 
 
-def is_known(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether this version of a resource is the one that is known, or was before it."""
-    return 0 < version_of(body) <= version_of(known)
+def is_told(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether a watch has told what was written before the store has answered with it.
+
+    Raises:
+        Conflict: it has told of a later version, too: somebody has changed what the write was concluded from.
+    """
+    version, latest = version_of(body), version_of(known)
+    if 0 < version < latest:
+        raise Conflict
+    return 0 < version == latest
 
 
 class Kubernetes(Protocol):

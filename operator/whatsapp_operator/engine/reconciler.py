@@ -19,6 +19,7 @@ from whatsapp_operator.engine import (
     requests,
     seeing,
     standing,
+    vouching,
 )
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.codes import Codes
@@ -196,6 +197,7 @@ class Reconciler:
         one.opinion = opinions.consider(one.opinion, verdict, reads=one.record.reads, at=draft.now)
         draft.verdict, draft.since = one.opinion.verdict, one.opinion.since
         server.note_standing(one, standing.of(one.record, draft.verdict))
+        vouching.may_answer(server, one)
 
     def _notice(self, draft: Draft) -> None:
         """An Event for what was noticed; an outage is told once, on the server."""

@@ -140,8 +140,12 @@ class Server:
             self.problem = str(error)
 
     def stored(self, body: Mapping[str, Any]) -> None:
-        """Take what the store itself answered to a write, unless a watch has told it before, or what came after it."""
-        if not ports.is_known(body, self.body):
+        """Take what the store itself answered to a write, unless a watch has told it before.
+
+        Raises:
+            Conflict: it was written, and the resource has changed since.
+        """
+        if not ports.is_told(body, self.body):
             self.update(body)
 
     @property

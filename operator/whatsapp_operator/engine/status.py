@@ -35,6 +35,7 @@ class StatusWriter:
 
         Raises:
             ports.KubernetesError: it was not written.
+            ports.Conflict: or it was, and the resource has changed since.
         """
         before = one.status
         if status == before and not at_once:

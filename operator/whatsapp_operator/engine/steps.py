@@ -264,6 +264,7 @@ class Steps:
     def _settle(self, server: Server, draft: Draft, planned: planner.Plan, effect: Effect) -> None:
         one, step, done = draft.subject, planned.step, effect.done
         one.record, one.stepped_at = records.after_step(one.record), self._context.clock.monotonic()
+        one.steady = False
         one.codes.retire()
         if effect.creates:
             one.create_asked_at = self._context.clock.now()

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from whatsapp_operator.engine.kept import Kept
-from whatsapp_operator.engine.ports import Key, is_known
+from whatsapp_operator.engine.ports import Key, is_told
 from whatsapp_operator.engine.standing import Standing
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
@@ -200,8 +200,12 @@ class Subject:
         return _may_have_been_recreated(self.status.recovery)
 
     def stored(self, body: Mapping[str, Any]) -> None:
-        """Take what the store itself answered to a write, unless a watch has told it before, or what came after it."""
-        if not is_known(body, self.body):
+        """Take what the store itself answered to a write, unless a watch has told it before.
+
+        Raises:
+            Conflict: it was written, and the resource has changed since.
+        """
+        if not is_told(body, self.body):
             self.update(body)
         self.stored_version = str(body.get("metadata", {}).get("resourceVersion", ""))
 

@@ -39,6 +39,12 @@ def vouched(server: Server, *, name: str, proxy: Proxy | None, now: datetime) ->
     return at is not None and now - at <= _HOLDS
 
 
+def may_answer(server: Server, one: Subject) -> None:
+    """An instance was looked at: where it can be asked now, it is worth while to look for somebody again."""
+    if server.observed.vouchers.nobody_at and is_well(one):
+        server.observed.vouchers.nobody_at.pop(way_of(proxy_of(one)), None)
+
+
 async def ask(context: Context, server: Server, draft: Draft) -> bool:
     """Ask one other instance to vouch for this one; whether it did."""
     seen, proxy, now = server.observed, proxy_of(draft.subject), context.clock.now()

@@ -93,6 +93,15 @@ async def test_step_that_nothing_speaks_against_is_taken_once_and_is_in_flight()
     assert one.in_flight == {draft.subject.key}
 
 
+async def test_what_is_read_after_a_step_is_compared_also_where_the_instance_was_steady_before_it() -> None:
+    _, one, draft, _, steps = stage()
+    draft.subject.steady = True
+
+    await steps.take(one, draft, RESTART)
+
+    assert not draft.subject.steady
+
+
 @pytest.mark.parametrize(
     "comes",
     ["pause of everything", "pause of the server", "steps of others", "another incarnation", "age", "restart", "load"],

@@ -15,6 +15,7 @@ SOURCES = TREE / "operator" / "whatsapp_operator"
 
 _GUARDS = (
     "fence",
+    "calm",
     "treasury",
     "vouching",
     "vouchers",

@@ -89,7 +89,9 @@ class Sight:
         self.beginning: list[Announced] = []
         """What the call that arrived last is the first call of."""
         self.restarts: dict[str, list[float]] = defaultdict(list)
-        """By server: when a restart of it was announced."""
+        """By server: when restarts of it were announced that were carried out."""
+        self.restart_announced: dict[str, float] = {}
+        """By server: when the one was announced that is not carried out yet, and may never be."""
         self.reachable_again: dict[Remote, float] = {}
         """When WhatsApp could be reached again by an instance, after an outage that it shared with others."""
         self.asked_to_go: set[str] = set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import mmap
 import tempfile
-import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from pathlib import Path
 import coverage
 import whatsapp_operator
 
-_SEEN_BITS = 20
+_LINES = 1 << 10
+"""More than a module has, backwards counted as well."""
 _RECOVERY = ("gates", "guard", "incident", "ladder", "ledger", "planner", "strategies", "verification")
 _ENGINE = ("deletion", "steps", "treasury")
 Arc = tuple[int, int]
@@ -42,7 +42,7 @@ class Measure:
     def __init__(self, modules: Sequence[Path]) -> None:
         self._include = [str(path) for path in modules]
         self._tool = coverage.Coverage(branch=True, data_file=None, include=self._include, config_file=False)
-        self._seen = mmap.mmap(-1, 1 << _SEEN_BITS)
+        self._seen = mmap.mmap(-1, len(self._include) * _LINES * _LINES)
         self._folder = tempfile.TemporaryDirectory()
         self._arcs = Path(self._folder.name) / "arcs"
         self._arcs.touch()
@@ -67,8 +67,9 @@ class Measure:
                 file.write("".join(f"{json.dumps([name, *arc])}\n" for name, arc in news))
 
     def _is_new(self, name: str, arc: Arc) -> bool:
-        """By a hash: where two fall on one place, the second is found missing, and never the other way round."""
-        place = zlib.crc32(f"{name} {arc}".encode()) % (1 << _SEEN_BITS)
+        """Each arc has a place of its own: a way out of a module is a line that is counted backwards."""
+        begin, end = arc
+        place = (self._include.index(name) * _LINES + begin % _LINES) * _LINES + end % _LINES
         known, self._seen[place] = self._seen[place], 1
         return not known
 

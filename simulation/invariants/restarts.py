@@ -48,7 +48,7 @@ def keeps_to_the_budget_of_restarts(sight: Sight, name: str, process: str) -> st
     clocks, now = sight.stage.clocks, sight.stage.loop.time()
     slack = 2.0 + sight.stage.jumped + max(each.skew for each in clocks) - min(each.skew for each in clocks)
     for window in sight.budget(name).windows_of(StepClass.SERVER_RESTART):
-        used = sum(now - at < window.period_seconds - slack for at in sight.restarts[name])
+        used = 1 + sum(now - at < window.period_seconds - slack for at in sight.restarts[name])
         if used > window.max:
             return f"{used} in {window.period_seconds} s, of {window.max}"
     return None

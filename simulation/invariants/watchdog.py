@@ -75,6 +75,13 @@ class Watchdog:
                 self._violate(check.__name__, f"{change.kind.kind} {change.namespace}/{change.name}: {wrong}")
         self._judge_step(change)
         self._judge_restart(change)
+        self._note_roll_out(change)
+
+    def _note_roll_out(self, change: server.Change) -> None:
+        """One whose announcement was written and not answered is not carried out, and its place is free again."""
+        if change.kind in (kinds.DEPLOYMENTS, kinds.STATEFUL_SETS):
+            announced = self._sight.restart_announced.pop(change.name, self._stage.loop.time())
+            self._sight.restarts[change.name].append(announced)
 
     def _judge_step(self, change: server.Change) -> None:
         if change.kind is not kinds.INSTANCES or change.type == "DELETED" or change.before is None:
@@ -95,7 +102,7 @@ class Watchdog:
             return
         if in_flight(change.after) is None or in_flight(change.before) == in_flight(change.after):
             return
-        self._sight.restarts[change.name].append(self._stage.loop.time())
+        self._sight.restart_announced[change.name] = self._stage.loop.time()
         self._history.note(f"{change.writer[-8:]} announces RestartServer of {change.name}")
         for check in restarts.CHECKS:
             wrong = check(self._sight, change.name, change.writer)

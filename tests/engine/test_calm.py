@@ -92,6 +92,22 @@ def test_end_forgets_all() -> None:
     one.end()
 
     assert one.left(SEEN, STATES, ROWS, STEADY) == ALL
+    assert one.left(SEEN, STATES, None, STEADY) == ALL
+
+
+def test_who_was_compared_and_not_found_as_it_was_is_calm_no_more() -> None:
+    one = calm()
+    one.note(SEEN, STATES, ROWS, compared=["shop"], calm=[])
+
+    assert one.left(SEEN, STATES, ROWS, STEADY) == ["shop"]
+    assert one.left(SEEN, STATES, None, STEADY) == ["shop"]
+
+
+def test_nothing_that_was_found_before_another_server_answered_is_left() -> None:
+    one, other = calm(), object()
+    one.note(other, STATES, ROWS, compared=[], calm=[])
+
+    assert one.left(other, STATES, ROWS, STEADY) == ALL
 
 
 def test_comparison_of_memory_alone_leaves_the_list_as_it_was_compared() -> None:

@@ -40,6 +40,7 @@ class Evolution:
     def __init__(self) -> None:
         self.restarts, self.webhooks_read, self.error = 0, 0, False
         self.on_read: Any = lambda: None
+        self.on_restart: Any = lambda: None
 
     async def read_memory(self, _name: str) -> evidence.MemoryReading:
         self.on_read()
@@ -51,6 +52,7 @@ class Evolution:
 
     async def restart(self, _name: str) -> evidence.Outcome:
         self.restarts += 1
+        self.on_restart()
         if self.error:
             raise RuntimeError
         return evidence.Accepted()
@@ -94,8 +96,8 @@ async def test_step_that_nothing_speaks_against_is_taken_once_and_is_in_flight()
 
 
 async def test_what_is_read_after_a_step_is_compared_also_where_the_instance_was_steady_before_it() -> None:
-    _, one, draft, _, steps = stage()
-    draft.subject.steady = True
+    _, one, draft, evolution, steps = stage()
+    evolution.on_restart = lambda: setattr(draft.subject, "steady", True)
 
     await steps.take(one, draft, RESTART)
 

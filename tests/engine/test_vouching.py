@@ -399,9 +399,9 @@ async def test_who_is_well_since_somebody_was_looked_for_in_vain_is_asked_at_onc
     known, shop.opinion = shop.opinion, None
     assert not await play.ask()
     vouching.may_answer(play.server, shop)
+    shop.opinion = known
     assert not await play.ask()
 
-    shop.opinion = known
     vouching.may_answer(play.server, shop)
     assert await play.ask()
 

@@ -62,7 +62,6 @@ class Calm:
         """After all that was `left` was compared: of those, who was found steady and as it was."""
         if self._observed is not observed:
             self.end()
-            self._rows = {}
         for name in compared:
             self.forget(name)
         self._in_memory.update(calm)

@@ -41,7 +41,7 @@ def vouched(server: Server, *, name: str, proxy: Proxy | None, now: datetime) ->
 
 def may_answer(server: Server, one: Subject) -> None:
     """An instance was looked at: where it can be asked now, it is worth while to look for somebody again."""
-    if server.observed.vouchers.nobody_at and is_well(one):
+    if is_well(one):
         server.observed.vouchers.nobody_at.pop(way_of(proxy_of(one)), None)
 
 

@@ -323,7 +323,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",
         "S7",
         setup=setup(window=LONG, release="2.3.6", workload={"minInstances": 1}),
-        bound=_NOTHING,
     ),
     "creation-hangs": recovery(
         "an instance is created, and hangs without a QR code",

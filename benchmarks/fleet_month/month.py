@@ -97,7 +97,7 @@ def run(plan: Plan) -> Outcome:
 
 @contextlib.contextmanager
 def _seldom_collected() -> Iterator[None]:
-    """Nearly nothing that is thrown away is part of a cycle, and to look for what is takes a tenth of the time."""
+    """Nearly nothing that is thrown away is part of a cycle, and to look for what is takes a fifteenth of the time."""
     usual = gc.get_threshold()
     gc.set_threshold(*_COLLECTED_AFTER)
     try:

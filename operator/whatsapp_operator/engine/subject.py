@@ -207,7 +207,7 @@ class Subject:
         """
         if not is_told(body, self.body):
             self.update(body)
-        self.stored_version = str(body.get("metadata", {}).get("resourceVersion", ""))
+        self.stored_version = self.resource_version
 
     @property
     def status(self) -> WhatsAppInstanceStatus:

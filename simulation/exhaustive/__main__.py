@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), help="end each scenario after so long; with --keep it goes on"
     )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="ways that are gone side by side")
     return parser.parse_args(given)
 
 
@@ -86,7 +88,7 @@ def _bound(given: argparse.Namespace, scenario: play.Scenario) -> Bound:
 def _search(name: str, bound: Bound, on_end: Callable[[], None], given: argparse.Namespace) -> Result:
     began = time.monotonic()
     keep = given.keep / f"{name}-{bound.faults}-{bound.crashes}" if given.keep is not None else None
-    found = search(SCENARIOS[name], bound, on_end=on_end, keep=keep, seconds=given.minutes * 60)
+    found = search(SCENARIOS[name], bound, on_end=on_end, keep=keep, seconds=given.minutes * 60, jobs=given.jobs)
     told, took = found.counted, time.monotonic() - began
     columns = (*(told[one] for one in _COUNTED), f"{took:.0f}")
     print(_line(name, bound.faults, bound.crashes, *columns), flush=True)

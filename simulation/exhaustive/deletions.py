@@ -272,14 +272,21 @@ SCENARIOS: Mapping[str, Scenario] = {
         wrong=not_all_gone,
         bound=Bound(faults=1, crashes=0),
     ),
-    "deletion-nowhere": deletion("a deletion of what has no server", is_deleted_without_a_server, wrong=not_all_gone),
+    "deletion-nowhere": deletion(
+        "a deletion of what has no server", is_deleted_without_a_server, wrong=not_all_gone, spoils_sharing=True
+    ),
     "deletion-serverless": deletion(
-        "a deletion whose server's resource went before", loses_its_server, wrong=not_released, setup=_ALONE
+        "a deletion whose server's resource went before",
+        loses_its_server,
+        wrong=not_released,
+        setup=_ALONE,
+        spoils_sharing=True,
     ),
     "deletion-orphan": deletion(
         "a deletion with its namespace, without its server's resource",
         loses_its_namespace,
         wrong=not_released,
+        spoils_sharing=True,
         setup=setup(instances=1, namespace=setups.TENANT),
         bound=Bound(faults=1, crashes=1),
     ),

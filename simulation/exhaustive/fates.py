@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from simulation.kubernetes import kinds
 from whatsapp_operator.cluster import transport
+from whatsapp_operator.engine import leadership, ports
 from whatsapp_operator.evolution import routes
 
 
@@ -35,6 +36,7 @@ _WRITE = (Fate.WELL, Fate.LOST, Fate.UNANSWERED, Fate.CONFLICT, *_PROCESS)
 _ACT = (Fate.WELL, Fate.LOST, Fate.UNANSWERED, Fate.REFUSED, *_PROCESS)
 
 _MEMBER = "-member-"
+_REST = leadership.claim_name(ports.REST, scope="")
 _SHOWN = frozenset({"blockedBy", "planned", "healthySince"})
 _LATCHED = frozenset(
     {"instanceID", "adopted", "paired", "pairingWindowOpenedAt", "keepsake", "keepsakeDigest", "deletionAskedAt"}
@@ -53,6 +55,9 @@ class Outgoing:
     """It is served at once, and nothing happens to it."""
     bulk: bool = False
     """It reads all instances."""
+    shares: bool = False
+    """It is made by who takes a claim, and tells nothing that the write of the claim does not; or the claim is on what
+    has no server."""
 
 
 def outgoing(call: object) -> Outgoing:
@@ -74,9 +79,10 @@ def _to_kubernetes(call: transport.Call) -> Outgoing:
     text = f"{call.verb} {call.path.partition(f'/{call.resource}')[2].strip('/') or call.resource}"
     if call.resource not in text:
         text = f"{call.verb} {call.resource}/{text.partition(' ')[2]}"
-    if call.resource == "events" or _is_a_sign_of_life(call) or _tells_people(call):
+    if call.resource == kinds.EVENTS.plural or _is_a_sign_of_life(call) or _tells_people(call):
         return Outgoing(text, (Fate.WELL,), to_kubernetes=True, quiet=True)
-    return Outgoing(text, _READ if call.verb in ("get", "list") else _WRITE, to_kubernetes=True)
+    fates = _READ if call.verb in ("get", "list") else _WRITE
+    return Outgoing(text, fates, to_kubernetes=True, shares=_lists_resources(call) or _REST in call.path)
 
 
 def _is_a_sign_of_life(call: transport.Call) -> bool:
@@ -86,6 +92,12 @@ def _is_a_sign_of_life(call: transport.Call) -> bool:
     if call.verb == "create":
         return isinstance(call.body, Mapping) and _MEMBER in call.body["metadata"]["name"]
     return call.verb == "list" or _MEMBER in call.path
+
+
+def _lists_resources(call: transport.Call) -> bool:
+    """It comes after a claim was taken, and where it fails that was for nothing: as where the claim is written and not
+    answered, or its process dies right after it."""
+    return call.verb == "list" and call.resource in (kinds.SERVERS.plural, kinds.INSTANCES.plural)
 
 
 def _tells_people(call: transport.Call) -> bool:

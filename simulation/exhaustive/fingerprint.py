@@ -41,6 +41,7 @@ _LONG = 48
 """Letters from which on a word is not repeated."""
 _LOCAL = frozenset({"now", "resource_version", "started", "f"})
 """Variables that are told of elsewhere: the time, and whether the version is the present one; or that tell nothing."""
+_LAPSES = "lapses"
 _OF_NO_CONCERN = (kinds.EVENTS.plural, kinds.NAMESPACES.plural)
 _EXCUSES = frozenset({"freeze", "messages", "pause", "pause_server", "pause_everything"})
 """Deeds that invariants ask after."""
@@ -82,7 +83,7 @@ _OF_OTHERS_SERVERS = ("workload", "workload_problem")
 """What a process keeps of a server that it does not hold."""
 _OF_OBSERVERS = ("_rows_due", "_rows_not_before", "_last_tick")
 _OF_BREAKERS = ("_in_a_row", "_instances", "_why", "_trials", "_due")
-_OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_lapses", "_joined", "_missing_since")
+_OF_LEADERSHIP = ("_busy", "_ledgers", "_renewed_at", "_joined", "_missing_since")
 
 
 def again(word: str, places: dict[str, int]) -> str:
@@ -250,7 +251,7 @@ class Fingerprint:
 
     def _frame(self, frame: Any, places: dict[str, int]) -> str:
         """What an outer frame has told is not told again: only which of its words it was, in the order they came."""
-        known = sorted((name, value) for name, value in frame.f_locals.items() if name not in _LOCAL)
+        known = sorted(_variables(frame))
         words = (f"{name}={again(self._walk.field(name, value), places)}" for name, value in known)
         return f"{frame.f_code.co_qualname}:{frame.f_lasti} {' '.join(words)}"
 
@@ -320,6 +321,15 @@ def _times(found: Mapping[Any, float]) -> str:
 
 def _last(reads: Sequence[float]) -> str:
     return moments.of(reads[-1]) if reads else ""
+
+
+def _variables(frame: Any) -> Iterator[tuple[str, Any]]:
+    """Of lapses it is only asked whether there was another one since."""
+    for name, value in frame.f_locals.items():
+        if name == _LAPSES:
+            yield name, value == frame.f_locals["self"]._lapses
+        elif name not in _LOCAL:
+            yield name, value
 
 
 def _frames(coroutine: object) -> Iterator[Any]:

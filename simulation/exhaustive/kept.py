@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simulation.exhaustive.table import Table
+from simulation.exhaustive.ways import Ways
 
 
 class Torn(Exception):  # noqa: N818 - a fact about the folder
@@ -54,8 +55,13 @@ class Kept:
 
     def __init__(self, folder: Path, *, slots: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.table = Table(folder / "table", slots=slots)
+        self.table, self.ways = Table(folder / "table", slots=slots), Ways(folder / "ways")
         self._findings, self._left, self._mark = folder / "findings", folder / "left", folder / "under-way"
+
+    def close(self) -> None:
+        """Nothing is asked of it any more."""
+        self.table.close()
+        self.ways.close()
 
     @contextlib.contextmanager
     def under_way(self) -> Iterator[None]:
@@ -95,8 +101,8 @@ class Kept:
 
 
 def _append(path: Path, body: object) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(body) + "\n")
+    with path.open("ab", buffering=0) as file:
+        file.write(f"{json.dumps(body)}\n".encode())  # at once, so that no other process writes in between
 
 
 def _lines(path: Path) -> Sequence[dict[str, Any]]:

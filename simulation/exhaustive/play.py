@@ -52,6 +52,8 @@ class Scenario:
     """What is exhausted where nobody says otherwise."""
     spoils_lists: bool = False
     """Whether faults also strike the bulk reads of the Evolution API; else these are part of the round."""
+    spoils_sharing: bool = False
+    """Whether faults also strike the claim on what has no server, and the lists of who takes a claim."""
     stalls_reads: bool = False
     """Whether a process may stand still after a read, too; what rests on it is old then."""
     only: Sequence[str] = ()
@@ -121,7 +123,12 @@ class Game:
 
 
 def _platform(scenario: Scenario) -> stand.Platform:
-    return stand.Platform(lists_pass=not scenario.spoils_lists, stalls_reads=scenario.stalls_reads, only=scenario.only)
+    return stand.Platform(
+        lists_pass=not scenario.spoils_lists,
+        sharing_passes=not scenario.spoils_sharing,
+        stalls_reads=scenario.stalls_reads,
+        only=scenario.only,
+    )
 
 
 def _fail(history: History, _: object, context: dict[str, Any]) -> None:

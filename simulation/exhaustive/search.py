@@ -1,6 +1,7 @@
 """The search: at each choice the process is copied once for each way on, depth first; no state is gone on from twice.
 
 A copy (`fork`) carries everything with it, also the coroutines that wait somewhere, so that no path is played twice.
+As many copies run side by side as there are jobs.
 A search that is to end after some time notes from which states it has not gone every way; the next one plays the paths
 there once more, and goes on.
 """
@@ -8,6 +9,7 @@ there once more, and goes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import sys
@@ -21,12 +23,14 @@ from typing import NoReturn
 
 from simulation.exhaustive import fingerprint, play
 from simulation.exhaustive.arbiter import Bound, Option
+from simulation.exhaustive.jobs import Failed, Jobs
 from simulation.exhaustive.kept import Crossing, Finding, Kept
 from simulation.exhaustive.table import NAMES
 
 _ENOUGH = 25
 """Findings after which a search stops."""
 _SLOTS = 1 << 22
+_GOES_ROUND = "comes_to_an_end", "it goes round without an end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class _Search:
     """The chooser that takes every option."""
 
     kept: Kept
+    jobs: Jobs
     enough: int
     on_end: Callable[[], None]
     ends_at: float
@@ -64,6 +69,8 @@ class _Search:
     parent: int = field(default_factory=os.getppid)
     passed: dict[bytes, Bound] = field(default_factory=dict)
     """The states of this path. To come back to one, with nothing gone wrong since, is to go round for ever."""
+    last: tuple[bytes, Bound] | None = None
+    """The one of the choice before."""
 
     def begin(self, scenario: play.Scenario, bound: Bound) -> None:
         """The first path, of which all others are copies."""
@@ -103,7 +110,7 @@ class _Search:
     def _follow(self, left: Bound, number: int) -> int:
         """The way to where the search before has ended, and from there what is left."""
         assert self.towards is not None  # noqa: S101 - who calls has looked
-        self.passed[self._digest()] = left
+        self._pass(self._digest(), left)
         if number < self.towards.number:
             return self.towards.choices.get(number, 0)
         places, self.towards = self.towards.places, None
@@ -112,13 +119,18 @@ class _Search:
     def _go(self, allowed: Sequence[int], left: Bound, number: int) -> int:
         table, digest = self.kept.table, self._digest()
         table.most("deepest", number + 1)
+        if self.last is not None and self.last[1] == left:
+            self.kept.ways.add(self.last[0], digest, left)
         if not table.enter(digest, left):
             if self.passed.get(digest) == left:
-                self._game.stage.history.violate("comes_to_an_end", "it goes round without an end")
+                self._game.stage.history.violate(*_GOES_ROUND)
             self.over()
-        self.passed[digest] = left
+        self._pass(digest, left)
         table.count("choices", len(allowed))
         return self._spread(allowed, number)
+
+    def _pass(self, digest: bytes, left: Bound) -> None:
+        self.passed[digest], self.last = left, (digest, left)
 
     def _digest(self) -> bytes:
         assert self.tells is not None  # noqa: S101 - set before anything is played
@@ -135,19 +147,21 @@ class _Search:
         return places[-1]
 
     def _copies(self) -> bool:
-        """Whether this is the copy; the other one waits until that has gone every way."""
+        """Whether this is the copy."""
         parent = os.getpid()
-        child = os.fork()
-        if child == 0:
+        try:
+            is_copy = self.jobs.copy()
+        except Failed:
+            self._fail()
+        if is_copy:
             self.parent = parent
             # A loop is known to be running in the process that began it only.
             asyncio.events._set_running_loop(self._game.loop)
-            return True
-        _, status = os.waitpid(child, 0)
-        if status:
-            self.kept.table.count("stopped")
-            os._exit(1)
-        return False
+        return is_copy
+
+    def _fail(self) -> NoReturn:
+        self.kept.table.count("stopped")
+        os._exit(1)
 
     def over(self) -> NoReturn:
         """The path is over."""
@@ -160,6 +174,10 @@ class _Search:
     def _end(self) -> NoReturn:
         self.on_end()
         sys.stdout.flush()
+        try:
+            self.jobs.end()
+        except Failed:
+            self._fail()
         os._exit(0)
 
     def _find(self, invariant: str, text: str) -> None:
@@ -183,25 +201,37 @@ def search(
     on_end: Callable[[], None] = lambda: None,
     keep: Path | None = None,
     seconds: float = float("inf"),
+    jobs: int = 1,
 ) -> Result:
     """Go every way through a scenario within a bound; `on_end` is called in each process at the end of its path.
 
     In a folder `keep` the search goes on where one of the same scenario, bound and code has ended; each ends after so
-    many `seconds`, or when every way was gone.
+    many `seconds`, or when every way was gone. So many `jobs` are done side by side.
 
     Raises:
         RuntimeError: a process of the search failed; what it said is on stderr.
         Torn: the search that was kept there was killed.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Kept(keep or Path(folder), slots=slots)
+    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Kept(keep or Path(folder), slots=slots)) as kept:
         with kept.under_way():
             begins = not kept.table["states"]
             crossings = kept.take_up()
             if begins or crossings:
-                _in_a_process(scenario, bound, _Search(kept, enough, on_end, time.monotonic() + seconds, crossings))
+                rights = Jobs(jobs, goes_on=lambda: not kept.table["stopped"])
+                ends_at = time.monotonic() + seconds
+                _in_a_process(scenario, bound, _Search(kept, rights, enough, on_end, ends_at, crossings))
+                _look_for_rounds(kept)
         counted = {name: kept.table[name] for name in NAMES}
         return Result(counted, tuple(kept.findings()), left=len(kept.left()))
+
+
+def _look_for_rounds(kept: Kept) -> None:
+    """What no path has gone round by itself; a search with one job tells how."""
+    known = any(one.invariant == _GOES_ROUND[0] for one in kept.findings())
+    if kept.left() or known or not kept.ways.lead_round():
+        return
+    kept.find(Finding(*_GOES_ROUND, faults_left=0, crashes_left=0, choices=(), told=(), length=0))
+    kept.table.count("violations")
 
 
 def _in_a_process(scenario: play.Scenario, bound: Bound, chooser: _Search) -> None:

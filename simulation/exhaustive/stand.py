@@ -52,6 +52,8 @@ class Platform:
 
     lists_pass: bool
     """The bulk reads of the Evolution API are served at once."""
+    sharing_passes: bool = True
+    """Likewise what a process does besides when it takes a claim."""
     stalls_reads: bool = False
     """A process may stand still after a read, too."""
     only: Sequence[str] = ()
@@ -59,6 +61,12 @@ class Platform:
     parked: list[Parked] = field(default_factory=list)
     open: bool = True
     """Before the search begins everybody passes."""
+
+    def passes(self, call: fates.Outgoing) -> bool:
+        """Whether a call is served at once, and nothing happens to it."""
+        if self.open or call.quiet:
+            return True
+        return (call.bulk and self.lists_pass) or (call.shares and self.sharing_passes)
 
     def fates(self, call: fates.Outgoing) -> Sequence[fates.Fate]:
         """What can become of a call here."""
@@ -92,8 +100,7 @@ class Life(life.Life):
     async def leave(self, call: object) -> None:
         """Wait until the call is let go."""
         found = fates.outgoing(call)
-        passes = self._platform.open or found.quiet or (found.bulk and self._platform.lists_pass)
-        if not (passes or self.dead or _is_of_health()):
+        if not (self.dead or self._platform.passes(found) or _is_of_health()):
             one = Parked(self, found, self._loop.create_future())
             self._platform.parked.append(one)
             await one.gate

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import mmap
+import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from simulation.exhaustive.arbiter import Bound
@@ -29,9 +33,9 @@ class Table:
         """One that was there before is gone on with."""
         self._slots = slots
         size = _HEADER + slots * _SLOT.size
-        with path.open("a+b") as file:
-            file.truncate(size)
-            self._memory = mmap.mmap(file.fileno(), size)
+        self._file = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        os.ftruncate(self._file, size)
+        self._memory = mmap.mmap(self._file, size)
 
     def enter(self, digest: bytes, left: Bound) -> bool:
         """Whether a state is to be gone on from; it is noted that it was.
@@ -39,6 +43,10 @@ class Table:
         Raises:
             Full: there is no room for it.
         """
+        with self._alone():
+            return self._enter(digest, left)
+
+    def _enter(self, digest: bytes, left: Bound) -> bool:
         key = int.from_bytes(digest[:8], "little") or 1
         for step in range(self._slots):
             at = _HEADER + (key + step) % self._slots * _SLOT.size
@@ -46,19 +54,38 @@ class Table:
             if found == key and bounds & _no_less_than(left):
                 return False
             if found in (0, key):
-                self.count("states" if not found else "again")
+                self._add("states" if not found else "again", 1)
                 _SLOT.pack_into(self._memory, at, key, bounds | _bit(left.faults, left.crashes))
                 return True
         raise Full
 
     def count(self, name: str, by: int = 1) -> None:
         """Count something."""
-        at = NAMES.index(name) * _COUNTER.size
-        _COUNTER.pack_into(self._memory, at, self[name] + by)
+        with self._alone():
+            self._add(name, by)
 
     def most(self, name: str, value: int) -> None:
         """Note something of a path, where it is more than of any before."""
-        self.count(name, max(value - self[name], 0))
+        with self._alone():
+            self._add(name, max(value - self[name], 0))
+
+    def close(self) -> None:
+        """Nobody uses it any more."""
+        self._memory.close()
+        os.close(self._file)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A lock of this process, which no copy has; that of a killed process is free."""
+        fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def _add(self, name: str, by: int) -> None:
+        at = NAMES.index(name) * _COUNTER.size
+        _COUNTER.pack_into(self._memory, at, self[name] + by)
 
     def __getitem__(self, name: str) -> int:
         """What was counted."""

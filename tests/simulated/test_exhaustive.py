@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -11,16 +11,23 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from simulation.exhaustive import alone, deletions, fingerprint, moments, play, recoveries, scenarios, situations
+from simulation.exhaustive import alone, deletions, fates, fingerprint, moments, play, recoveries, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Kept, Torn
 from simulation.exhaustive.search import search
+from simulation.exhaustive.stand import Platform
 from simulation.exhaustive.table import Table
 from simulation.exhaustive.walk import Walk
+from simulation.exhaustive.ways import Ways
+from simulation.kubernetes import kinds
+from simulation.replica import NAMESPACE
 from simulation.system import BEGIN
 
 from simulated import sabotage as drawn
-from whatsapp_operator.engine import steps, treasury
+from whatsapp_operator.cluster import transport
+from whatsapp_operator.engine import leadership, ports, steps, treasury
+from whatsapp_operator.engine.context import Context
+from whatsapp_operator.engine.server import Server
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import gates, strategies
 from whatsapp_operator.recovery.ledger import Ledger, dumps
@@ -172,8 +179,104 @@ def test_search_that_ended_in_between_goes_on_and_reaches_what_one_without_an_en
     assert rounds > 1
 
 
+def test_search_in_several_jobs_reaches_what_one_in_one_does() -> None:
+    scenario, bound = alone.SCENARIOS["delete"], Bound(faults=2, crashes=0)
+
+    one, three = search(scenario, bound), search(scenario, bound, jobs=3)
+
+    assert three.findings == one.findings == ()
+    assert three.counted["states"] == one.counted["states"]
+
+
+def test_search_in_several_jobs_that_ended_in_between_goes_on(tmp_path: Path) -> None:
+    scenario, bound = alone.SCENARIOS["delete"], Bound(faults=1, crashes=0)
+
+    while (found := search(scenario, bound, keep=tmp_path, seconds=0.05, jobs=3)).left:
+        assert found.findings == ()
+
+    assert found.counted["states"] == search(scenario, bound).counted["states"]
+
+
+def test_search_in_several_jobs_finds_a_bug() -> None:
+    bug = BUGS["error is absence"]
+
+    with bug.sabotage():
+        found = search(bug.scenario, bug.bound, enough=2, jobs=3).shortest
+
+    assert found is not None
+    assert found.invariant == bug.invariant
+
+
+def breaks_down() -> None:
+    """What is called at the end of a path, and fails."""
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_search_whose_copy_ends_badly_says_so(jobs: int, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(RuntimeError):
+        search(alone.SCENARIOS["delete"], Bound(faults=1, crashes=0), on_end=breaks_down, jobs=jobs)
+
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+async def reads_without_an_end(_: Context, server: Server) -> None:
+    """The same in each round."""
+    if server.client is not None:
+        await server.client.read_memory(alone.NAME)
+
+
+def test_path_that_goes_round_is_found() -> None:
+    scenario = replace(alone.SCENARIOS["delete"], task=reads_without_an_end)
+
+    found = search(scenario, Bound(faults=0, crashes=0)).shortest
+
+    assert found is not None
+    assert (found.invariant, found.text) == ("comes_to_an_end", "it goes round without an end")
+
+
+def test_round_that_no_path_goes_by_itself_is_found(tmp_path: Path) -> None:
+    with closing(Ways(tmp_path / "ways")) as ways:
+        ways.add(b"1 state.", b"2 state.", Bound(1, 0))
+        ways.add(b"2 state.", b"1 state.", Bound(1, 0))
+
+    found = search(alone.SCENARIOS["delete"], Bound(faults=0, crashes=0), keep=tmp_path)
+
+    assert [one.invariant for one in found.findings] == ["comes_to_an_end"]
+    assert found.counted["violations"] == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ("", False),
+        ("ab bc ac", False),
+        ("ab bc ca", True),
+        ("aa", True),
+        ("xa ab bc cb by", True),
+        ("ab ab ba", True),
+        ("ab ab bc bc", False),
+    ],
+)
+def test_ways_lead_round_where_they_come_back(tmp_path: Path, told: str, *, expected: bool) -> None:
+    with closing(Ways(tmp_path / "ways")) as ways:
+        for way in told.split():
+            ways.add(way[0].encode() * 8, way[1].encode() * 8, Bound(1, 0))
+
+        assert ways.lead_round() is expected
+
+
+def test_way_back_with_less_left_to_go_wrong_leads_nowhere(tmp_path: Path) -> None:
+    with closing(Ways(tmp_path / "ways")) as ways:
+        ways.add(b"1 state.", b"2 state.", Bound(1, 0))
+        ways.add(b"2 state.", b"1 state.", Bound(0, 0))
+        ways.add(b"2 state.", b"1 state.", Bound(1, 1))
+
+        assert not ways.lead_round()
+
+
 def test_search_that_was_killed_is_not_gone_on_with(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), Kept(tmp_path, slots=8).under_way():
+    with closing(Kept(tmp_path, slots=8)) as kept, pytest.raises(KeyboardInterrupt), kept.under_way():
         raise KeyboardInterrupt
 
     with pytest.raises(Torn):
@@ -181,13 +284,47 @@ def test_search_that_was_killed_is_not_gone_on_with(tmp_path: Path) -> None:
 
 
 def test_state_is_gone_on_from_again_only_with_more_left_to_go_wrong(tmp_path: Path) -> None:
-    table = Table(tmp_path / "table", slots=8)
+    with closing(Table(tmp_path / "table", slots=8)) as table:
+        assert table.enter(b"a state.", Bound(2, 0))
+        assert not table.enter(b"a state.", Bound(1, 0))
+        assert table.enter(b"a state.", Bound(1, 1))
+        assert table.enter(b"a state.", Bound(3, 0))
+        assert table["states"] == 1
 
-    assert table.enter(b"a state.", Bound(2, 0))
-    assert not table.enter(b"a state.", Bound(1, 0))
-    assert table.enter(b"a state.", Bound(1, 1))
-    assert table.enter(b"a state.", Bound(3, 0))
-    assert table["states"] == 1
+
+def call_to(verb: str, kind: kinds.Kind, name: str | None) -> transport.Call:
+    """A request about a resource, or about all of its kind."""
+    path = f"/apis/{kind.api_version}/namespaces/{NAMESPACE}/{kind.plural}"
+    return transport.Call(verb, kind.plural, path if name is None else f"{path}/{name}", body={})
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "name"),
+    [
+        ("list", kinds.SERVERS, None),
+        ("list", kinds.INSTANCES, None),
+        ("patch", kinds.LEASES, leadership.claim_name(ports.REST, scope="")),
+    ],
+)
+def test_what_a_process_does_besides_when_it_takes_a_claim_is_chosen_only_where_a_scenario_says_so(
+    verb: str, kind: kinds.Kind, name: str | None
+) -> None:
+    call = fates.outgoing(call_to(verb, kind, name))
+
+    assert Platform(lists_pass=True, open=False).passes(call)
+    assert not Platform(lists_pass=True, sharing_passes=False, open=False).passes(call)
+
+
+@pytest.mark.parametrize(
+    ("verb", "kind", "name"),
+    [
+        ("get", kinds.INSTANCES, "i0"),
+        ("patch", kinds.INSTANCES, "i0"),
+        ("patch", kinds.LEASES, leadership.claim_name(ports.Key("messaging", "main"), scope="")),
+    ],
+)
+def test_what_a_step_rests_on_is_always_chosen(verb: str, kind: kinds.Kind, name: str) -> None:
+    assert not Platform(lists_pass=True, open=False).passes(fates.outgoing(call_to(verb, kind, name)))
 
 
 def test_moments_are_told_in_relation_to_now_and_all_one_when_long_ago() -> None:

@@ -46,6 +46,8 @@ _NONE = {"maxInFlight": 1, "windows": [{"class": "Soft", "max": 0, "periodSecond
 _TWO = {"maxInFlight": 2, "windows": [{"class": "Soft", "max": 2, "periodSeconds": 30}]}
 _BY_THE_LAST_LIST = tuple(one for one in calls.CHECKS if one is not calls.only_instances_with_a_resource_change)
 """A restart goes by the last list: it may meet who has replaced a row since, which no call could tell."""
+_RESTARTS = {"windows": [{"class": "ServerRestart", "max": 2, "periodSeconds": 120}]}
+"""A place that was spent in vain is free again before a path is too long."""
 _APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
 
 
@@ -268,7 +270,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "workload": recovery(
         "one is a ghost, and the server may be restarted for it",
         "S1",
-        setup=setup(window=LONG, workload={"minInstances": 1}),
+        setup=setup(window=LONG, workload={"minInstances": 1}, budget=_RESTARTS),
+        bound=Bound(faults=2, crashes=0),
     ),
     "workload-few": recovery(
         "one is a ghost, and the server is restarted for one only after a wait",

@@ -13,6 +13,7 @@ from simulation.exhaustive import alone, deletions, measure, play, recoveries, s
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Finding
 from simulation.exhaustive.search import Result, search
+from simulation.exhaustive.table import fits
 
 SCENARIOS: Mapping[str, play.Scenario] = {
     **alone.SCENARIOS,
@@ -40,7 +41,14 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
         "--minutes", type=float, default=float("inf"), help="end each scenario after so long; with --keep it goes on"
     )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="ways that are gone side by side")
-    return parser.parse_args(given)
+    chosen = parser.parse_args(given)
+    if chosen.jobs < 1:
+        parser.error("argument --jobs: there have to be 1 or more")
+    try:
+        fits(Bound(chosen.faults or 0, chosen.crashes or 0))
+    except ValueError as error:
+        parser.error(f"argument --faults, or --crashes: {error}")
+    return chosen
 
 
 def main() -> int:
@@ -107,8 +115,8 @@ def schedule(name: str, found: Finding) -> str:
     """A path for people, and how to play it again."""
     path = ",".join(f"{number}:{place}" for number, place in found.choices)
     told = "\n".join(f"  {line}" for line in found.told) or "  nothing goes wrong"
-    replay = f"python -m simulation.exhaustive {name} --path {path or '0:0'}"
-    return f"{found.invariant}: {found.text}\n{told}\nreplay: {replay}"
+    replay = f"\n{told}\nreplay: python -m simulation.exhaustive {name} --path {path or '0:0'}"
+    return f"{found.invariant}: {found.text}{replay if found.can_be_played else ''}"
 
 
 def _show_branches(found: Mapping[str, measure.Reached]) -> None:

@@ -255,8 +255,9 @@ SCENARIOS: Mapping[str, Scenario] = {
         "a deletion with its namespace, of what nobody understands",
         is_not_understood,
         wrong=not_released,
+        spoils_sharing=True,
         setup=setup(instances=1, namespace=setups.TENANT),
-        bound=Bound(faults=1, crashes=0),
+        bound=Bound(faults=1, crashes=1),
     ),
     "deletion-taken": deletion(
         "a deletion where the instance is somebody else's", is_taken_and_deleted, wrong=not_let_go

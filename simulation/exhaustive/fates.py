@@ -82,16 +82,20 @@ def _to_kubernetes(call: transport.Call) -> Outgoing:
     if call.resource == kinds.EVENTS.plural or _is_a_sign_of_life(call) or _tells_people(call):
         return Outgoing(text, (Fate.WELL,), to_kubernetes=True, quiet=True)
     fates = _READ if call.verb in ("get", "list") else _WRITE
-    return Outgoing(text, fates, to_kubernetes=True, shares=_lists_resources(call) or _REST in call.path)
+    return Outgoing(text, fates, to_kubernetes=True, shares=_lists_resources(call) or _name_of(call) == _REST)
 
 
 def _is_a_sign_of_life(call: transport.Call) -> bool:
     """Renewals and looks at Leases: what their absence does is the fate of standing still, or of dying."""
     if call.resource != "leases":
         return False
+    return call.verb == "list" or _MEMBER in _name_of(call)
+
+
+def _name_of(call: transport.Call) -> str:
     if call.verb == "create":
-        return isinstance(call.body, Mapping) and _MEMBER in call.body["metadata"]["name"]
-    return call.verb == "list" or _MEMBER in call.path
+        return str(call.body["metadata"]["name"]) if isinstance(call.body, Mapping) else ""
+    return call.path.rpartition("/")[2]
 
 
 def _lists_resources(call: transport.Call) -> bool:

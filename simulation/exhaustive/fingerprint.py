@@ -45,7 +45,19 @@ _LAPSES = "lapses"
 _OF_NO_CONCERN = (kinds.EVENTS.plural, kinds.NAMESPACES.plural)
 _EXCUSES = frozenset({"freeze", "messages", "pause", "pause_server", "pause_everything"})
 """Deeds that invariants ask after."""
-_OF_SUBJECTS = ("record", "opinion", "symptom", "standing", "keepsake", "token", "deletion", "codes", "configuring")
+_OF_SUBJECTS = (
+    "record",
+    "opinion",
+    "symptom",
+    "standing",
+    "keepsake",
+    "token",
+    "deletion",
+    "codes",
+    "configuring",
+    "is_held",
+    "let_go",
+)
 _TIMES_OF_SUBJECTS = (
     "connecting",
     "sampling",

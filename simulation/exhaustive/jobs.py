@@ -22,6 +22,9 @@ class Jobs:
     """The rights of all processes of a search, and the copies of this one."""
 
     def __init__(self, most: int, *, goes_on: Callable[[], bool]) -> None:
+        """So many may run. Raises `ValueError` where that is none."""
+        if most < 1:
+            raise ValueError("there have to be 1 or more jobs")
         self._free = multiprocessing.get_context("fork").Semaphore(most - 1)
         self._goes_on = goes_on
         self._beside: list[int] = []

@@ -31,11 +31,13 @@ class Finding:
     told: tuple[str, ...]
     """Those choices in words."""
     length: int
+    can_be_played: bool = True
+    """Whether the choices lead there; else it is one of all paths together."""
 
     @property
-    def size(self) -> tuple[int, int, int]:
+    def size(self) -> tuple[bool, int, int, int]:
         """Less of it is better: what goes wrong, what is chosen besides, how long it takes."""
-        return -self.faults_left - self.crashes_left, len(self.choices), self.length
+        return not self.can_be_played, -self.faults_left - self.crashes_left, len(self.choices), self.length
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from evolution_simulator.version import ConnectionState
@@ -17,6 +18,7 @@ from simulation.exhaustive.scenarios import (
     IMPATIENT,
     LONG,
     RECOVERY,
+    RESTART,
     SERVER,
     SLOW,
     breaks,
@@ -232,6 +234,12 @@ SCENARIOS: Mapping[str, Scenario] = {
         "S17",
         deeds={"somebody deletes it": vanishes},
         bound=_A_FAULT,
+    ),
+    "restart-shared": replace(
+        RESTART,
+        shows="one hangs; faults also strike what a process does besides when it takes a claim, or hands one over",
+        spoils_sharing=True,
+        bound=Bound(faults=1, crashes=1),
     ),
     "restart-paused": recovery(
         "one hangs, and somebody may pause the server",

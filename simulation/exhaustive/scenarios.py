@@ -158,6 +158,15 @@ def not_created(sight: Sight) -> str | None:
     return not_open(sight)
 
 
+RESTART = Scenario(
+    shows="one of two paired instances hangs in connecting",
+    setup=setup(budget=budget()),
+    before=lambda stage: breaks(stage, "S17"),
+    begin=resume,
+    wrong=not_open,
+    remembered=45.0,
+)
+
 SCENARIOS: Mapping[str, Scenario] = {
     "budget": Scenario(
         shows="two paired instances hang in connecting, and one gentle step at a time is allowed",
@@ -167,14 +176,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         wrong=not_open,
         remembered=45.0,
     ),
-    "restart": Scenario(
-        shows="one of two paired instances hangs in connecting",
-        setup=setup(budget=budget()),
-        before=lambda stage: breaks(stage, "S17"),
-        begin=resume,
-        wrong=not_open,
-        remembered=45.0,
-    ),
+    "restart": RESTART,
     "deletion": Scenario(
         shows="a paired instance is deleted with its resource",
         setup=setup(),

@@ -25,12 +25,13 @@ from simulation.exhaustive import fingerprint, play
 from simulation.exhaustive.arbiter import Bound, Option
 from simulation.exhaustive.jobs import Failed, Jobs
 from simulation.exhaustive.kept import Crossing, Finding, Kept
-from simulation.exhaustive.table import NAMES
+from simulation.exhaustive.table import NAMES, fits
 
 _ENOUGH = 25
 """Findings after which a search stops."""
 _SLOTS = 1 << 22
 _GOES_ROUND = "comes_to_an_end", "it goes round without an end"
+_GO_ROUND = "states lead to each other without an end; search again with --jobs 1, and at once, for the path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,32 +210,37 @@ def search(
     many `seconds`, or when every way was gone. So many `jobs` are done side by side.
 
     Raises:
+        ValueError: there is no room for so much that goes wrong, or there is to be no job.
         RuntimeError: a process of the search failed; what it said is on stderr.
         Torn: the search that was kept there was killed.
     """
+    fits(bound)
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Kept(keep or Path(folder), slots=slots)) as kept:
+        rights = Jobs(jobs, goes_on=lambda: not kept.table["stopped"])
         with kept.under_way():
             begins = not kept.table["states"]
             crossings = kept.take_up()
             if begins or crossings:
-                rights = Jobs(jobs, goes_on=lambda: not kept.table["stopped"])
                 ends_at = time.monotonic() + seconds
                 _in_a_process(scenario, bound, _Search(kept, rights, enough, on_end, ends_at, crossings))
-                _look_for_rounds(kept)
+        if begins or crossings:
+            _look_for_rounds(kept)
         counted = {name: kept.table[name] for name in NAMES}
         return Result(counted, tuple(kept.findings()), left=len(kept.left()))
 
 
 def _look_for_rounds(kept: Kept) -> None:
-    """What no path has gone round by itself; a search with one job tells how."""
-    known = any(one.invariant == _GOES_ROUND[0] for one in kept.findings())
+    """What no path has gone round by itself, which would have been a finding of its own."""
+    known = any((one.invariant, one.text) == _GOES_ROUND for one in kept.findings())
     if kept.left() or known or not kept.ways.lead_round():
         return
-    kept.find(Finding(*_GOES_ROUND, faults_left=0, crashes_left=0, choices=(), told=(), length=0))
+    invariant, _ = _GOES_ROUND
+    kept.find(Finding(invariant, _GO_ROUND, 0, 0, choices=(), told=(), length=0, can_be_played=False))
     kept.table.count("violations")
 
 
 def _in_a_process(scenario: play.Scenario, bound: Bound, chooser: _Search) -> None:
+    sys.stdout.flush()  # or each path would print once more what waits to be printed
     gc.collect()
     gc.freeze()
     gc.disable()  # it would write to all memory, and so have it copied

@@ -16,11 +16,18 @@ _SLOT = struct.Struct("<QQ")
 _COUNTER = struct.Struct("<q")
 NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "seconds", "stopped")
 _HEADER = 256
-_MOST_FAULTS = 7
+_MOST_FAULTS, _MOST_CRASHES = 7, 3
+"""Of which a slot has a bit for each."""
 
 
 class Full(Exception):  # noqa: N818 - a fact about the table
     """There is no room for another state: give the search a larger table."""
+
+
+def fits(bound: Bound) -> None:
+    """Raises `ValueError` for a bound that cannot be noted."""
+    if not (0 <= bound.faults <= _MOST_FAULTS and 0 <= bound.crashes <= _MOST_CRASHES):
+        raise ValueError(f"a search takes at most {_MOST_FAULTS} faults and {_MOST_CRASHES} crashes, and none below 0")
 
 
 class Table:
@@ -99,5 +106,5 @@ def _bit(faults: int, crashes: int) -> int:
 
 def _no_less_than(left: Bound) -> int:
     """The bits of all bounds that leave as much, or more."""
-    pairs = ((faults, crashes) for crashes in range(left.crashes, 4) for faults in range(left.faults, _MOST_FAULTS + 1))
-    return sum(_bit(faults, crashes) for faults, crashes in pairs)
+    more_crashes, more_faults = range(left.crashes, _MOST_CRASHES + 1), range(left.faults, _MOST_FAULTS + 1)
+    return sum(_bit(faults, crashes) for crashes in more_crashes for faults in more_faults)

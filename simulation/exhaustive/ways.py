@@ -28,7 +28,8 @@ class Ways:
     def add(self, begin: bytes, end: bytes, left: Bound) -> None:
         """A way from the state of one digest to that of another."""
         way = _WAY.pack(_number(begin), _number(end), left.faults, left.crashes)
-        os.write(self._file, way)  # at once, so that it is not torn by another's
+        if os.write(self._file, way) != len(way):  # at once, so that it is not torn by another's
+            raise OSError("a way was not written whole")
 
     def close(self) -> None:
         """Nobody adds to it any more."""

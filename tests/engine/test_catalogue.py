@@ -231,11 +231,34 @@ async def test_instance_whose_spec_is_understood_no_longer_stays_with_whoever_ha
     assert house.context.claim_of(one) == MAIN
 
 
-def test_instance_whose_spec_was_never_understood_is_nobodys(house: House) -> None:
+def test_instance_whose_spec_was_never_understood_is_with_whoever_has_the_server_that_it_names(house: House) -> None:
+    """A replica that was there while it was understood has it there: both would write to it."""
     house.saw(evs())
     house.saw(wai(instanceName="no spaces please"))
+    one = house.context.subjects[SHOP]
+
+    assert house.context.claim_of(one) == MAIN
+    begin_anew(one)
+    assert house.context.claim_of(one) == MAIN
+
+
+@pytest.mark.parametrize("reference", [{"name": "nowhere"}, {"name": "No Name"}, {}, "main", None])
+def test_instance_of_which_not_even_the_server_is_understood_or_there_is_with_whoever_has_the_rest(
+    house: House, reference: object
+) -> None:
+    house.saw(evs())
+    house.saw(wai(instanceName="no spaces please", serverRef=reference))
 
     assert house.context.claim_of(house.context.subjects[SHOP]) == REST
+
+
+async def test_instance_whose_spec_was_never_understood_is_looked_at_when_its_server_comes(house: House) -> None:
+    house.saw(wai(instanceName="no spaces please"))
+    await house.queued()
+
+    house.saw(evs())
+
+    assert Item(WAI, SHOP) in await house.queued()
 
 
 def test_sweep_of_what_is_known_finds_no_drift(house: House) -> None:

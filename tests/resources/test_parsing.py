@@ -208,6 +208,32 @@ def test_metadata_of_an_instance_whose_spec_is_bad_can_be_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ({"name": "main"}, ("messaging", "main")),
+        ({"name": "main", "namespace": "servers"}, ("servers", "main")),
+        ({"name": "Not A Name"}, None),
+        ({"namespace": "servers"}, None),
+        ({"name": "main", "zone": "a"}, ("messaging", "main")),
+        ("main", None),
+        (None, None),
+    ],
+)
+def test_server_of_an_instance_whose_spec_is_bad_can_be_read_where_it_is_named(
+    reference: object, expected: tuple[str, str] | None
+) -> None:
+    body = instance_body("shop", integration="SMOKE", serverRef=reference)
+
+    assert parsing.parse_server_key(body) == expected
+
+
+@pytest.mark.parametrize("spec", ["none", [], None])
+def test_server_of_an_instance_without_a_spec_cannot_be_read(spec: object) -> None:
+    assert parsing.parse_server_key({**instance_body("shop"), "spec": spec}) is None
+    assert parsing.parse_server_key({"metadata": {"name": "shop"}}) is None
+
+
+@pytest.mark.parametrize(
     "status",
     [
         {"observedGeneration": 3, "healthState": "Enlightened"},

@@ -13,8 +13,8 @@ from unittest import mock
 import pytest
 from simulation.exhaustive import alone, deletions, fates, fingerprint, moments, play, recoveries, scenarios, situations
 from simulation.exhaustive.arbiter import Bound
-from simulation.exhaustive.kept import Kept, Torn
-from simulation.exhaustive.search import search
+from simulation.exhaustive.kept import Finding, Kept, Torn
+from simulation.exhaustive.search import Result, search
 from simulation.exhaustive.stand import Platform
 from simulation.exhaustive.table import Table
 from simulation.exhaustive.walk import Walk
@@ -42,7 +42,7 @@ SHARE = {
     "deletion-lost": (deletions.SCENARIOS["deletion-lost"], Bound(faults=0, crashes=0)),
     "deletion-replaced": (deletions.SCENARIOS["deletion-replaced"], Bound(faults=0, crashes=0)),
     "deletion-replaced-late": (deletions.SCENARIOS["deletion-replaced-late"], Bound(faults=0, crashes=0)),
-    "deletion-unread": (deletions.SCENARIOS["deletion-unread"], Bound(faults=1, crashes=0)),
+    "deletion-unread": (deletions.SCENARIOS["deletion-unread"], Bound(faults=1, crashes=1)),
     "restart-stalled": (recoveries.SCENARIOS["restart-stalled"], Bound(faults=1, crashes=0)),
     "deletion-orphan": (deletions.SCENARIOS["deletion-orphan"], Bound(faults=0, crashes=0)),
     "storm": (recoveries.SCENARIOS["storm"], Bound(faults=0, crashes=0)),
@@ -242,8 +242,35 @@ def test_round_that_no_path_goes_by_itself_is_found(tmp_path: Path) -> None:
 
     found = search(alone.SCENARIOS["delete"], Bound(faults=0, crashes=0), keep=tmp_path)
 
-    assert [one.invariant for one in found.findings] == ["comes_to_an_end"]
+    (round_,) = found.findings
+    assert round_.invariant == "comes_to_an_end"
+    assert "--jobs 1" in round_.text
+    assert not round_.can_be_played
     assert found.counted["violations"] == 1
+
+
+def test_finding_that_can_be_played_comes_before_one_that_cannot() -> None:
+    played = Finding("one", "", faults_left=0, crashes_left=0, choices=((1, 1),), told=("a fault",), length=9)
+    round_ = replace(played, choices=(), told=(), length=0, can_be_played=False)
+
+    assert Result({}, (round_, played)).shortest is played
+
+
+def test_search_that_is_to_have_no_job_is_refused_before_anything_is_touched(tmp_path: Path) -> None:
+    scenario, bound = alone.SCENARIOS["delete"], Bound(faults=1, crashes=0)
+    left = search(scenario, bound, keep=tmp_path, seconds=0.05).left
+
+    with pytest.raises(ValueError, match="jobs"):
+        search(scenario, bound, keep=tmp_path, jobs=0)
+
+    assert left
+    assert search(scenario, bound, keep=tmp_path).findings == ()
+
+
+@pytest.mark.parametrize("bound", [Bound(8, 0), Bound(0, 4), Bound(-1, 0)])
+def test_bound_for_which_the_table_has_no_room_is_refused(bound: Bound) -> None:
+    with pytest.raises(ValueError, match="at most 7 faults and 3 crashes"):
+        search(alone.SCENARIOS["delete"], bound)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +322,8 @@ def test_state_is_gone_on_from_again_only_with_more_left_to_go_wrong(tmp_path: P
 def call_to(verb: str, kind: kinds.Kind, name: str | None) -> transport.Call:
     """A request about a resource, or about all of its kind."""
     path = f"/apis/{kind.api_version}/namespaces/{NAMESPACE}/{kind.plural}"
+    if verb == "create":
+        return transport.Call(verb, kind.plural, path, body={"metadata": {"name": name}})
     return transport.Call(verb, kind.plural, path if name is None else f"{path}/{name}", body={})
 
 
@@ -304,6 +333,7 @@ def call_to(verb: str, kind: kinds.Kind, name: str | None) -> transport.Call:
         ("list", kinds.SERVERS, None),
         ("list", kinds.INSTANCES, None),
         ("patch", kinds.LEASES, leadership.claim_name(ports.REST, scope="")),
+        ("create", kinds.LEASES, leadership.claim_name(ports.REST, scope="")),
     ],
 )
 def test_what_a_process_does_besides_when_it_takes_a_claim_is_chosen_only_where_a_scenario_says_so(

@@ -105,7 +105,7 @@ class Context:
     def look_at_all(self, one: Server, *, spread: bool = False) -> None:
         """Queue every instance of a server; `spread`: so that their calls do not come as one burst."""
         for subject in self.subjects.values():
-            if subject.instance is None or ports.Key(*subject.instance.server_key) != one.key:
+            if subject.server_key != one.key:
                 continue
             if spread:
                 self.look_at_spread(subject, among=len(one.subjects))
@@ -138,9 +138,10 @@ class Context:
     def claim_of(self, one: Subject | Server) -> ports.Key:
         """The claim under which a resource is looked at.
 
-        One whose spec is no longer understood stays with its server: only who has that can count it there.
+        One whose spec is no longer understood stays with its server: only who has that can count it there. And where a
+        process has never understood it, it goes by the server that is named, or two would write to it.
         """
-        found = one if isinstance(one, Server) else self.server_of(one) or self.seat_of(one)
+        found = one if isinstance(one, Server) else self.server_of(one) or self.seat_of(one) or self._named_by(one)
         return found.key if found is not None else ports.REST
 
     def require_claim(self, one: Subject | Server) -> None:
@@ -158,6 +159,10 @@ class Context:
             return None
         server = self.servers.get(one.seat[0])
         return server if server is not None and server.subjects.get(one.seat[1]) is one else None
+
+    def _named_by(self, one: Subject) -> Server | None:
+        named = one.server_key
+        return self.servers.get(named) if named is not None else None
 
     def server_of(self, one: Subject) -> Server | None:
         """The server that an instance refers to."""

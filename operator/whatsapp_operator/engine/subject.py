@@ -166,6 +166,8 @@ class Subject:
     """Monotonic seconds at which this process first heard of it."""
     seat: tuple[Key, str] | None = None
     """The server and the name there that its spec named when it was last understood."""
+    named: Key | None = None
+    """The server that a spec names in which something else is not understood."""
     blocked_since: datetime | None = None
     """Since when a deletion cannot go on for want of its server."""
     let_go: Reason | None = None
@@ -175,6 +177,11 @@ class Subject:
     def metadata(self) -> ObjectMeta:
         """The resource's metadata."""
         return self.instance.metadata if self.instance is not None else parsing.parse_metadata(self.body)
+
+    @property
+    def server_key(self) -> Key | None:
+        """The server that its spec names, as far as it is understood."""
+        return Key(*self.instance.server_key) if self.instance is not None else self.named
 
     @property
     def resource_version(self) -> str:
@@ -222,6 +229,8 @@ class Subject:
             self.instance, self.problem = parsing.parse_instance({**body, "metadata": self.body["metadata"]}), None
         except InvalidResource as error:
             self.instance, self.problem = None, str(error)
+            named = parsing.parse_server_key(body)
+            self.named = Key(*named) if named is not None else None
 
 
 def _may_have_been_recreated(recovery: RecoveryStatus | None) -> bool:
@@ -244,6 +253,7 @@ def begin_anew(subject: Subject) -> None:
         problem=subject.problem,
         known_since=subject.known_since,
         seat=subject.seat,
+        named=subject.named,
     )
     for one in fields(Subject):
         setattr(subject, one.name, getattr(fresh, one.name))

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pydantic
 from pydantic_core import ErrorDetails
 
-from whatsapp_operator.resources import conditions, errors, instance, metadata, server, status
+from whatsapp_operator.resources import conditions, errors, instance, metadata, references, server, status
 from whatsapp_operator.resources.model import Model
 
 Body = Mapping[str, Any]
@@ -58,6 +58,19 @@ def _same_spec(text: str) -> instance.WhatsAppInstanceSpec | None:
     try:
         return instance.WhatsAppInstanceSpec.model_validate(json.loads(text))
     except pydantic.ValidationError:
+        return None
+
+
+def parse_server_key(body: Body) -> tuple[str, str] | None:
+    """Namespace and name of the EvolutionServer that an instance names, whatever the rest of its spec says.
+
+    None where not even that is understood.
+    """
+    spec = body.get("spec")
+    try:
+        named = references.ServerReference.model_validate(spec["serverRef"] if isinstance(spec, Mapping) else None)
+        return named.namespace or parse_metadata(body).namespace, named.name
+    except (KeyError, pydantic.ValidationError, errors.InvalidResource):
         return None
 
 

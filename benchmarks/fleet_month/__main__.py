@@ -109,7 +109,8 @@ def _said(given: argparse.Namespace, outcomes: Sequence[month.Outcome], seconds:
     where = f"{given.numbers:,} numbers on {given.servers} servers, {given.days:g} days, seed {given.seed}"
     processor = sum(one.took for one in outcomes)
     processes = min(given.processes, len(outcomes) * given.servers)
-    return f"{where}: simulated in {seconds:.0f} s, {processor:.0f} s of processor time in {processes} processes."
+    took = f"simulated in {seconds:.0f} s, {processor:.0f} s of processor time in {processes} processes"
+    return f"{where}: {took}; beside it a loop of a million additions took {report.reference(outcomes) * 1000:.0f} ms."
 
 
 def _keep(given: argparse.Namespace, outcomes: Sequence[month.Outcome], told: str) -> None:

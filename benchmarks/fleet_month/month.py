@@ -30,6 +30,7 @@ from evolution_simulator.version import ConnectionState
 from whatsapp_operator.evolution import routes
 
 _COLLECTED_AFTER = (50_000, 20, 20)
+_ADDITIONS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,8 @@ class Outcome:
     """Seconds that were simulated, and not skipped."""
     took: float = 0.0
     """Processor time."""
+    reference: float = 0.0
+    """Processor time of a loop of a million additions, right before and after."""
 
     @property
     def connected(self) -> float:
@@ -88,11 +91,20 @@ class Outcome:
 
 
 def run(plan: Plan) -> Outcome:
-    """Run it. The same plan gives the same outcome, but for the processor time."""
-    began, loop = time.process_time(), MonthLoop()
+    """Run it. The same plan gives the same outcome, but for the processor times."""
+    before, began, loop = reference(), time.process_time(), MonthLoop()
     with structlog.testing.capture_logs(), drawing.left_out(), _seldom_collected():
         outcome = loop.run(_Month(plan, loop).run())
-    return replace(outcome, took=time.process_time() - began)
+    took = time.process_time() - began
+    return replace(outcome, took=took, reference=(before + reference()) / 2)
+
+
+def reference() -> float:
+    """Processor seconds of a loop of a million additions: a machine may be twice as fast at one time as at another."""
+    began, total = time.process_time(), 0
+    for number in range(_ADDITIONS):
+        total += number
+    return time.process_time() - began
 
 
 @contextlib.contextmanager

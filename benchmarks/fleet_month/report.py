@@ -29,7 +29,14 @@ def together(outcomes: Sequence[Outcome]) -> Outcome:
     days = zip(*(one.connected_by_day for one in outcomes), strict=True)
     sums: dict[str, Any] = {name: sum(getattr(one, name) for one in outcomes) for name in _ADDED}
     joined: dict[str, Any] = {name: tuple(part for one in outcomes for part in getattr(one, name)) for name in _JOINED}
-    return dataclasses.replace(first, connected_by_day=tuple(sum(day) for day in days), **joined, **sums)
+    by_day = tuple(sum(day) for day in days)
+    return dataclasses.replace(first, connected_by_day=by_day, reference=reference(outcomes), **joined, **sums)
+
+
+def reference(outcomes: Sequence[Outcome]) -> float:
+    """The time of the loop beside them, by how much of theirs it stands for."""
+    took = sum(one.took for one in outcomes)
+    return sum(one.reference * one.took for one in outcomes) / took if took else 0.0
 
 
 _ADDED = (

@@ -47,6 +47,14 @@ def test_servers_of_a_policy_are_added_up() -> None:
     assert both.connected == (one.connected + other.connected) / 2
 
 
+def test_time_of_the_loop_counts_by_how_much_it_stands_for() -> None:
+    one = dataclasses.replace(outcome(Policy.OPERATOR), took=30.0, reference=0.1)
+    other = dataclasses.replace(outcome(Policy.OPERATOR), took=10.0, reference=0.2)
+
+    assert report.together([one, other]).reference == report.reference([one, other]) == pytest.approx(0.125)
+    assert report.reference([outcome(Policy.NONE)]) == 0.0
+
+
 def test_percentile_is_a_value_that_was_there() -> None:
     values = tuple(float(number) for number in range(1, 101))
 

@@ -12,11 +12,12 @@ import asyncio
 import contextlib
 import gc
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
@@ -25,7 +26,7 @@ from simulation.exhaustive import fingerprint, play
 from simulation.exhaustive.arbiter import Bound, Option
 from simulation.exhaustive.jobs import Failed, Jobs
 from simulation.exhaustive.kept import Crossing, Finding, Kept
-from simulation.exhaustive.table import NAMES, fits
+from simulation.exhaustive.table import NAMES, Table, fits
 
 _ENOUGH = 25
 """Findings after which a search stops."""
@@ -142,7 +143,7 @@ class _Search:
         for at, place in enumerate(places[:-1], start=1):
             if self._copies():
                 return place
-            if time.monotonic() > self.ends_at:
+            if time.monotonic() > self.ends_at or self.kept.table["ending"]:
                 self.kept.leave(Crossing(self.chosen, number, places[at:]))
                 self._end()
         return places[-1]
@@ -207,7 +208,7 @@ def search(
     """Go every way through a scenario within a bound; `on_end` is called in each process at the end of its path.
 
     In a folder `keep` the search goes on where one of the same scenario, bound and code has ended; each ends after so
-    many `seconds`, or when every way was gone. So many `jobs` are done side by side.
+    many `seconds`, after a SIGINT or SIGTERM, or when every way was gone. So many `jobs` are done side by side.
 
     Raises:
         ValueError: there is no room for so much that goes wrong, or there is to be no job.
@@ -217,7 +218,7 @@ def search(
     fits(bound)
     with tempfile.TemporaryDirectory() as folder, contextlib.closing(Kept(keep or Path(folder), slots=slots)) as kept:
         rights = Jobs(jobs, goes_on=lambda: not kept.table["stopped"])
-        with kept.under_way():
+        with kept.under_way(), _ended_by_signals(kept.table) if keep is not None else contextlib.nullcontext():
             begins = not kept.table["states"]
             crossings = kept.take_up()
             if begins or crossings:
@@ -227,6 +228,22 @@ def search(
             _look_for_rounds(kept)
         counted = {name: kept.table[name] for name in NAMES}
         return Result(counted, tuple(kept.findings()), left=len(kept.left()))
+
+
+@contextlib.contextmanager
+def _ended_by_signals(table: Table) -> Iterator[None]:
+    """Whichever process is told so notes it for all: a terminal tells all of them, a supervisor only the first."""
+    table.mark("ending", 0)
+
+    def end(*_: object) -> None:
+        table.mark("ending", 1)
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _look_for_rounds(kept: Kept) -> None:

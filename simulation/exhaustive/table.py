@@ -14,7 +14,7 @@ from simulation.exhaustive.arbiter import Bound
 
 _SLOT = struct.Struct("<QQ")
 _COUNTER = struct.Struct("<q")
-NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "seconds", "stopped")
+NAMES = ("states", "again", "choices", "paths", "violations", "deepest", "seconds", "stopped", "ending")
 _HEADER = 256
 _MOST_FAULTS, _MOST_CRASHES = 7, 3
 """Of which a slot has a bit for each."""
@@ -70,6 +70,10 @@ class Table:
         """Count something."""
         with self._alone():
             self._add(name, by)
+
+    def mark(self, name: str, value: int) -> None:
+        """Set something, whatever it was: without the lock, which a signal may find this process to have."""
+        _COUNTER.pack_into(self._memory, NAMES.index(name) * _COUNTER.size, value)
 
     def most(self, name: str, value: int) -> None:
         """Note something of a path, where it is more than of any before."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
@@ -195,6 +196,17 @@ def test_search_in_several_jobs_that_ended_in_between_goes_on(tmp_path: Path) ->
         assert found.findings == ()
 
     assert found.counted["states"] == search(scenario, bound).counted["states"]
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_search_that_is_told_to_end_can_be_gone_on_with(tmp_path: Path, told: signal.Signals) -> None:
+    scenario, bound, before = alone.SCENARIOS["delete"], Bound(faults=1, crashes=0), signal.getsignal(told)
+
+    ended = search(scenario, bound, keep=tmp_path, on_end=lambda: signal.raise_signal(told), jobs=2)
+
+    assert ended.left
+    assert search(scenario, bound, keep=tmp_path).counted["states"] == search(scenario, bound).counted["states"]
+    assert signal.getsignal(told) is before
 
 
 def test_search_in_several_jobs_finds_a_bug() -> None:

@@ -232,7 +232,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         setup=setup(recovery=IMPATIENT),
         wrong=not_let_go,
         deeds={"somebody takes the name": is_taken},
-        bound=Bound(faults=1, crashes=0),
+        bound=Bound(faults=1, crashes=1),
         remembered=100.0,
     ),
     "deletion-replaced": deletion(

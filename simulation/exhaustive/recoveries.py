@@ -50,6 +50,7 @@ _BY_THE_LAST_LIST = tuple(one for one in calls.CHECKS if one is not calls.only_i
 """A restart goes by the last list: it may meet who has replaced a row since, which no call could tell."""
 _RESTARTS = {"windows": [{"class": "ServerRestart", "max": 2, "periodSeconds": 120}]}
 """A place that was spent in vain is free again before a path is too long."""
+_LOSSES = {"windows": [{"class": "SessionLoss", "max": 3, "periodSeconds": 120}]}
 _APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
 
 
@@ -122,7 +123,7 @@ def not_handled(sight: Sight) -> str | None:
 def waits_for_an_approval(stage: Stage) -> None:
     """The pause ends; somebody looks now and then, and approves what is offered."""
     resume(stage)
-    for seconds in (45.0, 75.0, 105.0, 165.0):
+    for seconds in (45.0, 75.0, 105.0, 165.0, 225.0, 285.0):
         later(stage, seconds, functools.partial(deeds.people.approve, namespace=setups.HOME, name="i0"))
 
 
@@ -284,7 +285,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "workload-few": recovery(
         "one is a ghost, and the server is restarted for one only after a wait",
         "S1",
-        setup=setup(window=LONG, workload={"minInstances": 2, "maxWaitSeconds": 60}),
+        setup=setup(window=LONG, workload={"minInstances": 2, "maxWaitSeconds": 60}, budget=_RESTARTS),
         bound=_A_CRASH,
     ),
     "workload-missing": recovery(
@@ -293,7 +294,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         "S19",
         begin=gives_the_other_up,
         wrong=first_not_open,
-        setup=setup(window=LONG, workload={"minInstances": 1}),
+        setup=setup(window=LONG, workload={"minInstances": 1}, budget=_RESTARTS),
         bound=_A_CRASH,
     ),
     "recreation-approved": recovery(
@@ -303,7 +304,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         setup=setup(window=LONG, recovery=_APPROVED),
         bound=_NOTHING,
     ),
-    "recreation-both": recovery("two rows are lost, and nobody vouches", "S2", "S2", bound=_NOTHING),
+    "recreation-both": recovery(
+        "two rows are lost, and nobody vouches",
+        "S2",
+        "S2",
+        setup=setup(window=LONG, budget=_LOSSES),
+        bound=_NOTHING,
+    ),
     "recreation-lists": recovery("a row is lost, while bulk reads may fail", "S2", spoils_lists=True, bound=_A_FAULT),
     "recreation-lost": recovery(
         "a row is lost, and the DELETE of it; it may be paused, or taken by somebody else, meanwhile",

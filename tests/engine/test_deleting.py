@@ -454,6 +454,42 @@ async def test_instance_that_is_nowhere_was_deleted_only_if_it_may_have_been_the
     assert (play.cluster.events, play.evolution.calls) == (events, [])
 
 
+class Taken(Evolution):
+    """`i0` is nowhere; somebody makes one of the name before memory is asked, and maybe no list is to be had then."""
+
+    unlisted_then = False
+
+    async def read_memory(self, name: str) -> evidence.MemoryReading:
+        self.memory, self.unread = evidence.InMemory(OPEN), self.unlisted_then
+        if not self.unread:
+            self.row = a_row("open", owner=True, identity=THEIRS)
+        return await super().read_memory(name)
+
+
+@pytest.mark.parametrize("unlisted_then", [False, True])
+async def test_instance_that_has_taken_the_name_since_the_list_is_left_alone(unlisted_then: bool) -> None:
+    play = Scene(status={"instanceID": OURS, "deletionAskedAt": f"{START:%Y-%m-%dT%H:%M:%SZ}"})
+    taken: Any = Taken(row=None)
+    taken.unlisted_then = unlisted_then
+    play.evolution = play.server.client = play.context.observers[play.server.key] = taken
+
+    for _ in range(3):
+        await play.look()
+        play.time.advance(POLL)
+
+    assert taken.calls == []
+    assert play.is_released is not unlisted_then
+
+
+async def test_instance_that_memory_holds_without_a_row_is_deleted() -> None:
+    play = Scene(status={"instanceID": OURS})
+    play.evolution.row = None
+
+    await play.look()
+
+    assert play.evolution.calls == SENT
+
+
 async def test_instance_that_went_by_itself_is_deleted_without_a_call() -> None:
     play = Scene()
     play.evolution.end()

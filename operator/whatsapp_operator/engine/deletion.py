@@ -72,7 +72,7 @@ class Deletions:
             known = server.observed.rows or {}
             if _is_newer(server, deletion) and _is_anothers(known.get(name), deletion):
                 return await self._deleted(server, draft)
-            return await self._delete(server, draft, deletion)
+            return await self._delete(server, draft, deletion, is_listed=False)
         listed = await self._context.list_rows(server)
         if not isinstance(listed, evidence.DatabaseList):
             return _POLL_SECONDS
@@ -89,7 +89,7 @@ class Deletions:
         if deletion is None:
             deletion = self._begin(server, draft)
         deletion.instance_id = row.id if row is not None else deletion.instance_id
-        return await self._delete(server, draft, deletion)
+        return await self._delete(server, draft, deletion, is_listed=row is not None)
 
     async def _write_down(self, draft: Draft) -> None:
         """DELETE is about to be sent: after a crash it is known of what is missing then why it is."""
@@ -135,19 +135,30 @@ class Deletions:
         is_adopted = draft.adopted is None and not token.generated
         return not is_adopted or draft.instance.spec.deletion_policy is DeletionPolicy.DELETE
 
-    async def _delete(self, server: Server, draft: Draft, deletion: Deletion) -> float | None:
+    async def _delete(self, server: Server, draft: Draft, deletion: Deletion, *, is_listed: bool) -> float | None:
         work = await self._existence.work(server, draft, creates=False, spare_open=False)
         draft.verdict = _TERMINATING
-        if await self._has_ended(draft.subject, deletion, work):
+        if await self._has_ended(draft.subject, deletion, work, is_listed=is_listed):
             return await self._deleted(server, draft)
         draft.synced = Reason.DELETION_REFUSED if deletion.sent >= _REFUSED_AFTER else _still(draft, _REFUSED)
         return _POLL_SECONDS
 
-    async def _has_ended(self, one: Subject, deletion: Deletion, work: strategies.Work) -> bool:
+    async def _has_ended(self, one: Subject, deletion: Deletion, work: strategies.Work, *, is_listed: bool) -> bool:
         """Whether the instance is gone; a DELETE is sent when it is due and the instance is not."""
         if self._context.clock.monotonic() < deletion.next_at:
             return not _is_still_shown(one, deletion) and await strategies.is_gone(work)
-        return await strategies.is_gone(work) or await self._send(deletion, work)
+        if await strategies.is_gone(work):
+            return True
+        # What memory holds, and the list before did not, is ours without a row, or somebody's who has taken the name
+        # since: that one has a row by now, and the next look tells whose it is.
+        if not is_listed and not await self._is_without_a_row(work):
+            return False
+        return await self._send(deletion, work)
+
+    @staticmethod
+    async def _is_without_a_row(work: strategies.Work) -> bool:
+        listed = await work.list_rows()
+        return isinstance(listed, evidence.DatabaseList) and work.name not in listed.rows
 
     async def _send(self, deletion: Deletion, work: strategies.Work) -> bool:
         delay = _retry_delay(self._context, deletion)

@@ -47,7 +47,7 @@ class Told:
     def sweep(self, drift: int, /) -> None:
         """Not of interest."""
 
-    def instances(self, server: ports.Key, states: Mapping[str, int], /) -> None:
+    def instances(self, server: ports.Key, states: Mapping[str, int], reasons: Mapping[str, int], /) -> None:
         """Seen at the API server."""
 
     def guarded(self, server: ports.Key, guarded: reporting.Guarded | None, /) -> None:

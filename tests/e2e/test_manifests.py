@@ -11,7 +11,7 @@ from e2e import kube
 
 TREE = Path(__file__).resolve().parents[2]
 EXAMPLES = TREE / "examples"
-FOREIGN_GROUPS = ("argoproj.io", "fluxcd.io", "kustomize.config.k8s.io")
+FOREIGN_GROUPS = ("argoproj.io", "fluxcd.io", "kustomize.config.k8s.io", "monitoring.coreos.com")
 BUILT = ("manifests", "manifests/namespaced", "crds", "examples/evolution-api", "examples/gitops/apps")
 ADMISSION = "pod-security.kubernetes.io/warn"
 

@@ -10,11 +10,14 @@ import pytest
 from support import servers
 from support.world import START
 from whatsapp_operator.engine.server import Server
-from whatsapp_operator.engine.server_presentation import present_server
+from whatsapp_operator.engine.server_presentation import present_server, reasons
+from whatsapp_operator.health import opinion as opinions
+from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery.guard import Guard
 from whatsapp_operator.resources.conditions import Condition, ConditionStatus, ConditionType
 from whatsapp_operator.resources.pause import Pause, PausedBy, PauseInForce, PauseOfEverything
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
 
 
 def conditions(one: Server, *, pause: PauseInForce | None = None) -> Mapping[str, Condition]:
@@ -73,3 +76,18 @@ def test_pause_of_a_server_says_whose_it_is(pause: PauseInForce, named: str) -> 
 
     assert named in shown[ConditionType.PAUSED].message
     assert named in shown[ConditionType.REMEDIATION_ALLOWED].message
+
+
+def test_instances_that_are_not_healthy_are_counted_by_reason() -> None:
+    """A person who has to scan, or to open the phone, is told apart from what heals by itself."""
+    one = servers.a_server(instances=4)
+    held = list(one.subjects.values())
+    verdicts = [
+        Verdict(HealthState.HEALTHY, Reason.HEALTHY),
+        Verdict(HealthState.DISCONNECTED, Reason.LOGGED_OUT),
+        Verdict(HealthState.DISCONNECTED, Reason.AWAITING_SCAN),
+    ]
+    for subject, verdict in zip(held, verdicts, strict=False):
+        subject.opinion = opinions.consider(None, verdict, reads=1, at=START)
+
+    assert reasons(one) == {Reason.LOGGED_OUT: 1, Reason.AWAITING_SCAN: 1, Reason.NOT_OBSERVED: 1}

@@ -23,18 +23,21 @@ def value(told: metrics.Metrics, name: str, **labels: str) -> float | None:
 
 
 def test_states_of_a_server_replace_those_before(told: metrics.Metrics) -> None:
-    told.instances_counted("shop/main", {"Healthy": 3, "Stuck": 1})
-    told.instances_counted("bank/main", {"Healthy": 7})
-    told.instances_counted("shop/main", {"Healthy": 4})
+    told.instances_counted("shop/main", states={"Healthy": 3, "Stuck": 1}, reasons={"Connecting": 1})
+    told.instances_counted("bank/main", states={"Healthy": 7}, reasons={})
+    told.instances_counted("shop/main", states={"Healthy": 4}, reasons={})
     assert value(told, "instances", server="shop/main", state="Healthy") == 4
     assert value(told, "instances", server="shop/main", state="Stuck") is None
+    assert value(told, "instances_not_healthy", server="shop/main", reason="Connecting") is None
     assert value(told, "instances", server="bank/main", state="Healthy") == 7
 
 
 def test_server_that_is_gone_has_no_instances(told: metrics.Metrics) -> None:
-    told.instances_counted("shop/main", {"Healthy": 3})
-    told.instances_counted("shop/main", {})
+    told.instances_counted("shop/main", states={"Healthy": 3, "Stuck": 1}, reasons={"Connecting": 1})
+    assert value(told, "instances_not_healthy", server="shop/main", reason="Connecting") == 1
+    told.instances_counted("shop/main", states={}, reasons={})
     assert value(told, "instances", server="shop/main", state="Healthy") is None
+    assert value(told, "instances_not_healthy", server="shop/main", reason="Connecting") is None
 
 
 def test_steps_are_counted_by_verdict(told: metrics.Metrics) -> None:

@@ -58,9 +58,9 @@ class Telling:
         if drift:
             _log.warning("a listing found what the watch had missed", resources=drift)
 
-    def instances(self, server: ports.Key, states: Mapping[str, int], /) -> None:
-        """How many instances of a server are in which health state; empty when the server is gone."""
-        self._metrics.instances_counted(_label(server), states)
+    def instances(self, server: ports.Key, states: Mapping[str, int], reasons: Mapping[str, int], /) -> None:
+        """How many instances of a server are in which health state, and why those are that are not healthy."""
+        self._metrics.instances_counted(_label(server), states=states, reasons=reasons)
 
     def guarded(self, server: ports.Key, guarded: reporting.Guarded | None, /) -> None:
         """What holds steps back on a server; None when it is gone."""

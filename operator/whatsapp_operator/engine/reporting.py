@@ -70,8 +70,11 @@ class Telemetry(Protocol):
     def sweep(self, drift: int, /) -> None:
         """One LIST sweep, and how many resources it found that the watch had missed."""
 
-    def instances(self, server: ports.Key, states: Mapping[str, int], /) -> None:
-        """How many instances of a server are in which health state; empty when the server is gone."""
+    def instances(self, server: ports.Key, states: Mapping[str, int], reasons: Mapping[str, int], /) -> None:
+        """How many instances of a server are in which health state, and why those are that are not healthy.
+
+        Both are empty when the server is gone.
+        """
 
     def guarded(self, server: ports.Key, guarded: Guarded | None, /) -> None:
         """What holds steps back on a server; None when it is gone."""

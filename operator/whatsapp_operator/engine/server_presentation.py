@@ -124,6 +124,16 @@ def states(one: Server) -> Counter[HealthState]:
     )
 
 
+def reasons(one: Server) -> Counter[Reason]:
+    """Why those of a server's instances that are not healthy are as they are; of some nothing was concluded yet."""
+    opinions = (subject.opinion for subject in one.subjects.values())
+    return Counter(
+        opinion.verdict.reason if opinion else Reason.NOT_OBSERVED
+        for opinion in opinions
+        if opinion is None or opinion.verdict.state is not HealthState.HEALTHY
+    )
+
+
 def _counts(one: Server) -> InstanceCounts:
     by_state = states(one)
     rows = one.observed.rows or {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from whatsapp_operator.engine import finalizers, ports, reporting, server_restart, treasury
 from whatsapp_operator.engine.announce import Announcer
@@ -10,7 +11,13 @@ from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.fence import Fenced
 from whatsapp_operator.engine.observer import Observer
 from whatsapp_operator.engine.server import Observed, Server
-from whatsapp_operator.engine.server_presentation import STORM_SENTENCES, present_server, states, uses_of
+from whatsapp_operator.engine.server_presentation import (
+    STORM_SENTENCES,
+    present_server,
+    reasons,
+    states,
+    uses_of,
+)
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.evolution import evidence
@@ -20,6 +27,7 @@ from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.server import EvolutionServerSpec, EvolutionServerStatus
+from whatsapp_operator.resources.status import HealthState
 
 _SOON = 2.0
 
@@ -67,7 +75,7 @@ class Servers:
             # The client name is now held to, and written down: what is read under it may be believed.
             self._context.hurry(one)
         self._announce(one)
-        self._context.telemetry.instances(one.key, {str(state): n for state, n in states(one).items()})
+        self._context.telemetry.instances(one.key, _by_word(states(one)), _by_word(reasons(one)))
         self._tell_guard(one, guard)
         await self._keep_ledger(one)
         waits = (wait, restart_wait, self._until_stale(one), self._until_secrets(one), self._until_pause_ends(one))
@@ -236,7 +244,7 @@ class Servers:
         client, one.client, one.endpoint = one.client, None, None
         self._secrets_due.pop(one.key, None)
         self._secrets_generation.pop(one.key, None)
-        self._context.telemetry.instances(one.key, {})
+        self._context.telemetry.instances(one.key, {}, {})
         self._context.telemetry.guarded(one.key, None)
         self._context.telemetry.circuit(one.key, is_open=None)
         return client
@@ -289,6 +297,10 @@ class _SecretProblem(Exception):  # noqa: N818 - a fact about a Secret, which be
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
         self.reason, self.text = reason, text
+
+
+def _by_word(counts: Mapping[HealthState, int] | Mapping[Reason, int]) -> Mapping[str, int]:
+    return {str(word): count for word, count in counts.items()}
 
 
 def _may_be_deleted(one: instance.WhatsAppInstance | None) -> bool:

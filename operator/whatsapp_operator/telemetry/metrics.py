@@ -31,6 +31,12 @@ class Metrics:
 
     def _build_recovery(self) -> None:
         self._instances = self._gauge("instances", "WhatsAppInstances by health state.", "server", "state")
+        self._not_healthy = self._gauge(
+            "instances_not_healthy",
+            "WhatsAppInstances that are not Healthy, by the reason in their status.",
+            "server",
+            "reason",
+        )
         self._recoveries = self._counter(
             "recoveries_total", "Recovery steps by the verdict of a later observation.", "step", "class", "result"
         )
@@ -111,11 +117,12 @@ class Metrics:
         """The metrics in Prometheus' text format, of content type `CONTENT_TYPE`."""
         return prometheus_client.generate_latest(self.registry)
 
-    def instances_counted(self, server: str, states: Mapping[str, int]) -> None:
-        """How many of a server's instances are in which health state; empty when the server is gone."""
-        self._instances.remove_by_labels({"server": server})
-        for state, count in states.items():
-            self._instances.labels(server, state).set(count)
+    def instances_counted(self, server: str, *, states: Mapping[str, int], reasons: Mapping[str, int]) -> None:
+        """How many of a server's instances are in which health state, and why; both empty when the server is gone."""
+        for gauge, counts in ((self._instances, states), (self._not_healthy, reasons)):
+            gauge.remove_by_labels({"server": server})
+            for word, count in counts.items():
+                gauge.labels(server, word).set(count)
 
     def guarded(self, server: str, *, storm: bool, waiting: int, budget: Mapping[str, tuple[int, int]]) -> None:
         """What holds steps back on a server: `budget` is used and allowed steps by class."""

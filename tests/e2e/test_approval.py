@@ -1,5 +1,6 @@
 """Approval of a step that loses a pairing: one step, by someone who may, for a limited time."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,12 +104,23 @@ def test_only_who_has_the_verb_may_approve(
     assert "metadata.annotations[whatsapp-operator.dev/approve]" in refusal
     assert "whatsapp-operator-approver" in refusal
     editor("annotate", "wai", "linked", "example.com/note=seen")
+    for looser in ("Automatic", None):
+        denied = editor.run(*_sets_session_loss(looser))
+        assert "spec.recovery.sessionLoss" in denied.stderr
+        assert "whatsapp-operator-approver" in denied.stderr
+    editor(*_sets_session_loss("Never"), "--dry-run=server")
+    approver(*_sets_session_loss("Automatic"), "--dry-run=server")
     assert ghost.mutating_calls("linked") == []
 
     approver("annotate", "wai", "linked", f"{APPROVE}={value}")
 
     ghost.wait_for_steps("linked", ("Recreate", "Ghost", "Succeeded"))
     editor("annotate", "wai", "linked", f"{APPROVE}-")
+
+
+def _sets_session_loss(value: str | None) -> list[str]:
+    spec = {"spec": {"recovery": {"sessionLoss": value}}}
+    return ["patch", "wai", "linked", "--type=merge", "-p", json.dumps(spec)]
 
 
 def give(house: stage.Stage, account: str, verbs: list[str]) -> None:

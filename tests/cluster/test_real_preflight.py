@@ -29,12 +29,12 @@ async def test_administrator_lacks_nothing(real_calls: transport.Transport, kube
     assert await preflight.missing(real_calls, lease_namespace="default") == []
 
 
-async def test_account_without_role_is_told_which_one_to_bind(account: transport.Transport, namespace: str) -> None:
+async def test_account_without_role_is_told_which_rules_to_bind(account: transport.Transport, namespace: str) -> None:
     found = await preflight.missing(account, namespaces=[namespace], lease_namespace=namespace)
     assert (
         "The operator may not get, list, watch, patch whatsappinstances "
-        f"in namespace {namespace}: bind the Role whatsapp-operator to its service account "
-        "(kubectl apply -k manifests/namespaced)."
+        f"in namespace {namespace}: bind its own service account to a Role with the rules of "
+        "manifests/namespaced/role.yaml (the Helm chart does with rbac.create)."
     ) in found
     assert len(found) == 8
     assert found[-1].startswith(

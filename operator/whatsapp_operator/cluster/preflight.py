@@ -128,12 +128,12 @@ def _refusals(refused: Iterable[tuple[str, permissions.Permission]]) -> Iterable
 
 
 def _no_permission(namespace: str, resource: str, verbs: Sequence[str]) -> str:
-    where, role, folder = (
-        (f"namespace {namespace}", "Role", "manifests/namespaced")
+    where, role, rules = (
+        (f"namespace {namespace}", "Role", "manifests/namespaced/role.yaml")
         if namespace
-        else ("all namespaces", "ClusterRole", "manifests")
+        else ("all namespaces", "ClusterRole", "manifests/cluster-role.yaml")
     )
     return (
         f"The operator may not {', '.join(verbs)} {resource} in {where}: "
-        f"bind the {role} whatsapp-operator to its service account (kubectl apply -k {folder})."
+        f"bind its own service account to a {role} with the rules of {rules} (the Helm chart does with rbac.create)."
     )

@@ -19,8 +19,9 @@ _OFF = frozenset({"", "false", "0", "1"})
 SENTENCES = {
     Reason.WORKLOAD_NOT_FOUND: "There is no workload as spec.workloadRef names it in this namespace, so the server "
     "will not be restarted when only that would help. Correct spec.workloadRef.",
-    Reason.WORKLOAD_FORBIDDEN: "The operator may not read and restart the workload of spec.workloadRef: apply "
-    "manifests/server-restart.yaml in this namespace.",
+    Reason.WORKLOAD_FORBIDDEN: "The operator may not read and restart the workload of spec.workloadRef: in this "
+    "namespace bind the Role of manifests/server-restart.yaml to the operator's own service account, whose name and "
+    "namespace stand under subjects there (in the Helm chart: serverRestart.namespaces).",
     Reason.DEFAULT_API_KEY: "The server's key is the public default of Evolution API: whoever reaches the server can "
     "read and delete everything. Set AUTHENTICATION_API_KEY, and put it into the Secret of spec.apiKeySecretRef.",
     Reason.SEVERAL_REPLICAS: "The workload has more than one replica: two servers on one database throw each other's "

@@ -340,7 +340,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "relogin-deaf": recovery(
         "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",
         "S7",
-        setup=setup(window=LONG, release="2.3.6", workload={"minInstances": 1}),
+        setup=setup(window=LONG, release="2.3.6", workload={"minInstances": 1}, budget=_RESTARTS),
     ),
     "creation-hangs": recovery(
         "an instance is created, and hangs without a QR code",

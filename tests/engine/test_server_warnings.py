@@ -71,7 +71,12 @@ def test_all_warnings_are_told_with_their_cure_and_no_value() -> None:
 
     found = server_warnings.warnings(one)
 
-    not_set_by_a_variable = {Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN, Reason.SESSION_MISSING}
+    not_set_by_a_variable = {
+        Reason.WORKLOAD_NOT_FOUND,
+        Reason.WORKLOAD_FORBIDDEN,
+        Reason.SESSION_MISSING,
+        Reason.SAME_URL,
+    }
     assert {warning.reason for warning in found} == set(server_warnings.SENTENCES) - not_set_by_a_variable
     assert all("Set " in warning.message for warning in found)
     assert not any("4711" in warning.message or server_warnings.PUBLIC_KEY in warning.message for warning in found)

@@ -13,6 +13,7 @@ from support import servers, simulated
 from support.servers import Cluster, Told
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import ports, server_restart, treasury
+from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.servers import Servers
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.evolution import evidence
@@ -80,6 +81,22 @@ async def test_server_whose_secret_could_not_be_read_when_it_was_taken_over_is_o
 
     assert house.one.client is not None
     assert house.one.key in house.context.observers
+
+
+@pytest.mark.parametrize(
+    ("url", "is_twin"), [("http://Evolution-API:8080/", True), ("http://evolution-api:8081", False), (4711, False)]
+)
+async def test_second_server_of_the_same_url_is_warned_of(house: House, url: object, is_twin: bool) -> None:
+    metadata = {**house.one.body["metadata"], "name": "other", "uid": "u-2"}
+    body = {"metadata": metadata, "spec": {"url": url, "apiKeySecretRef": {"name": "evolution-api"}}}
+    other = Server(key=ports.Key("messaging", "other"), body=body)
+    other.update(body)
+    house.context.servers[other.key] = other
+
+    await house.look()
+
+    told = [warning["reason"] for warning in house.cluster.statuses[-1].get("warnings", ())]
+    assert told == (["SameURL"] if is_twin else [])
 
 
 async def test_server_that_is_observed_reads_its_secret_again_in_a_minute_also_after_a_failure(house: House) -> None:

@@ -114,6 +114,8 @@ class Server:
     restored: bool = False
     workload: ports.Workload | None = None
     workload_problem: Reason | None = None
+    has_twin: bool = False
+    """Another EvolutionServer has the same URL."""
     was_fresh: bool | None = None
     """None also while reading has only just begun."""
     was_unknown: Reason | None = None

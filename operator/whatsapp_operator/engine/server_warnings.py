@@ -24,6 +24,9 @@ SENTENCES = {
     "namespace stand under subjects there (in the Helm chart: serverRestart.namespaces).",
     Reason.DEFAULT_API_KEY: "The server's key is the public default of Evolution API: whoever reaches the server can "
     "read and delete everything. Set AUTHENTICATION_API_KEY, and put it into the Secret of spec.apiKeySecretRef.",
+    Reason.SAME_URL: "Another EvolutionServer has the same spec.url: steps in flight, budget, storms and rate limit "
+    "are counted for each, so that the server gets twice as much of them. Keep one (kubectl get evs -A), and let its "
+    "spec.allowedNamespaces admit the instances of the other.",
     Reason.SEVERAL_REPLICAS: "The workload has more than one replica: two servers on one database throw each other's "
     "sessions out. Set replicas to 1.",
     Reason.ROLLING_UPDATE: "The workload starts its new pod before the old one is gone, and both throw each other's "
@@ -48,6 +51,8 @@ def warnings(one: Server) -> tuple[ServerWarning, ...]:
 def _reasons(one: Server) -> Iterator[Reason]:
     if one.endpoint is not None and one.endpoint.api_key == PUBLIC_KEY:
         yield Reason.DEFAULT_API_KEY
+    if one.has_twin:
+        yield Reason.SAME_URL
     if one.workload_problem in (Reason.WORKLOAD_NOT_FOUND, Reason.WORKLOAD_FORBIDDEN):
         yield one.workload_problem
     if one.workload is not None:

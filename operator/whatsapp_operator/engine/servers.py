@@ -67,6 +67,7 @@ class Servers:
                 await finalizers.add(self._context, servers.KIND, one, names.SERVER_FINALIZER)
             await self._connect(one, one.resource.spec)
         self._tell_instances(one)
+        one.has_twin = self._has_twin(one)
         restart_wait = await self._restarts.look(one)
         latched = one.pinned_client_name is not None
         guard = treasury.guard(self._context, one, key=None, now=self._context.clock.now())
@@ -80,6 +81,12 @@ class Servers:
         await self._keep_ledger(one)
         waits = (wait, restart_wait, self._until_stale(one), self._until_secrets(one), self._until_pause_ends(one))
         return min(filter(None, waits), default=_SOON)
+
+    def _has_twin(self, one: Server) -> bool:
+        """Whether two EvolutionServers stand for one Evolution API, which each takes to be its own."""
+        others = (other for other in self._context.servers.values() if other is not one)
+        url = _url_of(one)
+        return url is not None and any(_url_of(other) == url for other in others)
 
     def _shown(self, one: Server, guard: guards.Guard) -> EvolutionServerStatus:
         now = self._context.clock.now()
@@ -297,6 +304,10 @@ class _SecretProblem(Exception):  # noqa: N818 - a fact about a Secret, which be
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
         self.reason, self.text = reason, text
+
+
+def _url_of(one: Server) -> str | None:
+    return one.resource.spec.url.rstrip("/").lower() if one.resource is not None else None
 
 
 def _by_word(counts: Mapping[HealthState, int] | Mapping[Reason, int]) -> Mapping[str, int]:

@@ -94,6 +94,7 @@ class Reason(words.Vocabulary):
 
     # What about a server will lose pairings one day.
     DEFAULT_API_KEY = "DefaultAPIKey"
+    SAME_URL = "SameURL"
     SEVERAL_REPLICAS = "SeveralReplicas"
     ROLLING_UPDATE = "RollingUpdate"
     INSTANCES_EXPIRE = "InstancesExpire"

@@ -80,7 +80,7 @@ def test_operator_without_its_rights_says_which_and_starts_once_they_are_granted
 
         assert f"may not get, create, patch, delete secrets in namespace {namespace}" in told
         assert f"may not patch whatsappinstances/status in namespace {namespace}" in told
-        assert "kubectl apply -k manifests/namespaced" in told
+        assert "manifests/namespaced/role.yaml" in told
         assert "evolutionservers" not in told
         assert alive(house.operator)
         house.quiet_for(6)  # another look at what is missing

@@ -63,6 +63,7 @@ class Evolution:
 
     readings: dict[str, evidence.MemoryReading] = field(default_factory=lambda: dict.fromkeys(NAMES, OPEN))
     lists: int = 0
+    integration: str = "WHATSAPP-BAILEYS"
     circuit: evidence.Circuit = field(default_factory=evidence.Circuit)
 
     async def list_memory(self) -> evidence.Unknown:
@@ -76,7 +77,8 @@ class Evolution:
 
     async def list_database(self) -> evidence.DatabaseList:
         self.lists += 1
-        return evidence.DatabaseList({name: a_row("open", owner=True, identity=f"id-of-{name}") for name in NAMES})
+        rows = (a_row("open", owner=True, identity=f"id-of-{name}", integration=self.integration) for name in NAMES)
+        return evidence.DatabaseList(dict(zip(NAMES, rows, strict=True)))
 
 
 class Telling(Told):
@@ -127,6 +129,22 @@ async def house() -> House:
     await found.observed()
     assert {found.verdict(name) for name in NAMES} == {WELL}
     return found
+
+
+@pytest.mark.parametrize(("integration", "vouches"), [("WHATSAPP-BAILEYS", True), ("EVOLUTION", False)])
+async def test_instance_that_opens_vouches_for_whatsapp_unless_it_is_open_without_it(
+    integration: str, vouches: bool
+) -> None:
+    house = House()
+    house.api.integration = integration
+    house.api.readings = dict.fromkeys(NAMES, evidence.InMemory(ConnectionState.CONNECTING))
+    await house.observed(periods=2)
+    assert house.one.observed.vouchers.latest(None, but="") is None
+
+    house.api.readings = dict.fromkeys(NAMES, OPEN)
+    await house.observed()
+
+    assert (house.one.observed.vouchers.latest(None, but="") is not None) is vouches
 
 
 @pytest.mark.parametrize("why", [Ignorance.SERVER_ERROR, Ignorance.UNEXPECTED_SHAPE, Ignorance.REFUSED_BY_POLICY])

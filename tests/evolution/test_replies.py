@@ -254,6 +254,10 @@ def test_webhook_that_someone_else_stored_is_read_as_the_server_uses_it() -> Non
     )
 
 
+def test_webhook_that_was_stored_without_a_url_calls_nobody() -> None:
+    assert replies.webhook(reply(200, {"url": "", "enabled": False})) == evidence.Webhook(url="", enabled=False)
+
+
 READERS: dict[str, Callable[[transport.Reply], object]] = {
     "memory_list": replies.memory_list,
     "database_list": replies.database_list,

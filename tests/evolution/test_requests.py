@@ -142,6 +142,22 @@ async def test_create_sends_settings_channel_and_webhook(server: servers.Server,
     }
 
 
+async def test_settings_that_a_row_has_not_are_left_out_since_null_is_refused(
+    server: servers.Server, api: client.Client
+) -> None:
+    """A row of before 2.2.1 has null; a Recreate that puts it back would be refused for ever after its DELETE."""
+    settings = {"rejectCall": True, "msgCall": "", "wavoipToken": None}
+
+    await api.create(evidence.NewInstance("shop", "WHATSAPP-BAILEYS", TOKEN, settings=settings))
+    await api.set_settings("shop", settings)
+
+    created, set_ = (seen.body for seen in server.seen)
+    assert isinstance(created, dict)
+    assert created.items() >= {"rejectCall": True, "msgCall": ""}.items()
+    assert "wavoipToken" not in created
+    assert set_ == {"rejectCall": True, "msgCall": ""}
+
+
 async def test_create_sends_a_proxy_with_each_part_as_text(server: servers.Server, api: client.Client) -> None:
     proxy = evidence.Proxy(host="proxy.example.com", port="3128", protocol="http")
 

@@ -43,6 +43,11 @@ async def test_instance_token_lists_its_own_row_and_cannot_create(bench: Bench) 
     assert refused.status_code == 401
 
 
+@pytest.mark.parametrize("setting", ["msgCall", "wavoipToken", "rejectCall"])
+async def test_create_takes_no_null_for_a_setting(bench: Bench, setting: str) -> None:
+    assert (await bench.create("one", **{setting: None})).status_code == 400
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [

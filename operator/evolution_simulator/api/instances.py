@@ -10,6 +10,13 @@ CONNECT_SECONDS = 2.0
 CREATE_QR_SECONDS = 5.0
 SWALLOWED = {"error": True, "message": "[object Object]"}
 CREATE_SETTINGS = tuple(database.SETTING_DEFAULTS)
+_CREATE_TYPES: dict[str, type] = {
+    "instanceName": str,
+    "token": str,
+    "qrcode": bool,
+    **dict.fromkeys(proxies.CREATE_KEYS, str),
+    **validation.SETTINGS_TYPES,
+}
 META_TOKEN = "evolution"  # noqa: S105  # the fixed word the server expects from Meta's webhook, no secret
 
 
@@ -121,8 +128,7 @@ def create(call: Call) -> message.Reply | message.Later:
     integration = values.get("integration")
     if integration not in tuple(version.Integration):
         raise errors.ApiError(400, "Invalid integration")
-    types: dict[str, type] = {"instanceName": str, "token": str, "qrcode": bool}
-    validation.refuse(validation.wrong_types(values, types | dict.fromkeys(proxies.CREATE_KEYS, str)))
+    validation.refuse(validation.wrong_types(values, _CREATE_TYPES))
     name = values.get("instanceName")
     if name is None:
         raise errors.ApiError(400, errors.setting_without_row(call.server.release))

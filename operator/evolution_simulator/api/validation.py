@@ -10,6 +10,7 @@ from evolution_simulator import webhooks
 from evolution_simulator.api import errors, message
 
 REQUIRED_SETTINGS = ("rejectCall", "groupsIgnore", "alwaysOnline", "readMessages", "readStatus", "syncFullHistory")
+SETTINGS_TYPES: dict[str, type] = dict.fromkeys(REQUIRED_SETTINGS, bool) | {"msgCall": str, "wavoipToken": str}
 REQUIRED_WEBHOOK = ("enabled", "url")
 REQUIRED_PROXY = ("enabled", "host", "port", "protocol")
 PROXY_TEXTS = ("host", "port", "protocol", "username", "password")
@@ -57,8 +58,7 @@ def wrong_types(values: dict[str, Any], expected: dict[str, type]) -> list[str]:
 def check_settings(values: dict[str, Any]) -> None:
     """`settings/set` is a full replacement: six booleans are required."""
     missing = [f'instance requires property "{key}"' for key in REQUIRED_SETTINGS if key not in values]
-    types: dict[str, type] = dict.fromkeys(REQUIRED_SETTINGS, bool) | {"msgCall": str, "wavoipToken": str}
-    refuse(missing + wrong_types(values, types))
+    refuse(missing + wrong_types(values, SETTINGS_TYPES))
 
 
 def check_webhook(values: dict[str, Any]) -> dict[str, Any]:

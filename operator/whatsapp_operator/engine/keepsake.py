@@ -73,7 +73,7 @@ async def _webhook(server: Server, draft: Draft) -> evidence.Webhook | None:
         if record.memory is not None and record.memory.state is None:
             return None  # a ghost's webhook cannot be read
         raise Unreadable
-    return found if found is not None and found.enabled else None
+    return found if found is not None and found.enabled and found.url else None
 
 
 def _settings(draft: Draft) -> Mapping[str, object] | None:

@@ -211,7 +211,8 @@ class Observer:
         self._identify_due = now + _IDENTIFY_SECONDS
         identity = await client.identify()
         if isinstance(identity, evidence.ServerIdentity):
-            seen.version, seen.client_name = identity.version, identity.client_name
+            # Up to 2.3.2 the name is missing where the variable is not set; the rows tell it then.
+            seen.version, seen.client_name = identity.version, identity.client_name or seen.client_name
 
     def _failed(self, answer: evidence.Unknown, *, over: ports.Evolution | None) -> None:
         if over is not self._server.client:  # an edit exchanged it, and closing it cut the read off
@@ -367,8 +368,10 @@ class Observer:
 
     def _note_opening(self, name: str, one: Subject, before: witnesses.Memory | None) -> None:
         memory, row = one.record.memory, one.record.row
+        if row is None or row.integration != records.BAILEYS:
+            return  # a channel of another kind is open from its construction on, whatever can be reached
         turned = before is not None and before.state is not ConnectionState.OPEN
-        if turned and memory is not None and memory.state is ConnectionState.OPEN and row is not None:
+        if turned and memory is not None and memory.state is ConnectionState.OPEN:
             self._server.observed.vouchers.note(name, row.proxy, at=self._context.clock.now())
 
     async def _prove_absence(self, name: str, one: Subject) -> None:

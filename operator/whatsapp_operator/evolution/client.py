@@ -149,7 +149,7 @@ class Client:
     async def set_settings(self, name: str, settings: Mapping[str, object]) -> evidence.Outcome:
         """`POST /settings/set/{name}`: a full replace. A `wavoipToken` closes the live socket each time."""
         read = functools.partial(replies.settings_set, name=name)
-        return await self._call_on(name, routes.SET_SETTINGS, read, body=settings)
+        return await self._call_on(name, routes.SET_SETTINGS, read, body=_said(settings))
 
     async def find_webhook(self, name: str) -> evidence.Webhook | evidence.Unknown | None:
         """`GET /webhook/find/{name}`; None is the server's `null`."""
@@ -236,9 +236,14 @@ async def _understand(read: Callable[[transport.Reply], _Evidence], reply: trans
     return await asyncio.to_thread(read, reply)
 
 
+def _said(settings: Mapping[str, object]) -> Mapping[str, object]:
+    """Without what is null: a row of before 2.2.1 has no `wavoipToken`, and null is refused where a string may be."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _new_instance(wanted: evidence.NewInstance) -> Mapping[str, object]:
     body: dict[str, object] = {
-        **wanted.settings,
+        **_said(wanted.settings),
         "instanceName": wanted.name,
         "integration": wanted.integration,
         "token": wanted.token,

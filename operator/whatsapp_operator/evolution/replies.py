@@ -371,7 +371,7 @@ def _shared(settings: tuple[tuple[str, object], ...]) -> Mapping[str, object]:
 def _webhook(found: fields.Fields) -> evidence.Webhook:
     headers = found.optional_child("headers")
     return evidence.Webhook(
-        url=found.text("url"),
+        url=found.optional_text("url") or "",  # not validated: one that is switched off may have none
         enabled=found.optional_flag("enabled"),
         events=found.optional_texts("events"),
         headers={} if headers is None else {name: _header(value) for name, value in headers.values.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whatsapp_operator.cluster import patches
@@ -43,12 +43,14 @@ def typed(value: object) -> object:
     return (type(value), value)
 
 
+@settings(deadline=None)  # how long it takes hangs on the machine
 @given(DOCUMENTS, DOCUMENTS)
 def test_patch_turns_before_into_after(before: dict[str, object], after: dict[str, object]) -> None:
     patched = applied(without_nulls(before), patches.merge_patch(before, after))
     assert typed(patched) == typed(without_nulls(after))
 
 
+@settings(deadline=None)  # how long it takes hangs on the machine
 @given(DOCUMENTS)
 def test_equal_documents_need_no_patch(document: dict[str, object]) -> None:
     assert patches.merge_patch(document, document) == {}

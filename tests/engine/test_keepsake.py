@@ -84,7 +84,9 @@ async def test_headers_stay_out_of_everything_but_the_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    "webhook", [None, evidence.Webhook(url="http://shop/hook", enabled=False)], ids=["none", "off"]
+    "webhook",
+    [None, evidence.Webhook(url="http://shop/hook", enabled=False), evidence.Webhook(url="", enabled=True)],
+    ids=["none", "off", "nobody's"],
 )
 async def test_webhook_that_calls_nobody_is_not_kept(webhook: evidence.Webhook | None) -> None:
     context, one, draft, cluster = begun(webhook)

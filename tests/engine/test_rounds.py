@@ -64,13 +64,14 @@ class Evolution:
     readings: dict[str, evidence.MemoryReading] = field(default_factory=lambda: dict.fromkeys(NAMES, OPEN))
     lists: int = 0
     integration: str = "WHATSAPP-BAILEYS"
+    client_name: str = "evolution"
     circuit: evidence.Circuit = field(default_factory=evidence.Circuit)
 
     async def list_memory(self) -> evidence.Unknown:
         return unknown(Ignorance.NO_SUCH_ROUTE)
 
     async def identify(self) -> evidence.ServerIdentity:
-        return evidence.ServerIdentity(version="2.3.7", client_name="evolution")
+        return evidence.ServerIdentity(version="2.3.7", client_name=self.client_name)
 
     async def read_memory(self, name: str) -> evidence.MemoryReading:
         return self.readings[name]
@@ -129,6 +130,16 @@ async def house() -> House:
     await found.observed()
     assert {found.verdict(name) for name in NAMES} == {WELL}
     return found
+
+
+@pytest.mark.parametrize("known", [None, "evolution"])
+async def test_server_that_tells_no_client_name_is_held_to_that_of_its_rows(known: str | None) -> None:
+    house = House()
+    house.api.client_name, house.one.observed.client_name = "", known
+
+    await house.observed(periods=2)
+
+    assert house.one.observed.client_name == "evolution"
 
 
 @pytest.mark.parametrize(("integration", "vouches"), [("WHATSAPP-BAILEYS", True), ("EVOLUTION", False)])

@@ -1,4 +1,4 @@
-"""The alerts that are shipped ask for metrics, labels and words that there are."""
+"""The alerts that are shipped, and how Argo CD reads our conditions, go by what there is."""
 
 import re
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from whatsapp_operator.resources.status import HealthState
 
 TREE = Path(__file__).resolve().parents[2]
 ALERTS = TREE / "examples" / "monitoring" / "alerts.yaml"
+HEALTH = TREE / "examples" / "gitops" / "argocd" / "health.yaml"
 DOCUMENT = TREE / "docs" / "metrics.md"
 ASKED = re.compile(r"(whatsapp_operator_\w+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
@@ -50,3 +51,9 @@ def test_alert_groups_and_speaks_by_labels_that_there_are(rule: dict[str, Any], 
     spoken = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert grouped <= labels
     assert spoken <= grouped
+
+
+def test_argo_cd_goes_by_reasons_that_there_are() -> None:
+    named = re.findall(r"(\w+) = true", HEALTH.read_text())
+    assert named
+    assert set(named) <= WORDS["reason"]

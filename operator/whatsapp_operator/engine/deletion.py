@@ -151,14 +151,9 @@ class Deletions:
             return True
         # What memory holds, and the list before did not, is ours without a row, or somebody's who has taken the name
         # since: that one has a row by now, and the next look tells whose it is.
-        if not is_listed and not await self._is_without_a_row(work):
+        if not is_listed and not await strategies.is_unlisted(work):
             return False
         return await self._send(deletion, work)
-
-    @staticmethod
-    async def _is_without_a_row(work: strategies.Work) -> bool:
-        listed = await work.list_rows()
-        return isinstance(listed, evidence.DatabaseList) and work.name not in listed.rows
 
     async def _send(self, deletion: Deletion, work: strategies.Work) -> bool:
         delay = _retry_delay(self._context, deletion)

@@ -269,6 +269,11 @@ async def is_gone(work: Work) -> bool:
     """Whether neither witness has the instance any more."""
     if not isinstance(await work.server.read_memory(work.name), evidence.Absent):
         return False
+    return await is_unlisted(work)
+
+
+async def is_unlisted(work: Work) -> bool:
+    """Whether the database has no row of it."""
     rows = await work.list_rows()
     return isinstance(rows, evidence.DatabaseList) and work.name not in rows.rows
 

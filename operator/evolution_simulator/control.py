@@ -71,6 +71,7 @@ class Control:
             ("POST", "/version", self.version),
             ("POST", "/client-name", self.client_name),
             ("POST", "/api-key", self.api_key),
+            ("POST", "/metrics-auth", self.metrics_auth),
             ("POST", "/races", self.races),
             ("POST", "/webhooks/dead", self.dead_receiver),
             ("GET", "/webhooks", self.webhooks),
@@ -264,6 +265,11 @@ class Control:
         """Change the global key."""
         del request
         self._world.settings.api_key = str(body["apiKey"])
+
+    async def metrics_auth(self, request: web.Request, body: Body) -> Any:
+        """Let `/metrics` ask for a user and a password; both empty is a server where they are not configured."""
+        del request
+        self._world.settings.metrics_auth = (str(body["user"]), str(body["password"]))
 
     async def races(self, request: web.Request, body: Body) -> Any:
         """Set the chances of 2.3.7's races, each from 0 (never) to 1 (always)."""

@@ -152,6 +152,10 @@ class Simulator:
         """Change the global key."""
         self._post("/api-key", {"apiKey": api_key})
 
+    def set_metrics_auth(self, user: str, password: str) -> None:
+        """Let `/metrics` ask for them."""
+        self._post("/metrics-auth", {"user": user, "password": password})
+
     def races(self, **chances: float) -> None:
         """Chances of 2.3.7's races, 0 to 1: `logoutConnecting`, `logoutOpen`, `deleteConnecting`, `deleteOpen`."""
         self._post("/races", chances)

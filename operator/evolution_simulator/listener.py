@@ -212,6 +212,7 @@ async def read(incoming: web.BaseRequest) -> message.Request:
         query=dict(incoming.query),
         raw_query=incoming.rel_url.raw_query_string,
         key=incoming.headers.get("apikey"),
+        basic=incoming.headers.get("authorization"),
         body=await incoming.read() if incoming.can_read_body else b"",
     )
 

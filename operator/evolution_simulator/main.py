@@ -25,6 +25,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--client-name", default=world.DEFAULT_CLIENT_NAME, help="DATABASE_CONNECTION_CLIENT_NAME")
     parser.add_argument("--server-url", help="SERVER_URL as the answers show it (default: the address listened on)")
     parser.add_argument("--no-metrics", action="store_true", help="no /metrics, as with PROMETHEUS_METRICS off")
+    parser.add_argument("--metrics-auth", metavar="USER:PASSWORD", help="what /metrics asks for; ':' is not configured")
     parser.add_argument("--auto-scan", type=float, metavar="SECONDS", help="scan each QR code this long after it shows")
     parser.add_argument("--instances", type=int, default=0, help="open instances to begin with")
     parser.add_argument(
@@ -45,7 +46,13 @@ class Simulator:
             if options.clock == "driven"
             else realtime.RealClock(loop=loop, speed=options.speed)
         )
-        settings = world.Settings(api_key=options.api_key, metrics=not options.no_metrics, auto_scan=options.auto_scan)
+        user, colon, password = (options.metrics_auth or "").partition(":")
+        settings = world.Settings(
+            api_key=options.api_key,
+            metrics=not options.no_metrics,
+            metrics_auth=(user, password) if colon else None,
+            auto_scan=options.auto_scan,
+        )
         self._options = options
         self._sender = listener.LoopbackSender()
         self.world = world.World(

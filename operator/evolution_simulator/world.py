@@ -51,6 +51,9 @@ class Settings:
     api_key: str
     server_url: str = "http://127.0.0.1:8080"
     metrics: bool = True
+    metrics_auth: tuple[str, str] | None = None
+    """METRICS_USER and METRICS_PASSWORD where METRICS_AUTH_REQUIRED is true; both empty is what the server calls not
+    configured."""
     auto_scan: float | None = None
     """Seconds after which somebody scans each QR code; None for never."""
 

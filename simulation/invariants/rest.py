@@ -23,6 +23,7 @@ _FOR_A_HUMAN = frozenset(
         Reason.CHANNEL_CLOSED,
         Reason.DUPLICATE,
         Reason.ALREADY_EXISTS,
+        Reason.INTEGRATION_DIFFERS,
         Reason.SERVER_NOT_FOUND,
         Reason.SERVER_NOT_ALLOWED,
         Reason.SERVER_TERMINATING,

@@ -9,12 +9,13 @@ MINE = "of-the-tenant"
 FOREIGN = "of-somebody-else"
 
 
-def create_by_hand(staged: stage.Stage, name: str, *, token: str) -> None:
+def create_by_hand(staged: stage.Stage, name: str, *, token: str, integration: str = "WHATSAPP-BAILEYS") -> None:
     """Create and pair an instance as somebody else would, and begin the journal after it."""
-    body = {"instanceName": name, "integration": "WHATSAPP-BAILEYS", "token": token}
+    body = {"instanceName": name, "integration": integration, "token": token}
     url = f"{staged.simulator.url}/instance/create"
     httpx.post(url, json=body, headers={"apikey": stage.API_KEY}, trust_env=False).raise_for_status()
-    staged.simulator.pair(name)
+    if integration == "WHATSAPP-BAILEYS":
+        staged.simulator.pair(name)
     staged.simulator.reset_calls()
 
 
@@ -54,6 +55,23 @@ def test_instance_is_adopted_with_its_token_and_survives_its_resource(staged: st
     assert staged.mutating_calls("user-1") == []
     assert staged.simulator.instance("user-1")["memory"] == "open"
     assert staged.kubectl.exists("secret", "user-1-token")
+
+
+def test_instance_of_another_integration_is_not_adopted(staged: stage.Stage) -> None:
+    create_by_hand(staged, "user-1", token=MINE, integration="EVOLUTION")
+    secret(staged, "user-1-token", token=MINE)
+
+    staged.instance("user-1", settings={"groupsIgnore": True}, deletionPolicy="Delete")
+
+    assert "spec.integration" in staged.told("user-1", "Synced", "IntegrationDiffers")
+    assert staged.condition("user-1", "Stalled") == ("True", "IntegrationDiffers")
+    staged.delete("user-1")
+    staged.wait_gone("user-1")
+    assert staged.mutating_calls("user-1") == []
+    assert staged.simulator.instance("user-1")["memory"] == "open"
+    staged.instance("user-1", integration="EVOLUTION")
+    staged.wait_ready("user-1")
+    assert staged.status("user-1")["adopted"] is True
 
 
 def test_adopted_instance_is_deleted_where_its_resource_says_so(staged: stage.Stage) -> None:

@@ -170,6 +170,47 @@ def test_key_is_rotated_without_a_restart(staged: stage.Stage) -> None:
     assert staged.mutating_calls("user-1") == []
 
 
+def test_token_of_an_instance_is_not_taken_for_the_key(staged: stage.Stage) -> None:
+    staged.paired_instances("user-1", "user-2")
+    token = staged.kubectl("get", "secret", "user-1-token", "-o", "jsonpath={.data.token}")
+
+    staged.kubectl("patch", "secret", "main-key", "-p", f'{{"data": {{"apikey": "{token}"}}}}')
+
+    told = staged.told("main", "Authenticated", "KeyRejected", kind="evs")
+    assert "the token of an instance is not enough" in told
+    staged.told("user-2", "Ready", "KeyRejected")
+    staged.kubectl("patch", "secret", "main-key", "-p", f'{{"stringData": {{"apikey": "{stage.API_KEY}"}}}}')
+    staged.wait_ready("user-1")
+    staged.wait_ready("user-2")
+    assert staged.mutating_calls("user-1") + staged.mutating_calls("user-2") == []
+
+
+def test_metrics_that_ask_for_a_password_are_named_and_read_with_it(staged: stage.Stage) -> None:
+    staged.paired_instance("user-1")
+
+    staged.simulator.set_metrics_auth("prom", "of-the-metrics")
+
+    told = staged.told("main", "Authenticated", "MetricsRefused", kind="evs")
+    assert "spec.metricsAuthSecretRef" in told
+    assert "METRICS_ALLOWED_IPS" in told
+    assert staged.kubectl.condition("evs", "main", "Reachable")["status"] == "True"
+    staged.told("user-1", "Ready", "MetricsRefused")
+    staged.kubectl(
+        "create",
+        "secret",
+        "generic",
+        "metrics",
+        "--from-literal=username=prom",
+        "--from-literal=password=of-the-metrics",
+    )
+    staged.kubectl(
+        "patch", "evs", "main", "--type=merge", "-p", '{"spec": {"metricsAuthSecretRef": {"name": "metrics"}}}'
+    )
+    staged.wait_ready("user-1")
+    assert staged.kubectl.condition("evs", "main", "Authenticated")["status"] == "True"
+    assert staged.mutating_calls("user-1") == []
+
+
 def test_missing_secret_and_missing_key_are_named(staged: stage.Stage) -> None:
     staged.server("second", apiKeySecretRef={"name": "absent", "key": "password"})
 

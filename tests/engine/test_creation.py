@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -202,10 +203,7 @@ async def test_list_from_after_a_create_makes_the_instance_known() -> None:
 
 
 def evidence_row(token: str) -> evidence.Row:
-    row = a_row()
-    return evidence.Row(
-        id=ID, name="shop", state=row.state, integration=row.integration, client_name=row.client_name, token=token
-    )
+    return replace(a_row(integration="EVOLUTION", identity=ID), token=token)
 
 
 async def test_list_that_is_held_back_is_read_as_soon_as_it_may_be() -> None:

@@ -69,6 +69,14 @@ async def test_instance_that_no_token_shows_to_be_ours_is_not_deleted(stored: st
     assert not await is_ours(status={"adopted": False}, managed=True, stored=stored)
 
 
+@pytest.mark.parametrize("managed", [True, False])
+async def test_instance_of_another_integration_than_the_declared_one_stays(managed: bool) -> None:
+    other = {"integration": "EVOLUTION", **POLICY}
+
+    assert not await is_ours(status={"paired": True}, managed=managed, spec=other)
+    assert await is_ours(status={"instanceID": "id-of-i0"}, managed=managed, spec=other)
+
+
 NONSENSE = {"serverRef": {"name": "main"}, "deletionPolicy": "Burn"}
 
 

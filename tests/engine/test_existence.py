@@ -74,8 +74,9 @@ class Scene:
         found = values or {"token": TOKEN.encode()}
         self.cluster.secrets[SECRET] = ports.SecretData(values=found, resource_version="1", managed=managed)
 
-    def listed(self, identity: str, *, token: str = TOKEN) -> None:
-        self.server.observed.rows = {"shop": replace(a_row(identity=identity), token=token)}
+    def listed(self, identity: str, *, token: str = TOKEN, integration: str = "WHATSAPP-BAILEYS") -> None:
+        row = replace(a_row(identity=identity), token=token, integration=integration)
+        self.server.observed.rows = {"shop": row}
 
     def draft(self) -> drafts.Draft:
         assert self.one.instance is not None
@@ -177,6 +178,27 @@ async def test_instance_without_our_token_is_somebody_elses(stored: bytes | None
 
     assert (reason, draft.instance_id) == (Reason.ALREADY_EXISTS, known)
     assert play.one.token is None
+
+
+@pytest.mark.parametrize("known", [OURS, None])
+async def test_instance_of_another_integration_is_not_adopted(known: str | None) -> None:
+    play = Scene()
+    play.secret(managed=False)
+    play.listed(THEIRS, integration="EVOLUTION")
+
+    reason, draft = await play.look(instance_id=known)
+
+    assert (reason, draft.instance_id, draft.adopted) == (Reason.INTEGRATION_DIFFERS, known, None)
+    assert play.one.token is None
+    assert play.cluster.events == []
+
+
+async def test_row_that_tells_no_integration_is_adopted_by_its_token() -> None:
+    play = Scene()
+    play.secret(managed=False)
+    play.listed(THEIRS, integration="")
+
+    assert (await play.look())[0] is Reason.SYNCED
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,7 @@ def test_server_is_not_warm_while_its_last_read_proved_nothing() -> None:
         ({"unknown": evidence.Ignorance.TIMEOUT}, Reason.SERVER_UNREACHABLE),
         ({"ever_read": True}, Reason.SERVER_UNREACHABLE),
         ({"unknown": evidence.Ignorance.KEY_REJECTED}, Reason.KEY_REJECTED),
+        ({"unknown": evidence.Ignorance.METRICS_REFUSED}, Reason.METRICS_REFUSED),
         ({"ever_read": True, "client_name": "other"}, Reason.OTHER_IDENTITY),
     ],
 )
@@ -221,9 +222,10 @@ def test_server_that_was_read_has_not_just_begun() -> None:
     assert not one.just_begun(START)
 
 
-def test_rejected_key_is_told_at_once() -> None:
+@pytest.mark.parametrize("why", [evidence.Ignorance.KEY_REJECTED, evidence.Ignorance.METRICS_REFUSED])
+def test_refusal_is_told_at_once(why: evidence.Ignorance) -> None:
     one = a_server()
-    one.observed.unknown = evidence.Ignorance.KEY_REJECTED
+    one.observed.unknown = why
     one.observed.began_at = START
 
     assert not one.just_begun(START)

@@ -188,9 +188,11 @@ async def test_answer_that_is_not_json_proves_nothing(
 
 
 METRICS_ERRORS = [
-    (401, b"Authentication required", Ignorance.KEY_REJECTED),
-    (403, b"Forbidden: IP not allowed", Ignorance.KEY_REJECTED),
-    (500, b"Metrics authentication not configured", Ignorance.SERVER_ERROR),
+    (401, b"Authentication required", Ignorance.METRICS_REFUSED),
+    (401, b"Invalid credentials", Ignorance.METRICS_REFUSED),
+    (403, b"Forbidden: IP not allowed", Ignorance.METRICS_REFUSED),
+    (500, b"Metrics authentication not configured", Ignorance.METRICS_REFUSED),
+    (500, b"Internal Server Error", Ignorance.SERVER_ERROR),
     (404, b'{"status":404,"response":{"message":["Cannot GET /metrics"]}}', Ignorance.NO_SUCH_ROUTE),
     (404, PAGE, Ignorance.NOT_JSON),
     (200, PAGE, Ignorance.UNEXPECTED_SHAPE),

@@ -71,6 +71,12 @@ def test_row_without_what_is_optional_is_read() -> None:
     )
 
 
+def test_row_with_an_empty_name_leaves_the_others_to_be_read() -> None:
+    rows = replies.database_list(reply(200, [{**ROW, "id": "2", "name": ""}, ROW])).rows
+
+    assert set(rows) == {"", ROW["name"]}
+
+
 STORED_PROXY: dict[str, Any] = {
     "id": "cm1",
     "enabled": True,
@@ -137,7 +143,6 @@ DAMAGE: list[tuple[str, object]] = [
     ("Proxy", {**STORED_PROXY, "port": 3128}),
     ("id", None),
     ("id", 7),
-    ("name", ""),
     ("name", None),
     ("connectionStatus", "refused"),
     ("connectionStatus", None),

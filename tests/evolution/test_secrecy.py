@@ -30,7 +30,7 @@ WANTED = evidence.NewInstance(
 )
 ROW: dict[str, Any] = {
     **shape.records("2.3.7")[65]["body"][0],
-    "token": CANARY,
+    "token": f"{CANARY}-token",
     "ownerJid": f"{NUMBER}@s.whatsapp.net",
 }
 ROW["Setting"] = {**ROW["Setting"], "wavoipToken": CANARY}

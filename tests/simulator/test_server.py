@@ -124,6 +124,26 @@ async def test_version_change_is_a_restart_as_another_version(bench: Bench) -> N
     assert (await bench.request("GET", "/")).json()["version"] == "2.3.6"
 
 
+@pytest.mark.parametrize(
+    ("auth", "given", "status", "text"),
+    [
+        ("prom:secret", None, 401, "Authentication required"),
+        ("prom:secret", ("prom", "wrong"), 401, "Invalid credentials"),
+        ("prom:secret", ("prom", "secret"), 200, "# HELP"),
+        (":", ("prom", "secret"), 500, "Metrics authentication not configured"),
+    ],
+)
+async def test_metrics_can_ask_for_a_password(
+    start: Start, auth: str, given: tuple[str, str] | None, status: int, text: str
+) -> None:
+    bench = await start("2.3.7", "--metrics-auth", auth)
+
+    answer = await bench.http.request("GET", "/metrics", auth=given)
+
+    assert answer.status_code == status
+    assert answer.text.startswith(text)
+
+
 async def test_metrics_can_be_off(start: Start) -> None:
     bench = await start("2.3.7", "--no-metrics")
 

@@ -7,17 +7,20 @@ from typing import Any
 
 JSON = "application/json; charset=utf-8"
 METRICS = "text/plain; charset=utf-8; version=0.0.4"
+PLAIN = "text/html; charset=utf-8"
+"""What Express calls a text without more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. `path` is still percent-encoded; `key` is the `apikey` header."""
+    """One request. `path` is still percent-encoded; `key` is the `apikey` header, `basic` that of `/metrics`."""
 
     method: str
     path: str
     query: dict[str, str] = field(default_factory=dict)
     raw_query: str = ""
     key: str | None = None
+    basic: str | None = None
     body: bytes = b""
 
 

@@ -1,5 +1,7 @@
 """Routes about the server itself."""
 
+import base64
+
 from evolution_simulator import version
 from evolution_simulator.api import errors, message
 from evolution_simulator.api.call import Call
@@ -33,9 +35,25 @@ def metrics(call: Call) -> message.Reply:
     server = call.server
     if not server.settings.metrics:
         raise errors.ApiError(404, "Cannot GET /metrics")
+    refusal = _refused(server.settings.metrics_auth, call.request.basic)
+    if refusal is not None:
+        return refusal
     if server.metrics_cache is None:
         server.metrics_cache = _metrics_text(call)
     return message.Reply(status=200, body=server.metrics_cache, content_type=message.METRICS)
+
+
+def _refused(wanted: tuple[str, str] | None, given: str | None) -> message.Reply | None:
+    """`/metrics` says no in plain text."""
+    if wanted is None:
+        return None
+    if not all(wanted):
+        return message.Reply(status=500, body="Metrics authentication not configured", content_type=message.PLAIN)
+    if given is None or not given.startswith("Basic "):
+        return message.Reply(status=401, body="Authentication required", content_type=message.PLAIN)
+    if given.removeprefix("Basic ") != base64.b64encode(":".join(wanted).encode()).decode():
+        return message.Reply(status=401, body="Invalid credentials", content_type=message.PLAIN)
+    return None
 
 
 def label(value: str) -> str:

@@ -130,7 +130,7 @@ class Deletions:
             token = tokens.known(draft) or await tokens.find(self._context, draft)
         except tokens.TokenMissing:
             return False
-        if token is None or token.value != row.token:
+        if token is None or token.value != row.token or existence.is_of_another_integration(draft, row):
             return False
         is_adopted = draft.adopted is None and not token.generated
         return not is_adopted or draft.instance.spec.deletion_policy is DeletionPolicy.DELETE

@@ -25,6 +25,11 @@ _LONGEST_WAIT = 10.0
 """Seconds that a worker waits for a deletion to end; after that the instance is looked at again later."""
 
 
+def is_of_another_integration(draft: Draft, row: evidence.Row) -> bool:
+    """Whether it has our token, and is another kind of instance than the declared one: a Recreate would change it."""
+    return bool(row.integration) and row.integration != str(draft.instance.spec.integration)
+
+
 class Existence:
     """Finds, adopts or creates the instance of a resource that has none yet."""
 
@@ -63,6 +68,8 @@ class Existence:
         token = tokens.known(draft) or await tokens.find(self._context, draft)
         if token is None or token.value != row.token:
             return Reason.ALREADY_EXISTS
+        if is_of_another_integration(draft, row):
+            return Reason.INTEGRATION_DIFFERS
         one.token = token
         if draft.instance_id is not None:
             one.record = replace(records.after_step(one.record), paired=None, database=None)

@@ -221,7 +221,7 @@ class Observer:
         seen.unknown = self._why_nothing_was_sent() if answer.why is evidence.Ignorance.BREAKER_OPEN else answer.why
         # A server that comes back may have `/metrics` now.
         seen.has_metrics = seen.has_metrics or None
-        seen.key_accepted = False if answer.why is evidence.Ignorance.KEY_REJECTED else seen.key_accepted
+        seen.key_accepted = False if answer.why.is_refusal else seen.key_accepted
         self._server.warm_up = warmup.begin(self._server.warm_up)
 
     def _why_nothing_was_sent(self) -> evidence.Ignorance:

@@ -37,9 +37,15 @@ _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, Condition
 
 _CONDITIONS_KEPT = 1024
 
-NEEDS_THE_SPEC = frozenset(
-    {Reason.ALREADY_EXISTS, Reason.DUPLICATE, Reason.SERVER_NOT_ALLOWED, Reason.SECRET_NOT_OURS, Reason.INVALID_SPEC}
-)
+_NOT_OURS = frozenset({Reason.ALREADY_EXISTS, Reason.INTEGRATION_DIFFERS})
+"""What was observed is another instance than the one that is declared."""
+
+NEEDS_THE_SPEC = _NOT_OURS | {
+    Reason.DUPLICATE,
+    Reason.SERVER_NOT_ALLOWED,
+    Reason.SECRET_NOT_OURS,
+    Reason.INVALID_SPEC,
+}
 """What only a change of a spec can end."""
 
 _WITHOUT_A_SERVER = frozenset({Reason.SERVER_NOT_FOUND, Reason.SERVER_TERMINATING})
@@ -106,7 +112,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         reason=view.verdict.reason,
         connection=connection,
         instance_id=view.instance_id,
-        paired=None if view.synced is Reason.ALREADY_EXISTS else view.record.paired,
+        paired=None if view.synced in _NOT_OURS else view.record.paired,
         pairing=view.pairing,
         pairing_window_opened_at=view.window_opened_at,
         configured_generation=view.configured_generation,
@@ -122,8 +128,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
 
 def _connection(view: View) -> ConnectionStatus | None:
     record, before = view.record, view.instance.status.connection
-    if view.synced is Reason.ALREADY_EXISTS:
-        # What was observed is somebody else's instance.
+    if view.synced in _NOT_OURS:
         return None
     if record.memory is None or view.unknown or not view.confirmed:
         return before

@@ -67,6 +67,8 @@ SENTENCES: Mapping[Reason, str] = {
     "EvolutionServer {server}.",
     Reason.KEY_REJECTED: "The server rejects the API key. Put the value of AUTHENTICATION_API_KEY into the Secret of "
     "spec.apiKeySecretRef of the EvolutionServer {server}.",
+    Reason.METRICS_REFUSED: "The server refuses GET /metrics, so nothing is known. See the conditions of the "
+    "EvolutionServer {server}.",
     Reason.OTHER_IDENTITY: "The server answers with another client name than the one it is held to. See the "
     "EvolutionServer {server}.",
     Reason.INSTANCES_VANISHED: "More than half of the known instances vanished from the database at once: it is "
@@ -79,6 +81,9 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ALREADY_EXISTS: "An instance named {instance} exists on the server with another token, so it is not "
     "touched. To adopt it put its token into the Secret {token_secret} (key {token_key}); else choose another "
     "spec.instanceName.",
+    Reason.INTEGRATION_DIFFERS: "The instance {instance} on the server is of another integration than spec.integration "
+    "says, so it is not touched. Delete this resource, which leaves the instance as it is, and create one whose "
+    "spec.integration is that of the instance.",
     Reason.DUPLICATE: "Another, older WhatsAppInstance stands for the instance {instance} on this server. Delete one "
     "of them.",
     Reason.SERVER_NOT_FOUND: "There is no EvolutionServer {server}. Create it, or correct spec.serverRef.",

@@ -248,7 +248,7 @@ class Server:
         believed = seen.rows_at is not None or (seen.ever_read and not self.identity_confirmed)
         if believed or self.problem is not None or self.secret_problem is not None:
             return False
-        if seen.unknown is evidence.Ignorance.KEY_REJECTED:
+        if seen.unknown is not None and seen.unknown.is_refusal:
             return False
         return seen.began_at is None or now - seen.began_at <= self.memory_limit
 
@@ -343,8 +343,8 @@ class Server:
             return Reason.SERVER_INVALID
         if self.secret_problem is not None:
             return self.secret_problem[0]
-        if seen.unknown is evidence.Ignorance.KEY_REJECTED:
-            return Reason.KEY_REJECTED
+        if seen.unknown is not None and seen.unknown.is_refusal:
+            return Reason(seen.unknown.value)
         if seen.ever_read and seen.unknown is None and not self.identity_confirmed:
             if self.pinned_client_name is None:
                 return Reason.NOT_OBSERVED

@@ -51,6 +51,14 @@ _WHY_UNREACHABLE = {
     "the API server's own. Correct spec.url, or allow it with --allow-server-address.",
 }
 
+_WHY_REFUSED = {
+    evidence.Ignorance.KEY_REJECTED: "The server rejects the key. Put its AUTHENTICATION_API_KEY into the Secret of "
+    "spec.apiKeySecretRef; the token of an instance is not enough.",
+    evidence.Ignorance.METRICS_REFUSED: "The server refuses GET /metrics. Where METRICS_AUTH_REQUIRED is true put its "
+    "METRICS_USER and METRICS_PASSWORD into a Secret as username and password, and name that in "
+    "spec.metricsAuthSecretRef. Where METRICS_ALLOWED_IPS is set add the operator's addresses, or leave it empty and "
+    "protect the server by a NetworkPolicy.",
+}
 
 STORM_SENTENCES = {
     Reason.STORM: "So many paired instances are bad at once that the cause is not theirs: WhatsApp, the network or the "
@@ -189,12 +197,12 @@ def _reachable(one: Server, *, now: datetime) -> _Finding:
     if one.secret_problem is not None:
         return _UNKNOWN, *one.secret_problem
     seen = one.observed
-    if seen.unknown is evidence.Ignorance.KEY_REJECTED or (one.fresh(now) and seen.unknown is None):
+    if one.fresh(now) and seen.unknown is None:
         return _TRUE, Reason.REACHABLE, "The server answers."
     if seen.unknown is None:
         reachable = seen.ever_read
         return (_TRUE, Reason.REACHABLE, "The server answers.") if reachable else _NOT_YET
-    if seen.unknown is evidence.Ignorance.LICENSE_REQUIRED:
+    if seen.unknown is evidence.Ignorance.LICENSE_REQUIRED or seen.unknown.is_refusal:
         return _TRUE, Reason.REACHABLE, "The server answers."
     reason = Reason(seen.unknown.value)
     return _FALSE, reason, _WHY_UNREACHABLE.get(seen.unknown, "It could not be read.")
@@ -204,9 +212,8 @@ def _authenticated(one: Server) -> _Finding:
     seen = one.observed
     if one.secret_problem is not None:
         return _FALSE, *one.secret_problem
-    if seen.unknown is evidence.Ignorance.KEY_REJECTED:
-        text = "The server rejects the key. Put its AUTHENTICATION_API_KEY into the Secret of spec.apiKeySecretRef."
-        return _FALSE, Reason.KEY_REJECTED, text
+    if seen.unknown is not None and seen.unknown in _WHY_REFUSED:
+        return _FALSE, Reason(seen.unknown.value), _WHY_REFUSED[seen.unknown]
     return (_TRUE, Reason.AUTHENTICATED, "The server accepts the key.") if seen.rows_at is not None else _NOT_YET
 
 

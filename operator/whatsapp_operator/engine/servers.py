@@ -20,7 +20,6 @@ from whatsapp_operator.engine.server_presentation import (
 )
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.warmup import WarmUp
-from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import guard as guards
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
@@ -154,7 +153,8 @@ class Servers:
 
     def _secrets_are_due(self, one: Server) -> bool:
         now, generation = self._context.clock.monotonic(), one.metadata.generation
-        rejected = one.observed.unknown is evidence.Ignorance.KEY_REJECTED and one.observed.key_accepted is not None
+        unknown = one.observed.unknown
+        rejected = unknown is not None and unknown.is_refusal and one.observed.key_accepted is not None
         due = now >= self._secrets_due.get(one.key, 0.0) or self._secrets_generation.get(one.key) != generation
         if not due and not rejected and one.secret_problem is None:
             return False

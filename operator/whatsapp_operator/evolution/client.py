@@ -88,6 +88,7 @@ class Client:
         self._monotonic, self._observe, self._may_change = monotonic, observe, may_change
         self._gate = limits.Gate(per_second=per_second, max_in_flight=max_in_flight, monotonic=monotonic, sleep=sleep)
         self._breaker: Final = breaker.Breaker(period=check_period_seconds, monotonic=monotonic, random=random)
+        self._is_of_a_token, self._key_verified = _looks_filtered_by(api_key), False
         self._read_memory_list: Final = replies.Unchanged(replies.memory_list)
         self._read_database_list: Final = replies.database_lists()
         self._wire: Final[Wire] = wire or transport.Transport(
@@ -104,8 +105,19 @@ class Client:
         return await self._call(routes.METRICS, self._read_memory_list)
 
     async def list_database(self) -> evidence.DatabaseList | evidence.Unknown:
-        """`GET /instance/fetchInstances`, unfiltered: the server counts whole message tables for it."""
-        return await self._call(routes.FETCH_INSTANCES, self._read_database_list)
+        """`GET /instance/fetchInstances`, unfiltered: the server counts whole message tables for it.
+
+        The server takes an instance's token there, too, and shows the rows that have it and no others (Evolution API
+        2.3.7, instance.controller.ts), which would prove that all others are gone. So the key is verified where a list
+        looks like that.
+        """
+        listed = await self._call(routes.FETCH_INSTANCES, self._read_database_list)
+        if isinstance(listed, evidence.DatabaseList) and not self._key_verified and self._is_of_a_token(listed):
+            accepted = await self.verify_key()
+            if isinstance(accepted, evidence.Unknown):
+                return accepted
+            self._key_verified = True
+        return listed
 
     async def read_memory(self, name: str) -> evidence.MemoryReading:
         """`GET /instance/connectionState/{name}`."""
@@ -234,6 +246,15 @@ async def _understand(read: Callable[[transport.Reply], _Evidence], reply: trans
         if known is not None:
             return known
     return await asyncio.to_thread(read, reply)
+
+
+def _looks_filtered_by(api_key: str) -> Callable[[evidence.DatabaseList], bool]:
+    """Whether all rows of a list have the key for their token. A closure, so that the client shows no key."""
+
+    def looks_filtered(listed: evidence.DatabaseList) -> bool:
+        return bool(listed.rows) and all(row.token == api_key for row in listed.rows.values())
+
+    return looks_filtered
 
 
 def _said(settings: Mapping[str, object]) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ Inside this package a call that proves nothing ends in one of these errors; at i
     │   └── Broken             the connection ended early, or what came was not HTTP
     └── Misanswered            an answer that is none to what was asked
         ├── KeyRejected
+        ├── MetricsRefused
         ├── LicenseRequired
         ├── NoSuchRoute
         ├── NotJSON
@@ -95,9 +96,15 @@ class Misanswered(EvolutionError):  # noqa: N818 - the answer is the name, and t
 
 
 class KeyRejected(Misanswered):
-    """401 or 403: the key, or what authenticates to `/metrics`, is not accepted, or cannot be sent."""
+    """401 or 403: the key is not accepted, or cannot be sent."""
 
     why = evidence.Ignorance.KEY_REJECTED
+
+
+class MetricsRefused(Misanswered):
+    """`/metrics`, which takes no key, refuses who asks: by METRICS_AUTH_REQUIRED, or by METRICS_ALLOWED_IPS."""
+
+    why = evidence.Ignorance.METRICS_REFUSED
 
 
 class LicenseRequired(Misanswered):

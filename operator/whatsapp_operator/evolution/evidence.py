@@ -46,6 +46,7 @@ class Ignorance(enum.Enum):
     NOT_JSON = "NotJSON"
     UNEXPECTED_SHAPE = "UnexpectedShape"
     KEY_REJECTED = "KeyRejected"
+    METRICS_REFUSED = "MetricsRefused"
     NO_SUCH_ROUTE = "NoSuchRoute"
     LICENSE_REQUIRED = "LicenseRequired"
     OTHER_IDENTITY = "OtherIdentity"
@@ -54,6 +55,11 @@ class Ignorance(enum.Enum):
     """Not sent: the server does not answer, and is not asked for single instances until it does."""
     NOT_HELD = "NotHeld"
     """Not sent: another replica of the operator may be working on the server."""
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether a server that answers does not accept who asks: another Secret may cure it at any time."""
+        return self is Ignorance.KEY_REJECTED or self is Ignorance.METRICS_REFUSED
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,13 @@ class Fields:
             return value
         raise self.unexpected()
 
+    def any_text(self, key: str) -> str:
+        """A string that is there, and may be empty."""
+        value = self.optional_text(key)
+        if value is None:
+            raise self.unexpected()
+        return value
+
     def text(self, key: str) -> str:
         """A string that is not empty."""
         value = self.optional_text(key)

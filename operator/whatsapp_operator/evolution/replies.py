@@ -35,6 +35,9 @@ _BY_STATUS: Final[Mapping[int, type[errors.Misanswered]]] = {
     429: errors.RateLimited,
 }
 
+_METRICS_NOT_CONFIGURED: Final = b"Metrics authentication not configured"
+"""METRICS_AUTH_REQUIRED without METRICS_USER and METRICS_PASSWORD."""
+
 _CLOSED_SOCKET: Final = frozenset({"Connection Closed", "Error: Connection Closed"})
 
 
@@ -68,7 +71,9 @@ def _mark(reply: Reply) -> tuple[int, bytes]:
 
 
 def memory_list(reply: Reply) -> evidence.MemoryList:
-    """`GET /metrics`."""
+    """`GET /metrics`; its refusals are plain text."""
+    if reply.status in {401, 403} or (reply.status == 500 and _METRICS_NOT_CONFIGURED in reply.content):
+        raise errors.MetricsRefused(reply.request)
     if reply.status != 200:
         raise _misanswer(reply)
     try:
@@ -327,7 +332,7 @@ def _row(row: fields.Fields) -> evidence.Row:
     count = row.child("_count")
     return evidence.Row(
         id=row.text("id"),
-        name=row.text("name"),
+        name=row.any_text("name"),  # 2.3.7 creates one with an empty name (#1151), which is no resource's
         state=_state(row, "connectionStatus"),
         integration=row.optional_text("integration") or "",
         client_name=row.optional_text("clientName") or "",

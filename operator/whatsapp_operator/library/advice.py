@@ -20,7 +20,9 @@ WHY_UNKNOWN: Mapping[Reason, str] = {
     Reason.NOT_JSON: "what answers is no Evolution API: check url",
     Reason.UNEXPECTED_SHAPE: "what answers is no Evolution API that is known: check url",
     Reason.NO_SUCH_ROUTE: "what answers lacks a route of the Evolution API: url is the server's root, without /manager",
-    Reason.KEY_REJECTED: "the server rejects api_key, or metrics_auth: the key is its AUTHENTICATION_API_KEY",
+    Reason.KEY_REJECTED: "the server rejects api_key: it is its AUTHENTICATION_API_KEY, not the token of an instance",
+    Reason.METRICS_REFUSED: "the server refuses /metrics: metrics_auth is its METRICS_USER and METRICS_PASSWORD, and "
+    "METRICS_ALLOWED_IPS, where set, has to have the address from which it is read",
     Reason.LICENSE_REQUIRED: "the server answers nothing without a licence: run one of the versions 2.3.3 to 2.3.7",
     Reason.OTHER_IDENTITY: "the server has another client name than before, so another database: check url and "
     "client_name, and give each server a store of its own",

@@ -21,6 +21,7 @@ from whatsapp_operator.engine.subject import Deletion, Subject, Token
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources import names
 from whatsapp_operator.resources.overrides import RecoveryMode
 from whatsapp_operator.resources.pause import Pause
@@ -479,6 +480,25 @@ async def test_instance_that_has_taken_the_name_since_the_list_is_left_alone(unl
 
     assert taken.calls == []
     assert play.is_released is not unlisted_then
+
+
+async def test_instance_that_has_taken_the_name_as_the_next_delete_came_due_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play = Scene()
+    play.begun(next_at=1.0)
+    play.evolution.row = a_row("open", owner=True, identity=THEIRS)
+    work = play.found.work
+
+    async def work_later(*given: Any, **wanted: Any) -> strategies.Work:
+        play.time.advance(1)
+        return await work(*given, **wanted)
+
+    monkeypatch.setattr(play.found, "work", work_later)
+
+    await play.look()
+
+    assert play.evolution.calls == []
 
 
 async def test_instance_that_memory_holds_without_a_row_is_deleted() -> None:

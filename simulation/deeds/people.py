@@ -124,10 +124,10 @@ def end_namespace(stage: Stage) -> None:
 
 @deed
 def rotate_key(stage: Stage, *, server: str, seconds: float) -> None:
-    """The server's key changes; its Secret follows some time later."""
+    """The server's key changes; its Secret follows some time later, with the key that the server has by then."""
     settings = stage.hosts[server].model.settings
     settings.api_key = OTHER_KEY if settings.api_key == KEY else KEY
-    later(stage, seconds, stage.give_key, server, settings.api_key)
+    later(stage, seconds, lambda: stage.give_key(server, settings.api_key))
 
 
 @deed

@@ -12,7 +12,7 @@ from simulation.invariants.liveness import STUCK_SECONDS
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage
 
-from simulated.scenarios import broken, created, refused, scenario
+from simulated.scenarios import broken, created, of_server, refused, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -127,6 +127,12 @@ def test_instances_that_were_deleted_by_hand_can_be_let_go_and_then_the_others_a
 
     assert history.rindex("tells of i3: Healthy") > history.index("tells of i3: InstancesVanished")
     assert "calls delete" not in history
+
+
+def test_key_that_is_rotated_twice_at_once_is_the_server_s_in_the_end() -> None:
+    twice = ((0, *of_server("rotate_key", seconds=30.0)), (20, *of_server("rotate_key", seconds=1.0)))
+
+    assert told(scenario(*twice, ends=28.0)).count("deed: rotate_key") == 2
 
 
 WORKLOAD = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -160,6 +161,49 @@ def test_approval_is_kept_while_its_step_waits_for_something_else() -> None:
     assert approvals.given(draft, Step.RECREATE)
     approvals.offer(draft, ALLOWED)
     assert approvals.given(draft, Step.RECREATE)
+
+
+def test_approval_is_kept_while_nothing_is_planned_and_no_longer() -> None:
+    recovery = approved()
+    assert recovery.approval is not None
+    says = recovery.approval.token
+    draft = a_draft(recovery, says=says, seconds=600)
+    approvals.offer(draft, NOTHING)
+    assert approvals.given(draft, Step.RECREATE)
+
+    later = a_draft(draft.recovery, says=says, seconds=LIFE)
+    assert approvals.take_up(later, life_seconds=LIFE) is Reason.APPROVAL_EXPIRED
+    approvals.offer(later, ASKS)
+
+    assert approvals.take_up(later, life_seconds=LIFE) is None
+    assert not approvals.given(later, Step.RECREATE)
+
+
+@pytest.mark.parametrize(
+    "planned",
+    [Plan(Step.RESTART, StepClass.SOFT), replace(ASKS, step=Step.RELOGIN)],
+    ids=["a gentler step", "another step to approve"],
+)
+def test_approval_ends_with_the_plan_of_another_step_and_its_annotation_gives_it_no_more(planned: Plan) -> None:
+    recovery = approved()
+    assert recovery.approval is not None
+    draft = a_draft(recovery, says=recovery.approval.token)
+
+    approvals.offer(draft, planned)
+    approvals.offer(draft, ASKS)
+
+    assert draft.recovery.approvals == 1
+    assert approvals.take_up(draft, life_seconds=LIFE) is None
+    assert not approvals.given(draft, Step.RECREATE)
+
+
+@pytest.mark.parametrize("changed", [{"incident": "20261124-0001"}, {"incident": None}])
+def test_approval_ends_with_its_incident_also_while_nothing_is_planned(changed: dict[str, str | None]) -> None:
+    draft = a_draft(approved().replace(**changed))
+
+    approvals.offer(draft, NOTHING)
+
+    assert (draft.recovery.approval, draft.recovery.approvals) == (None, 1)
 
 
 def test_approval_stays_given_while_its_step_is_offered_once_more() -> None:

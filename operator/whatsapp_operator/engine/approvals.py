@@ -48,15 +48,27 @@ def given(draft: Draft, step: Step | None) -> bool:
 
 
 def offer(draft: Draft, planned: Plan) -> None:
-    """Show the token while a person may approve what is planned; take it back when that is past."""
-    approval, step = draft.recovery.approval, planned.step
-    if step is None or not _can_be_approved(draft, planned):
-        wanted = approval if given(draft, step) else None
-    else:
-        token = _token(draft, step)
-        wanted = approval if approval is not None and approval.token == token else Approval(token=token)
-    if wanted != approval:
+    """Show the token while a person may approve what is planned; take it back when that is past.
+
+    What was given stays while nothing is planned, as when the instance is not understood for a moment.
+    """
+    approval, wanted = draft.recovery.approval, _wanted(draft, planned)
+    if approval is not None and approval.expires is not None and wanted != approval:
+        # Its annotation is still there: were the same token offered once more, it would be approved for another hour.
+        _use_up(draft)
+        wanted = _wanted(draft, planned)
+    if wanted != draft.recovery.approval:
         draft.recovery = draft.recovery.replace(approval=wanted)
+
+
+def _wanted(draft: Draft, planned: Plan) -> Approval | None:
+    approval, step = draft.recovery.approval, planned.step
+    if step is None:
+        return approval if any(given(draft, one) for one in Step) else None
+    if not _can_be_approved(draft, planned):
+        return approval if given(draft, step) else None
+    token = _token(draft, step)
+    return approval if approval is not None and approval.token == token else Approval(token=token)
 
 
 def used(draft: Draft) -> None:

@@ -192,6 +192,29 @@ def test_sample_of_another_state_is_void_and_one_of_turns_stays() -> None:
     assert records.saw_memory(records.saw_sample(records.created(), turns), connecting, at=LATER).sample == turns
 
 
+def test_sample_of_close_is_believed_only_at_the_second_time_where_turns_were_seen_before() -> None:
+    shown = frozenset({state("close")})
+    turns = witnesses.Sample(taken_at=START, states=shown | {state("connecting")})
+    turning = records.saw_sample(records.created(), turns)
+
+    once = records.saw_sample(turning, witnesses.Sample(taken_at=LATER, states=shown))
+    assert once.sample == replace(turns, contradicted=True)
+    assert (once.turning_since, once.reads) == (turning.turning_since, turning.reads + 1)
+    again = replace(turns, taken_at=LATER)
+    assert records.saw_sample(once, again).sample == again
+
+    twice = records.saw_sample(once, witnesses.Sample(taken_at=LATER, states=shown))
+    assert twice.sample is not None
+    assert (twice.sample.constant, twice.turning_since) == (state("close"), None)
+
+
+def test_sample_of_connecting_is_believed_also_where_turns_were_seen_before() -> None:
+    turns = witnesses.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
+    hangs = witnesses.Sample(taken_at=LATER, states=frozenset({state("connecting")}))
+
+    assert records.saw_sample(records.saw_sample(records.created(), turns), hangs).sample == hangs
+
+
 def test_sample_is_void_once_it_is_open() -> None:
     turns = witnesses.Sample(taken_at=START, states=frozenset({state("close"), state("connecting")}))
     record = records.saw_sample(records.created(), turns)

@@ -300,6 +300,7 @@ MISSES: dict[str, list[Seen]] = {
         seen("connecting", LISTED, sample=sample("close")),
         seen("close", replace(LISTED, seen_at=BEFORE), sample=sample("close")),
         seen("close", LISTED),
+        seen("close", LISTED, sample=sample("close"), mostly_flapping=True),
     ],
     "was_never_started": [
         seen("close", database("close"), paired=False, integration=OTHER),
@@ -312,6 +313,7 @@ MISSES: dict[str, list[Seen]] = {
         seen("close", database("close", **OWNED), sample=sample("close"), paired=False),
         seen("close", replace(database("close", **OWNED), seen_at=BEFORE), sample=sample("close")),
         seen("close", database("close", **OWNED)),
+        seen("close", database("close", **OWNED), sample=sample("close"), mostly_flapping=True),
     ],
     "shows_no_code_that_anybody_wants": [
         seen("connecting", database("close"), paired=False, wanted=False, integration=OTHER),

@@ -323,6 +323,10 @@ def lost_from_memory(record: Record) -> Record:
 
 def saw_sample(record: Record, sample: Sample) -> Record:
     """Fold a sample of stability."""
+    before = record.sample
+    if before is not None and before.turns and not before.contradicted and sample.constant is ConnectionState.CLOSE:
+        # It may have missed all turns: were it believed, a connect would start a second socket.
+        return _counted(record, at=sample.taken_at, sample=replace(before, contradicted=True), agreement=None)
     reopened_at = sample.taken_at if sample.openings >= REPLACED_OPENINGS else None
     seen = replace(record, sample=sample, reopened_at=reopened_at, agreement=_agreed(record, sample))
     if sample.constant is not None or ConnectionState.OPEN in sample.states:

@@ -182,7 +182,7 @@ def let_its_code_expire(seen: Seen) -> Verdict | None:
 
 def has_a_closed_socket(seen: Seen) -> Verdict | None:
     """S5: the close was lost between the two witnesses; one connect heals it."""
-    if seen.baileys and seen.states(_CLOSE, _OPEN) and seen.row_is_newer and seen.sampled(_CLOSE):
+    if seen.baileys and seen.states(_CLOSE, _OPEN) and seen.row_is_newer and _stays_closed(seen):
         return Verdict(HealthState.DEGRADED, Reason.CLOSED_SOCKET)
     return None
 
@@ -198,7 +198,7 @@ def closed_for_no_known_reason(seen: Seen) -> Verdict | None:
     """Paired, and both witnesses say close: no code tells of an end, as after S19 and a restart of the server."""
     if not seen.baileys or not seen.states(_CLOSE, _CLOSE) or not seen.record.paired:
         return None
-    if not seen.row_is_newer or not seen.sampled(_CLOSE):
+    if not seen.row_is_newer or not _stays_closed(seen):
         return None
     if seen.row is not None and seen.row.code in RESTRICTED_CODES:
         # Of a pairing before this one, or taken for that because a read of memory was late: in doubt it is refused.
@@ -288,6 +288,11 @@ def flaps_alone_since(seen: Seen) -> datetime | None:
     if began is None or not seen.record.paired or seen.neighbours.mostly_flapping:
         return None
     return began if seen.now - began >= seconds(seen.spans.flapping) else None
+
+
+def _stays_closed(seen: Seen) -> bool:
+    """A sample saw nothing but close, which in an outage one of a thousand samples does of an instance that flaps."""
+    return seen.sampled(_CLOSE) and not seen.neighbours.mostly_flapping
 
 
 def _held_nowhere(seen: Seen) -> bool:

@@ -62,6 +62,8 @@ class Sample:
     states: frozenset[ConnectionState | None]
     openings: int = 0
     """How often it turned open within it."""
+    contradicted: bool = False
+    """The one after it saw nothing but close where this one saw turns; it takes two to believe that they are over."""
 
     @property
     def constant(self) -> ConnectionState | None:

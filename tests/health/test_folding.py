@@ -252,7 +252,9 @@ def test_look_at_the_whole_server_folds_what_each_witness_says() -> None:
     ghost = look(fresh, row=ROW)
     assert ghost.memory == Memory(None, LATER, LATER)
     assert look(FULL).memory is None
-    assert look(FULL, listed=False) is FULL
+    assert look(FULL, listed=False) == records.lost_from_memory(FULL)
+    assert look(ghost, listed=False) is ghost
+    assert look(fresh, listed=False) is fresh
 
 
 @pytest.mark.parametrize(

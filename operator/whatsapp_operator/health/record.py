@@ -118,7 +118,9 @@ def saw_both(
     if state is not None:
         return saw_memory(record, evidence.InMemory(state), at=at)
     if not listed:
-        return record
+        # It is loading, a ghost, or gone, as the next list tells; a state that memory showed before is no longer so.
+        is_held = record.memory is not None and record.memory.state is not None
+        return lost_from_memory(record) if is_held else record
     return saw_memory(record, evidence.NotInMemory(), at=at) if row is not None else lost_from_memory(record)
 
 

@@ -30,6 +30,7 @@ _FOR_A_HUMAN = frozenset(
         Reason.INVALID_SPEC,
         Reason.SECRET_NOT_OURS,
         Reason.HEADERS_NOT_FOUND,
+        Reason.TOKEN_NOT_FOUND,
         Reason.RECOVERY_EXHAUSTED,
         Reason.CONFIGURATION_REFUSED,
     }

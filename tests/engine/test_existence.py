@@ -25,6 +25,8 @@ OURS, THEIRS, TOKEN = "id-of-shop", "of-somebody-else", "the-token"
 SECRET = ports.Key("messaging", "shop-token")
 PENDING, SILENCE = Reason.CONFIGURATION_PENDING, evidence.Unknown(evidence.Ignorance.TIMEOUT)
 CLOSE = evidence.InMemory(state("close"))
+META = {"integration": "WHATSAPP-BUSINESS", "number": "1234567890", "tokenSecretRef": {"name": "meta"}}
+UTF_16 = ports.SecretData(values={"token": "schlüssel".encode("utf-16")}, resource_version="1")
 
 
 class Evolution:
@@ -205,8 +207,14 @@ async def test_row_that_tells_no_integration_is_adopted_by_its_token() -> None:
     ("spec", "why"),
     [
         ({"tokenSecretRef": {"name": "shop-token"}}, Reason.SECRET_NOT_OURS),
+        ({"tokenSecretRef": {"name": "utf-16"}}, Reason.SECRET_NOT_OURS),
+        (META, Reason.TOKEN_NOT_FOUND),
         (
             {"webhook": {"url": "https://shop/hook", "events": ["CALL"], "headersSecretRef": {"name": "headers"}}},
+            Reason.HEADERS_NOT_FOUND,
+        ),
+        (
+            {"webhook": {"url": "https://shop/hook", "events": ["CALL"], "headersSecretRef": {"name": "utf-16"}}},
             Reason.HEADERS_NOT_FOUND,
         ),
         ({}, Reason.KEEPSAKE_CHANGED),
@@ -215,6 +223,7 @@ async def test_row_that_tells_no_integration_is_adopted_by_its_token() -> None:
 async def test_what_a_creation_lacks_is_named_and_nothing_is_created(spec: dict[str, object], why: Reason) -> None:
     play = Scene(**spec)
     play.secret(managed=False, **({"colour": b"red"} if why is Reason.SECRET_NOT_OURS else {}))
+    play.cluster.secrets[ports.Key("messaging", "utf-16")] = UTF_16
     kept = "shop-keepsake" if why is Reason.KEEPSAKE_CHANGED else None
     assert play.one.instance is not None
     place = ports.Key("messaging", play.one.instance.keepsake_secret_name)
@@ -224,6 +233,18 @@ async def test_what_a_creation_lacks_is_named_and_nothing_is_created(spec: dict[
 
     assert reason is why
     assert "create" not in play.evolution.calls
+    assert ports.Key("messaging", "meta") not in play.cluster.secrets
+
+
+async def test_business_instance_is_created_with_the_token_of_meta_once_it_is_there() -> None:
+    play = Scene(**META)
+    play.cluster.secrets[ports.Key("messaging", "meta")] = ports.SecretData(
+        values={"token": b"of-meta"}, resource_version="1"
+    )
+
+    reason, _ = await play.look()
+
+    assert (reason, play.one.token and play.one.token.value) == (PENDING, "of-meta")
 
 
 async def test_creation_is_told_before_and_after_and_looked_for_soon() -> None:

@@ -83,6 +83,18 @@ async def test_server_whose_secret_could_not_be_read_when_it_was_taken_over_is_o
     assert house.one.key in house.context.observers
 
 
+async def test_key_that_is_no_text_is_named(house: House) -> None:
+    house.cluster.secrets[SECRET] = ports.SecretData(values={"apikey": "key".encode("utf-16")}, resource_version="1")
+
+    await house.look()
+
+    assert house.one.secret_problem is not None
+    reason, text = house.one.secret_problem
+    assert reason is Reason.SECRET_KEY_MISSING
+    assert "spec.apiKeySecretRef" in text
+    assert "not text in UTF-8" in text
+
+
 @pytest.mark.parametrize(
     ("url", "is_twin"), [("http://Evolution-API:8080/", True), ("http://evolution-api:8081", False), (4711, False)]
 )
@@ -138,13 +150,13 @@ async def test_who_waits_for_a_list_is_told_when_the_observer_is_ended_before_it
     assert await asyncio.wait_for(watching.list_rows(), timeout=1) == nothing
 
 
-@pytest.mark.parametrize("understood", [True, False])
+@pytest.mark.parametrize(("understood", "seated"), [(True, True), (False, True), (False, False)])
 async def test_server_stays_while_an_instance_may_have_to_be_deleted_with_its_key(
-    house: House, understood: bool
+    house: House, understood: bool, seated: bool
 ) -> None:
     one = house.one.subjects["i0"]
     house.context.subjects[one.key] = one
-    one.seat = (house.one.key, "i0")
+    one.seat = (house.one.key, "i0") if seated else None
     metadata = {**one.body["metadata"], "finalizers": ["whatsapp-operator.dev/instance"]}
     spec = {"serverRef": {"name": "main"}} | ({} if understood else {"instanceName": "no spaces please"})
     one.update({**one.body, "metadata": metadata, "spec": spec})
@@ -153,6 +165,16 @@ async def test_server_stays_while_an_instance_may_have_to_be_deleted_with_its_ke
     assert not await house.servers._may_go(house.one)  # noqa: SLF001 - a look would go on to much else
     one.update({**one.body, "metadata": {**metadata, "finalizers": []}, "spec": spec})
     assert await house.servers._may_go(house.one)  # noqa: SLF001 - as above
+
+
+async def test_server_goes_while_an_instance_is_held_that_it_does_not_admit(house: House) -> None:
+    one = house.one.subjects["i0"]
+    house.context.subjects[one.key] = one
+    one.update({**one.body, "metadata": {**one.body["metadata"], "finalizers": ["whatsapp-operator.dev/instance"]}})
+    assert one.is_held
+    assert one.seat is None
+
+    assert await house.servers._may_go(house.one)  # noqa: SLF001 - a look would go on to much else
 
 
 async def test_server_stays_while_our_finalizer_is_just_being_added_to_an_instance(house: House) -> None:

@@ -63,6 +63,22 @@ async def test_next_creation_takes_the_token_from_where_the_spec_says_now(spec: 
     assert (await tokens.ensure(house.context, draft)).value == "given"
 
 
+@pytest.mark.parametrize(("identity", "is_kept"), [("id-1", True), ("id-2", False)])
+async def test_secret_that_was_deleted_is_made_again_with_the_token_of_the_instance(
+    identity: str, is_kept: bool
+) -> None:
+    secrets = Secrets()
+    house, draft = begun(secrets)
+    moment = house.time.now()
+    row = replace(a_row("open", owner=True, identity="id-1"), token="of-the-clients")  # noqa: S106 - opens nothing
+    draft.subject.record = records.Record(database=Database(row, since=moment, seen_at=moment, moved_at=moment))
+    draft.instance_id = identity
+
+    made = await tokens.ensure(house.context, draft)
+
+    assert (made.value == "of-the-clients") is is_kept
+
+
 async def test_token_that_was_read_elsewhere_does_not_tell_whose_an_instance_is() -> None:
     _, draft = begun(Secrets(), **AT_MINE)
     for place, known in ((("shop-token", "token"), False), (("mine", "token"), True)):

@@ -55,7 +55,10 @@ async def wanted_webhook(context: Context, draft: Draft) -> evidence.Webhook | N
             secret = await context.kubernetes.read_secret(key)
         except ports.NotFound:
             raise HeadersMissing from None
-        headers = {name: value.decode() for name, value in secret.values.items()}
+        found = {name: secret.text(name) for name in secret.values}
+        headers = {name: value for name, value in found.items() if value is not None}
+        if headers.keys() != found.keys():
+            raise HeadersMissing
     return evidence.Webhook(
         url=webhook.url,
         events=frozenset(str(event) for event in webhook.events),

@@ -50,8 +50,8 @@ class Existence:
             if row is not None:
                 return await self._claim(draft, row)
             return await self._create(server, draft)
-        except tokens.TokenMissing:
-            return Reason.SECRET_NOT_OURS
+        except tokens.TokenMissing as missing:
+            return missing.why
         except configuration.HeadersMissing:
             return Reason.HEADERS_NOT_FOUND
         except keepsake.Changed:

@@ -75,6 +75,13 @@ class SecretData:
     managed: bool = False
     """Carries our label `app.kubernetes.io/managed-by: whatsapp-operator`."""
 
+    def text(self, key: str) -> str | None:
+        """A value as text; None where there is none, or where it is not UTF-8, as what some shells write to files."""
+        try:
+            return self.values[key].decode()
+        except (KeyError, UnicodeDecodeError):
+            return None
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:

@@ -91,13 +91,15 @@ SENTENCES: Mapping[Reason, str] = {
     "add it to its spec.allowedNamespaces.",
     Reason.SERVER_TERMINATING: "The EvolutionServer {server} is being deleted, and takes no new instances. Create it "
     "again once it is gone, or name another in spec.serverRef.",
-    Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without the key {token_key}, and is not overwritten. "
-    "Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without a text (UTF-8) under the key {token_key}, and is "
+    "not overwritten. Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.TOKEN_NOT_FOUND: "There is no Secret {token_secret}, which holds the token of Meta under the key "
+    "{token_key}; the instance is created once there is one. Create it, or name another one in spec.tokenSecretRef.",
     Reason.TOKEN_DIFFERS: "The instance on the server has another token than the one in the Secret {token_secret} (key "
     "{token_key}), or there is no such Secret: clients that take it from there are refused. Put the instance's token "
     "there. An instance gets a new token only when it is created: for that delete this resource, and create it again.",
     Reason.HEADERS_NOT_FOUND: "There is no Secret of the name in spec.webhook.headersSecretRef in the namespace "
-    "{namespace}. Create it, or name another one.",
+    "{namespace}, or a value in it is not text (UTF-8). Create it, or name another one.",
     Reason.KEEPSAKE_CHANGED: "Somebody changed the Secret {keepsake}, which holds what a step took from the instance. "
     "It is not put back. Restore what it held, or go on without: delete it (kubectl delete secret {keepsake} -n "
     "{namespace}).",

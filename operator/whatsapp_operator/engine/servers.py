@@ -123,7 +123,9 @@ class Servers:
     async def _may_go(self, one: Server) -> bool:
         """Instances that are to be deleted on the server need its key."""
         for subject in self._context.subjects.values():
-            if subject.seat is None or subject.seat[0] != one.key:
+            # Where this process never understood the spec there is no seat, and there may be an instance.
+            named = subject.named if subject.instance is None else None
+            if (subject.seat[0] if subject.seat is not None else named) != one.key:
                 continue
             # Unless we hold it there is nothing of it on the server, as where the server does not admit it.
             if subject.is_held and _may_be_deleted(subject.instance):
@@ -190,11 +192,16 @@ class Servers:
         except ports.NotFound:
             text = f"{field}: there is no Secret {name} in the namespace {one.key.namespace}. Create it."
             raise _SecretProblem(Reason.SECRET_NOT_FOUND, text) from None
-        value = secret.values.get(key)
+        value = secret.text(key)
         if not value:
-            text = f"{field}: the Secret {name} has no key {key}. Add it, or name another one in {field}.key."
+            if secret.values.get(key):
+                text = (
+                    f"{field}: the key {key} of the Secret {name} is not text in UTF-8. Write it anew, without a file."
+                )
+            else:
+                text = f"{field}: the Secret {name} has no key {key}. Add it, or name another one in {field}.key."
             raise _SecretProblem(Reason.SECRET_KEY_MISSING, text)
-        return value.decode()
+        return value
 
     async def _use(self, one: Server, endpoint: ports.Endpoint) -> None:
         before = one.client

@@ -163,8 +163,8 @@ class Steps:
             return await self._existence.work(
                 server, draft, creates=wanted.creates, spare_open=not _is_open(draft.subject.record)
             )
-        except tokens.TokenMissing:
-            draft.synced = Reason.SECRET_NOT_OURS
+        except tokens.TokenMissing as missing:
+            draft.synced = missing.why
         except configuration.HeadersMissing:
             draft.synced = Reason.HEADERS_NOT_FOUND
         except keepsake.Changed:

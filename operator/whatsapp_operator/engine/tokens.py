@@ -8,13 +8,22 @@ from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.subject import Token
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance
-from whatsapp_operator.resources.instance import DeletionPolicy
+from whatsapp_operator.resources.instance import DeletionPolicy, Integration
+from whatsapp_operator.resources.reasons import Reason
 
 _TOKEN_BITS = 160
 
 
 class TokenMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
-    """The Secret is there, without the key; it is not overwritten."""
+    """The Secret is there, without a text under the key; it is not overwritten."""
+
+    why = Reason.SECRET_NOT_OURS
+
+
+class TokenAbsent(TokenMissing):
+    """There is no Secret, and the token that belongs into it is none that can be made up."""
+
+    why = Reason.TOKEN_NOT_FOUND
 
 
 def known(draft: Draft) -> Token | None:
@@ -39,10 +48,10 @@ async def find(context: Context, draft: Draft) -> Token | None:
         # Of a resource of this name that has just gone, and about to be collected with it: the instance would be left
         # with a token that is in no Secret.
         raise ports.Unavailable("the Secret of the token goes with the resource before this one")
-    value = secret.values.get(reference.key)
+    value = secret.text(reference.key)
     if not value:
         raise TokenMissing
-    return Token(value=value.decode().strip(), generated=secret.managed, place=(reference.name, reference.key))
+    return Token(value=value.strip(), generated=secret.managed, place=(reference.name, reference.key))
 
 
 async def ensure(context: Context, draft: Draft) -> Token:
@@ -50,12 +59,15 @@ async def ensure(context: Context, draft: Draft) -> Token:
 
     Raises:
         TokenMissing: the Secret lacks the key.
+        TokenAbsent: it is Meta's, and there is no Secret yet.
         ports.KubernetesError: it could not be read or created.
     """
     one = draft.subject
     one.token = known(draft)
     if one.token is None and draft.instance.spec.token_secret_ref is not None:
         one.token = await find(context, draft)
+    if one.token is None and draft.instance.spec.integration is Integration.BUSINESS:
+        raise TokenAbsent
     if one.token is None:
         one.token = await _generate(context, draft)
     return one.token
@@ -63,7 +75,8 @@ async def ensure(context: Context, draft: Draft) -> Token:
 
 async def _generate(context: Context, draft: Draft) -> Token:
     reference, one = draft.instance.token_secret, draft.subject
-    value = f"{context.random.getrandbits(_TOKEN_BITS):040X}"
+    # Its clients have the token of the instance that stands now, also where its Secret was deleted.
+    value = _of_the_present_one(draft) or f"{context.random.getrandbits(_TOKEN_BITS):040X}"
     metadata = draft.instance.metadata
     owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
     try:
@@ -80,6 +93,11 @@ async def _generate(context: Context, draft: Draft) -> Token:
             raise
         return found
     return Token(value=value, generated=True, place=(reference.name, reference.key))
+
+
+def _of_the_present_one(draft: Draft) -> str | None:
+    row = draft.subject.record.row
+    return row.token if row is not None and row.id == draft.instance_id else None
 
 
 async def is_that_of(context: Context, draft: Draft, row: evidence.Row) -> bool:

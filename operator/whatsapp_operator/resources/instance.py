@@ -171,8 +171,8 @@ class WhatsAppInstanceSpec(Model):
         default=None,
         description="The Secret that holds the instance's token, with which its clients authenticate: the Secret "
         "<metadata.name>-token when left out, generated when absent. To adopt an instance that exists already, put its "
-        "token there. For WHATSAPP-BUSINESS it is the token of Meta. An instance keeps the token that it was created "
-        "with; where the Secret named here holds another one, Synced is False and says so.",
+        "token there. For WHATSAPP-BUSINESS it is the token of Meta, which is waited for. An instance keeps the token "
+        "that it was created with; where the Secret named here holds another one, Synced is False and says so.",
     )
     pairing: Pairing = Field(default_factory=Pairing, description="When QR codes are offered.")
     settings: InstanceSettings | None = Field(

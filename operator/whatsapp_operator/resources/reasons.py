@@ -61,6 +61,7 @@ class Reason(words.Vocabulary):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a word, no secret
     SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105 - a word, no secret
     SECRET_NOT_OURS = "SecretNotOurs"  # noqa: S105 - a word, no secret
+    TOKEN_NOT_FOUND = "TokenNotFound"  # noqa: S105 - a word, no secret
     TOKEN_DIFFERS = "TokenDiffers"  # noqa: S105 - a word, no secret
     HEADERS_NOT_FOUND = "HeadersNotFound"
     KEEPSAKE_CHANGED = "KeepsakeChanged"

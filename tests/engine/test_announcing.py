@@ -24,6 +24,7 @@ from whatsapp_operator.resources.status import Approval
 from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight, StepResult
 
 LOSS = StepClass.SESSION_LOSS
+CREATE = Plan(step=Step.CREATE, step_class=StepClass.SOFT)
 RECREATE, RELOGIN = Plan(step=Step.RECREATE, step_class=LOSS), Plan(step=Step.RELOGIN, step_class=LOSS)
 OPEN = evidence.InMemory(state("open"))
 SILENCE = evidence.Unknown(evidence.Ignorance.TIMEOUT)
@@ -48,7 +49,7 @@ class Server(Deletes):
         super().__init__()
         self.readings: list[evidence.MemoryReading] = []
         self.restarted: evidence.Outcome = evidence.Accepted()
-        self.created: evidence.Created | evidence.Unknown = evidence.Created("id-2")
+        self.created: evidence.Created | evidence.Refused | evidence.Unknown = evidence.Created("id-2")
         self.webhook: evidence.Unknown | None = None
         self.fails: BaseException | None = None
 
@@ -67,7 +68,7 @@ class Server(Deletes):
             raise self.fails
         return await super().delete(name)
 
-    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created | evidence.Unknown:
+    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
         self.calls.append("create")
         return self.created
 
@@ -245,6 +246,32 @@ async def test_recreate_leaves_another_incarnation_behind_once_it_is_created(
     assert play.one.replaced_id == ID
 
 
+@pytest.mark.parametrize(
+    ("planned", "answer", "is_refused"),
+    [
+        (CREATE, evidence.Refused(evidence.Refusal.INVALID), True),
+        (CREATE, SILENCE, False),
+        (CREATE, evidence.Created("id-2"), False),
+        (RECREATE, evidence.Refused(evidence.Refusal.INVALID), False),
+    ],
+)
+async def test_create_that_is_refused_is_remembered_until_the_next_one(
+    planned: Plan, answer: evidence.Created | evidence.Refused | evidence.Unknown, is_refused: bool
+) -> None:
+    play = Scene()
+    play.one.create_refused = not is_refused
+    play.api.created = answer
+    if planned is CREATE:
+        is_absent(play)
+    play.clock.advance(3)
+    servers.seen(play.server, at=play.clock.now())
+
+    await play.take(planned)
+
+    assert "create" in play.api.calls
+    assert play.one.create_refused is is_refused
+
+
 async def test_recreate_that_an_error_ends_may_have_created_and_has_not() -> None:
     play = Scene()
     play.api.fails = RuntimeError()
@@ -264,14 +291,18 @@ async def test_recreate_spares_what_has_opened_since_it_was_looked_at_once_more(
     assert play.api.calls == []
 
 
-async def test_what_is_absent_is_created() -> None:
-    play = Scene()
+def is_absent(play: Scene) -> None:
     for second in range(3):
         record = play.one.record if second else records.Record(paired=False)
         play.one.record = records.saw_absence(record, at=START + timedelta(seconds=second))
     play.api.readings = [evidence.Absent()]
 
-    await play.take(Plan(step=Step.CREATE, step_class=StepClass.SOFT))
+
+async def test_what_is_absent_is_created() -> None:
+    play = Scene()
+    is_absent(play)
+
+    await play.take(CREATE)
 
     assert play.api.calls == ["create"]
     assert (play.draft.instance_id, play.one.create_asked_at) == (None, START)

@@ -300,7 +300,7 @@ class Deletes(Evolution):
         self.calls.append("delete")
         return evidence.Accepted()
 
-    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created | evidence.Unknown:
+    async def create(self, _wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
         self.calls.append("create")
         return evidence.Created("id-2")
 

@@ -9,6 +9,7 @@ import pytest
 from simulation import deeds
 from simulation import setup as setups
 from simulation.invariants.liveness import STUCK_SECONDS
+from simulation.kubernetes import kinds
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage
 
@@ -133,6 +134,33 @@ def test_key_that_is_rotated_twice_at_once_is_the_server_s_in_the_end() -> None:
     twice = ((0, *of_server("rotate_key", seconds=30.0)), (20, *of_server("rotate_key", seconds=1.0)))
 
     assert told(scenario(*twice, ends=28.0)).count("deed: rotate_key") == 2
+
+
+@deeds.doing.deed
+def note_synced(stage: Stage, *, name: str) -> None:
+    """Write into the history what the status of an instance says of its configuration."""
+    (found,) = (one for one in stage.api.all(kinds.INSTANCES) if one["metadata"]["name"] == name)
+    (synced,) = (one for one in found["status"]["conditions"] if one["type"] == "Synced")
+    stage.history.note(f"Synced of {name} is {synced['status']}/{synced['reason']}")
+
+
+@deeds.doing.deed
+def put_behind_a_proxy(stage: Stage, *, server: str, name: str) -> None:
+    """Somebody gives an instance a proxy, which the server tests at each create; it cannot do so any more."""
+    model = stage.hosts[server].model
+    parts = {"host": "proxy", "port": "1080", "protocol": "http", "username": "", "password": ""}
+    model.database.save_proxy(model.database.rows[name], now=model.scheduler.now(), values={"enabled": True, **parts})
+    model.internet_down = True
+
+
+def test_create_that_the_server_refuses_after_a_recreate_is_told() -> None:
+    soon = {"sessionLossDelaySeconds": 60, "lastResortDelaySeconds": 60}
+    proxied = ("put_behind_a_proxy", {"server": "main", "name": "i0"})
+
+    late = (2900, "note_synced", {"name": "i0"})
+    text = told(scenario((0, *proxied), (20, *broken("i0", "S4")), late, ends=3000.0, version="2.3.6", recovery=soon))
+
+    assert "Synced of i0 is False/ConfigurationRefused" in text
 
 
 WORKLOAD = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}

@@ -264,6 +264,8 @@ class Reconciler:
             waits.append(await self._codes.keep(server, draft))
             if draft.synced is Reason.SYNCED and self._may_be_configured(draft):
                 draft.synced = await synchronise(self._context, server, draft)
+            elif draft.synced is Reason.SYNCED and self._cannot_be_created(draft):
+                draft.synced = Reason.CONFIGURATION_REFUSED
         except ports.KubernetesError as error:
             draft.synced = Reason.CONFIGURATION_PENDING if draft.synced is Reason.SYNCED else draft.synced
             return error
@@ -284,6 +286,10 @@ class Reconciler:
         if draft.recovery.in_flight is not None or draft.subject.deletion is not None:
             return False
         return record.memory is not None and record.memory.state is not None and record.row is not None
+
+    @staticmethod
+    def _cannot_be_created(draft: Draft) -> bool:
+        return draft.verdict.reason is Reason.NOT_FOUND and draft.subject.create_refused
 
     @staticmethod
     def _is_steady(draft: Draft) -> bool:

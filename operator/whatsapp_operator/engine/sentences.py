@@ -174,8 +174,8 @@ SENTENCES: Mapping[Reason, str] = {
     "When this resource is deleted it stays, unless spec.deletionPolicy is Delete.",
     Reason.DELETED: "The instance is gone from the server's memory and database.",
     Reason.RETAINED: "The instance, if there is one, stays on the server, untouched.",
-    Reason.CONFIGURATION_REFUSED: "The server refuses what the spec asks for. Check number, settings and webhook; "
-    "it is tried again.",
+    Reason.CONFIGURATION_REFUSED: "The server refuses what the spec asks for. Check number, settings and webhook, and, "
+    "where the instance had a proxy, whether the server still reaches the internet by it; it is tried again.",
     Reason.DELETING: "The instance is being deleted on the server.",
     Reason.DELETION_REFUSED: "The server has not deleted the instance, though it was asked more than once. Restart the "
     f"Evolution API server, or {_LET_GO}",

@@ -269,6 +269,7 @@ class Steps:
         if effect.creates:
             one.create_asked_at = self._context.clock.now()
             one.create_unanswered = done is strategies.Done.UNCERTAIN
+            one.create_refused = step is Step.CREATE and done is strategies.Done.REFUSED
         if effect.creates and done is strategies.Done.DONE:
             existence.born(draft, None)
         if effect.configures:

@@ -150,6 +150,8 @@ class Subject:
     """When `create` was last sent."""
     create_refusals: int = 0
     """Refused creates in a row."""
+    create_refused: bool = False
+    """The last step that only creates was refused, and nothing was created since."""
     create_unanswered: bool = False
     """The answer to it proved nothing."""
     born_at: datetime | None = None

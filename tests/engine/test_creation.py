@@ -43,6 +43,11 @@ class Secrets:
             raise ports.Conflict
         self.found = ports.SecretData(values=values, resource_version="1", managed=True)
 
+    async def disown_secret(self, _key: ports.Key, *, resource_version: str) -> None:
+        assert self.found is not None
+        assert resource_version == self.found.resource_version
+        self.asked.append("disown")
+
     async def emit(self, _event: ports.Event) -> None:
         """Nobody reads it."""
 

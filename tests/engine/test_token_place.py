@@ -46,6 +46,20 @@ async def test_instance_that_has_the_token_of_the_secret_is_synced() -> None:
     assert await outcome(Secrets(GIVEN), on_server="given") is Reason.SYNCED
 
 
+@pytest.mark.parametrize(
+    ("policy", "is_disowned"),
+    [({"deletionPolicy": "Retain"}, True), ({"deletionPolicy": "Delete"}, False), ({}, False)],
+)
+async def test_token_of_what_is_retained_is_its_resource_s_no_longer(
+    policy: dict[str, object], is_disowned: bool
+) -> None:
+    secrets = Secrets(replace(GIVEN, owner_uids=frozenset({"shop"})))
+
+    assert await outcome(secrets, on_server="given", spec=policy) is Reason.SYNCED
+
+    assert ("disown" in secrets.asked) is is_disowned
+
+
 async def test_token_that_this_process_gave_the_instance_is_not_read_again() -> None:
     secrets, token = Secrets(), Token("ours", generated=True, place=("shop-token", "token"))
 

@@ -14,6 +14,7 @@ from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Configuring
 from whatsapp_operator.evolution import evidence
+from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.reasons import Reason
 
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -94,6 +95,9 @@ async def _bring_all(context: Context, server: Server, draft: Draft) -> Reason:
         row = draft.subject.record.row
         if not _configured(draft) and row is not None and not await tokens.is_that_of(context, draft, row):
             return Reason.TOKEN_DIFFERS
+        if not _configured(draft) and draft.deletion_policy is DeletionPolicy.RETAIN:
+            # Now: a deletion in the foreground collects what the resource owns before our finalizer is asked.
+            await tokens.outlive(context, draft)
         draft.configured_generation = draft.instance.metadata.generation
         await keepsake.drop(context, draft)
     return settings if settings is not Reason.SYNCED else webhook

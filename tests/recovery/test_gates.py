@@ -547,6 +547,16 @@ MAY_LACK_ITS_SESSION = replace(
 )
 
 
+@pytest.mark.parametrize("asked", [False, True])
+@pytest.mark.parametrize("step", Step)
+def test_no_restart_of_what_may_lack_its_session_before_a_second_list_has_told(step: Step, asked: bool) -> None:
+    one = situation(Reason.SETTLING, record=MAY_LACK_ITS_SESSION, restart_requested=asked)
+
+    held = reasons_against(step, one)
+
+    assert (Reason.AWAITING_OBSERVATION in held) is (step in (RESTART, SERVER))
+
+
 @pytest.mark.parametrize("cost", StepClass)
 @pytest.mark.parametrize(
     ("facts", "against"),

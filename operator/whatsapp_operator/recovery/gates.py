@@ -155,12 +155,18 @@ def whatsapp_restricts_the_account(situation: Situation, step: Step) -> Hold | N
 
 
 def works_only_until_a_restart(situation: Situation, step: Step) -> Hold | None:
-    """S19: any restart ends a session that is stored nowhere; a person with the phone has to be at hand first."""
+    """S19: any restart ends a session that is stored nowhere; a person with the phone has to be at hand first.
+
+    A second list concludes it, or refutes it; until then nothing is restarted, whoever asks for it.
+    """
+    may_lack = records.may_lack_its_session(situation.record)
     if step.foreign:
-        # What it is taken for need not wait for the second list that concludes S19.
-        return Hold(Reason.SESSION_MISSING) if records.may_lack_its_session(situation.record) else None
-    restarts = step in (Step.RESTART, Step.RESTART_SERVER)
-    return Hold(Reason.SESSION_MISSING) if restarts and situation.reason is Reason.SESSION_MISSING else None
+        return Hold(Reason.SESSION_MISSING) if may_lack else None
+    if step not in (Step.RESTART, Step.RESTART_SERVER):
+        return None
+    if situation.reason is Reason.SESSION_MISSING:
+        return Hold(Reason.SESSION_MISSING)
+    return Hold(Reason.AWAITING_OBSERVATION) if may_lack else None
 
 
 def may_never_be_lost(situation: Situation, step: Step) -> Hold | None:

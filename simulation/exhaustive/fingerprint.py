@@ -88,6 +88,8 @@ _OF_SERVERS = (
     "history",
     "workload",
     "workload_problem",
+    "inspected",
+    "replaced_since",
     "restored",
 )
 """Not its calm, which each look ends, and in rounds every instance is looked at before it is asked after."""

@@ -215,6 +215,20 @@ async def test_only_a_relogin_on_an_old_version_leaves_an_instance_deaf(
     assert play.one.create_asked_at is None
 
 
+async def test_instance_is_deaf_from_the_end_of_its_relogin_on() -> None:
+    """A restart of the server in the middle of it would end nothing."""
+    play = Scene()
+    play.server.observed.version = "2.3.6"
+    play.api.readings = [evidence.InMemory(CONNECTING), evidence.InMemory(CONNECTING), SILENCE]
+    announced_at = play.clock.now()
+    play.cluster.during["write status"] = lambda: play.clock.advance(5)
+
+    await play.take(RELOGIN)
+
+    assert play.cluster.statuses[0]["recovery"]["deafSince"] == f"{announced_at:%Y-%m-%dT%H:%M:%SZ}"
+    assert play.draft.recovery.deaf_since == announced_at + timedelta(seconds=5)
+
+
 async def test_restart_that_is_refused_does_not_cure_deafness() -> None:
     play = Scene()
     play.draft.recovery = play.draft.recovery.replace(deaf_since=START)

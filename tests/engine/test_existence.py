@@ -20,6 +20,7 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import RecoveryStatus
 
 OURS, THEIRS, TOKEN = "id-of-shop", "of-somebody-else", "the-token"
 SECRET = ports.Key("messaging", "shop-token")
@@ -27,6 +28,8 @@ PENDING, SILENCE = Reason.CONFIGURATION_PENDING, evidence.Unknown(evidence.Ignor
 CLOSE = evidence.InMemory(state("close"))
 META = {"integration": "WHATSAPP-BUSINESS", "number": "1234567890", "tokenSecretRef": {"name": "meta"}}
 UTF_16 = ports.SecretData(values={"token": "schlüssel".encode("utf-16")}, resource_version="1")
+HEARS = RecoveryStatus(incident="1", started_at=START)
+DEAF = HEARS.replace(deaf_since=START)
 
 
 class Evolution:
@@ -118,9 +121,9 @@ async def test_instance_that_has_the_id_of_the_status_is_ours_without_a_look_at_
     if listed:
         play.listed(OURS, token="whatever")  # noqa: S106 - of a test
 
-    reason, draft = await play.look()
+    reason, draft = await play.look(recovery=DEAF)
 
-    assert (reason, draft.instance_id) == (Reason.SYNCED, OURS)
+    assert (reason, draft.instance_id, draft.recovery) == (Reason.SYNCED, OURS, DEAF)
     assert (play.cluster.calls, play.evolution.calls) == ([], [])
 
 
@@ -152,9 +155,10 @@ async def test_other_incarnation_with_our_token_begins_without_what_was_known_of
     play.one.record = records.saw_database(records.Record(paired=True), a_row("open", owner=True), at=START)
     play.one.record = records.saw_memory(play.one.record, CLOSE, at=START)
 
-    reason, draft = await play.look()
+    reason, draft = await play.look(recovery=DEAF)
 
     assert (reason, draft.instance_id) == (Reason.SYNCED, THEIRS)
+    assert draft.recovery == HEARS
     assert (play.one.record.paired, play.one.record.database, play.one.record.memory) == (None, None, None)
     assert (draft.adopted, play.cluster.events) == (None, [])
 
@@ -253,9 +257,10 @@ async def test_creation_is_told_before_and_after_and_looked_for_soon() -> None:
     play.one.codes.current = "a code of the one before"
     play.time.advance(5)
 
-    reason, draft = await play.look()
+    reason, draft = await play.look(recovery=DEAF)
 
     assert (reason, draft.instance_id, draft.adopted) == (PENDING, OURS, False)
+    assert draft.recovery == HEARS
     assert play.cluster.events == [Reason.CREATED]
     assert play.audits == [("intent", "Create", "NotFound", None), ("result", "Create", "NotFound", "Created")]
     assert play.evolution.hurried == 1

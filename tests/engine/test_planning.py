@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -33,7 +33,7 @@ from whatsapp_operator.resources import server as server_resources
 from whatsapp_operator.resources.pause import Pause, PausedBy, PauseInForce
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import Approval, HealthState, RecoveryStatus
-from whatsapp_operator.resources.steps import Step, StepClass
+from whatsapp_operator.resources.steps import Step, StepClass, StepRecord, StepResult
 
 GHOST = Verdict(HealthState.CORRUPTED, Reason.GHOST)
 WORKLOAD = {"workloadRef": {"kind": "Deployment", "name": "evolution-api"}}
@@ -144,6 +144,7 @@ async def test_restart_of_the_server_is_not_asked_for_while_the_incident_cannot_
 
 async def test_who_is_deaf_asks_since_it_is_with_or_without_an_incident() -> None:
     _, one, draft, planning = stage()
+    one.observed.version = "2.3.6"
     deaf_since = START - timedelta(seconds=30)
     draft.recovery = draft.recovery.replace(deaf_since=deaf_since)
 
@@ -396,3 +397,39 @@ def test_refusal_that_stands_in_the_status_was_told_by_the_process_before() -> N
     draft.instance = draft.instance.replace(status=status)
 
     assert told_against(planning, one, draft, Reason.NOT_VOUCHED_FOR) == ([], [])
+
+
+@pytest.mark.parametrize("proof", ["another version", "a restart of ours", None])
+async def test_instance_is_deaf_until_another_process_is_proved_to_hold_it(proof: str | None) -> None:
+    _, one, draft, planning = stage()
+    one.observed.version = "2.3.7" if proof == "another version" else "2.3.6"
+    draft.recovery = draft.recovery.replace(deaf_since=START)
+    if proof == "a restart of ours":
+        one.history = (restarted(at=START),)
+
+    await planning.plan(one, draft)
+
+    assert draft.recovery.deaf_since == (START if proof is None else None)
+    assert [wish.reason for wish in one.wishes.values()] == ([Reason.DEAF] if proof is None else [])
+
+
+@pytest.mark.parametrize("version", ["2.3.6", "2.3.7"])
+async def test_instance_that_hears_stays_as_it_is(version: str) -> None:
+    _, one, draft, planning = stage()
+    one.observed.version, one.history = version, (restarted(at=START),)
+    before = draft.recovery
+
+    await planning.plan(one, draft)
+
+    assert draft.recovery == before
+
+
+def restarted(*, at: datetime) -> StepRecord:
+    return StepRecord(
+        step=Step.RESTART_SERVER,
+        reason=Reason.DEAF,
+        incident="1",
+        start_time=at,
+        end_time=at,
+        result=StepResult.SUCCEEDED,
+    )

@@ -153,6 +153,27 @@ def test_restart_that_would_cost_another_instance_its_pairing_is_told_as_the_oth
     assert "another instance" in shown[ConditionType.REMEDIATION_ALLOWED].message
 
 
+@pytest.mark.parametrize(
+    ("step", "reason", "told"),
+    [
+        (Step.RESTART_SERVER, Reason.NEEDS_SERVER_RESTART, True),
+        (Step.RECREATE, Reason.NEEDS_SERVER_RESTART, False),
+        (Step.RESTART_SERVER, Reason.UNSAFE_ROLLOUT, False),
+    ],
+)
+def test_deaf_instance_says_what_ends_that_and_how_to_tell_that_it_has_ended(
+    step: Step, reason: Reason, told: bool
+) -> None:
+    one = healthy()
+    plan = replace(one.plan, step=step, blocked_by=(reason,))
+
+    for since in (START, None):
+        shown = conditions_of(view_of(one, plan=plan, recovery=RecoveryStatus(deaf_since=since)))
+        said = shown[ConditionType.REMEDIATION_ALLOWED].message
+        assert ("deaf to incoming messages" in said) is (told and since is not None)
+        assert ("whatsapp-operator.dev/reset-requested-at=$(date +%s)" in said) is (told and since is not None)
+
+
 def test_protected_instance_that_may_never_be_lost_says_so_when_it_needs_more() -> None:
     one = world.given().memory("connecting").database("open").paired()
     one.policy = RecoveryPolicy(session_loss=SessionLoss.NEVER)

@@ -24,7 +24,8 @@ def a_draft(*asked: Request, value: str = NOW) -> drafts.Draft:
     )
     assert subject.instance is not None
     draft = drafts.begin(subject, subject.instance, servers.a_server(), pause=None, now=simulated.Time().now())
-    draft.recovery, draft.configured_generation = RecoveryStatus(incident="20261123-7f3a", started_at=START), 1
+    draft.recovery = RecoveryStatus(incident="20261123-7f3a", started_at=START, deaf_since=START)
+    draft.configured_generation = 1
     return draft
 
 
@@ -58,6 +59,7 @@ def test_request_does_what_it_says_and_nothing_else(what: Request) -> None:
     assert verifies is (what is Request.RECONCILE)
     assert draft.window_opened_at == (START if what is Request.PAIRING else None)
     assert draft.recovery.incident == (None if what is Request.RESET else "20261123-7f3a")
+    assert draft.recovery.deaf_since == (None if what is Request.RESET else START)
     assert draft.configured_generation == (None if what is Request.RECONCILE else 1)
     assert bool(draft.subject.configuring) is (what is not Request.RECONCILE)
     assert requests.asked(draft, what) is (what is Request.RESTART), "a restart is a step, which is announced"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from support.servers import SAFE
 from support.simulated import START
-from support.world import a_row
+from support.world import a_row, state
+from whatsapp_operator.engine.loaded import Loaded
 from whatsapp_operator.engine.ports import Key
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Deletion, Subject
@@ -229,3 +232,53 @@ def test_refusal_is_told_at_once(why: evidence.Ignorance) -> None:
     one.observed.began_at = START
 
     assert not one.just_begun(START)
+
+
+BEFORE, AFTER = START - timedelta(seconds=1), START + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(("since", "proved"), [(None, False), (BEFORE, False), (START, True), (AFTER, True)])
+def test_server_has_restarted_where_it_loaded_what_it_held_after_that_moment(
+    since: datetime | None, proved: bool
+) -> None:
+    one = a_server()
+    one.observed.loaded = Loaded(since=since)
+
+    assert one.has_restarted_since(START) is proved
+
+
+@pytest.mark.parametrize(
+    ("since", "rolled_out", "proved"),
+    [(None, True, False), (BEFORE, True, False), (START, True, True), (AFTER, True, True), (AFTER, False, False)],
+)
+def test_server_has_restarted_where_its_workload_was_rolled_out_after_that_moment(
+    since: datetime | None, rolled_out: bool, proved: bool
+) -> None:
+    one = a_server()
+    one.workload, one.replaced_since = replace(SAFE, rolled_out=rolled_out), since
+
+    assert one.has_restarted_since(START) is proved
+
+
+def test_workload_that_is_not_known_proves_no_restart() -> None:
+    one = a_server()
+    one.replaced_since = AFTER
+
+    assert not one.has_restarted_since(START)
+
+
+def test_what_cannot_be_read_is_not_taken_for_what_a_restart_has_taken_away() -> None:
+    one = a_server()
+    rows = {"i0": a_row("open")}
+    for number, states in enumerate(({"i0": state("open")}, {}, {"i0": state("open")})):
+        one.observed.unread = {} if states else {"i0": START}
+        one.observed.listed(rows, states, begun=1.0, at=START + timedelta(seconds=number))
+    assert one.observed.loaded.since is None
+
+    for number, states in enumerate(({}, {"i0": state("open")}), start=3):
+        one.observed.unread = {}
+        one.observed.listed(rows, states, begun=2.0, at=START + timedelta(seconds=number))
+
+    assert one.observed.loaded.since == START + timedelta(seconds=2)
+    assert (one.observed.rows, one.observed.rows_at) == (rows, START + timedelta(seconds=4))
+    assert one.observed.rows_begun == 2.0

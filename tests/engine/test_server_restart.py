@@ -459,3 +459,39 @@ async def test_what_comes_between_announcement_and_change_stops_it_and_costs_not
 
     assert (here.cluster.restarted, here.spent()) == ([], 0)
     assert here.results == [StepResult.INTERRUPTED]
+
+
+async def test_rollout_by_somebody_else_is_noticed_with_the_moment_from_which_on_it_may_have_come() -> None:
+    here = stage()
+    await here.look()
+    assert here.one.replaced_since is None
+    await here.look_after(61)
+    last_seen = here.time.now()
+    assert here.one.replaced_since is None
+
+    here.cluster.workload = replace(SAFE, restarted_at="by hand", rolled_out=False)
+    await here.look_after(61)
+    assert not here.one.has_restarted_since(last_seen)
+
+    here.cluster.workload = replace(SAFE, restarted_at="by hand")
+    await here.look_after(61)
+    assert here.one.replaced_since == last_seen
+    assert here.one.has_restarted_since(last_seen)
+    assert not here.one.has_restarted_since(last_seen + timedelta(seconds=1))
+
+
+@pytest.mark.parametrize("comes", ["another workload", "a time in which there was none"])
+async def test_workload_that_was_another_before_proves_no_rollout(comes: str) -> None:
+    here = stage()
+    await here.look()
+    if comes == "another workload":
+        here.one.resource = servers.a_server(workloadRef=REFERENCE | {"name": "other"}).resource
+    else:
+        here.cluster.workload = None
+        await here.look_after(61)
+
+    here.cluster.workload = replace(SAFE, restarted_at="by hand")
+    await here.look_after(61)
+
+    assert here.one.workload == here.cluster.workload
+    assert here.one.replaced_since is None

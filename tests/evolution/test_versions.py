@@ -33,3 +33,10 @@ VERSIONS = [
 @pytest.mark.parametrize(("version", "support"), VERSIONS)
 def test_version_is_supported_as_far_as_it_is_known(version: str, support: versions.Support) -> None:
     assert versions.support(version) is support
+
+
+@pytest.mark.parametrize(
+    ("version", "hears"), [("2.3.6", False), ("2.3.7", True), ("2.4.0-rc2", True), ("latest", False), (None, False)]
+)
+def test_only_a_version_that_is_known_to_is_taken_to_hear_after_a_relogin(version: str | None, hears: bool) -> None:
+    assert versions.hears_after_relogin(version) is hears

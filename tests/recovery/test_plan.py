@@ -137,12 +137,48 @@ def given(reason: Reason = Reason.CONNECTING, **facts: Any) -> Situation:
 
 
 RESTARTED = Guard(restartable=True, restarted_at=START)
+DEAF = RecoveryStatus(incident="i", started_at=START - HOUR, deaf_since=START)
 
 
-def test_deaf_instance_needs_a_restart_of_its_server_first_of_all() -> None:
-    deaf = given(Reason.AWAITING_SCAN, history=RecoveryStatus(incident="i", deaf_since=START))
+@pytest.mark.parametrize("guard", [Guard(), Guard(restartable=True)])
+@pytest.mark.parametrize("reason", [Reason.HEALTHY, Reason.AWAITING_SCAN, Reason.RESTRICTED, Reason.FLAPPING])
+def test_deaf_instance_that_nothing_else_helps_needs_a_restart_of_its_server(reason: Reason, guard: Guard) -> None:
+    deaf = given(reason, history=RecoveryStatus(incident="i", deaf_since=START), guard=guard)
 
     assert planner.next_step(deaf) is Step.RESTART_SERVER
+
+
+@pytest.mark.parametrize(
+    ("reason", "step"),
+    [
+        (Reason.NOT_FOUND, Step.CREATE),
+        (Reason.CONNECTING, Step.RESTART),
+        (Reason.NO_QR_CODE, Step.RESTART),
+        (Reason.CLOSED_SOCKET, Step.RECONNECT),
+        (Reason.QR_EXPIRED, Step.RECONNECT),
+    ],
+)
+@pytest.mark.parametrize("guard", [Guard(), Guard(restartable=True)])
+def test_deaf_instance_that_something_gentler_heals_of_what_is_worse_gets_that_first(
+    reason: Reason, step: Step, guard: Guard
+) -> None:
+    assert planner.next_step(given(reason, history=DEAF, guard=guard)) is step
+
+
+@pytest.mark.parametrize(
+    ("guard", "protected", "step"),
+    [
+        (Guard(restartable=True), True, Step.RESTART_SERVER),
+        (Guard(restartable=True), False, Step.RECREATE),
+        (Guard(), True, Step.RECREATE),
+    ],
+)
+def test_deaf_instance_loses_nothing_before_a_restart_of_its_server_where_there_can_be_one(
+    guard: Guard, protected: bool, step: Step
+) -> None:
+    record = records.Record(paired=protected, observations=2)
+
+    assert planner.next_step(given(Reason.ROW_MISSING, history=DEAF, guard=guard, record=record)) is step
 
 
 def test_step_that_only_shows_a_code_is_for_who_wants_one() -> None:
@@ -235,7 +271,6 @@ def test_recovery_is_exhausted_where_nothing_more_may_be_done_or_only_hourly(
 
 SERVER = Plan(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART)
 NOBODY = Plan(step=Step.RESTART_SERVER, step_class=StepClass.SERVER_RESTART, blocked_by=(Reason.NEEDS_SERVER_RESTART,))
-DEAF = RecoveryStatus(incident="i", started_at=START - HOUR, deaf_since=START)
 
 
 @pytest.mark.parametrize(

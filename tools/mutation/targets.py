@@ -23,6 +23,7 @@ _GUARDS = (
     "pausing",
     "standing",
     "warmup",
+    "loaded",
     "existence",
     "deletion",
     "planning",

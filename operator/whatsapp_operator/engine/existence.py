@@ -73,6 +73,7 @@ class Existence:
         one.token = token
         if draft.instance_id is not None:
             one.record = replace(records.after_step(one.record), paired=None, database=None)
+            draft.recovery = draft.recovery.replace(deaf_since=None)
         elif draft.adopted is None:
             # A generated token proves that an earlier pass created it, and died before it could write that down.
             draft.adopted = not token.generated
@@ -218,12 +219,13 @@ class Existence:
 
 
 def born(draft: Draft, instance_id: str | None) -> None:
-    """The record of a new incarnation: connection, codes and configuration begin anew; history and budget stay."""
+    """The record of a new incarnation: all but history and budget begins anew, and what was created is not deaf."""
     one = draft.subject
     one.record, one.opinion = records.created(), None
     one.codes.retire()
     one.codes.history_known = True
     draft.instance_id, draft.configured_generation = instance_id, None
+    draft.recovery = draft.recovery.replace(deaf_since=None)
     draft.window_opened_at = one.born_at = draft.now
 
 

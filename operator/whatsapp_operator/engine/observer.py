@@ -253,9 +253,7 @@ class Observer:
                 self._forget_before_gap(server.subjects.values())
         if server.identity_confirmed and states is not None:
             if isinstance(rows, evidence.DatabaseList):
-                server.observed.rows, server.observed.rows_at = rows.rows, at
-                server.observed.rows_begun = self._last_tick
-                server.observed.sessionless = server.observed.sessionless.after(rows.rows, states)
+                server.observed.listed(rows.rows, states, begun=self._last_tick, at=at)
                 self._warm_up(states, rows)
             if await self._fold_subjects(states, rows, returning=gap):
                 self._looks_due = _LOOKS_AFTER_NEWS

@@ -14,6 +14,7 @@ from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.presentation import ONLY_TIMING
 from whatsapp_operator.engine.server import Server, Wish
 from whatsapp_operator.engine.steps import Steps
+from whatsapp_operator.evolution import versions
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import rules
 from whatsapp_operator.recovery import gates, incident, planner
@@ -55,6 +56,7 @@ class Planning:
         opinion = draft.subject.opinion
         if opinion is None:
             return
+        self._note_hearing(server, draft)
         situation = self._situation(server, draft, opinion)
         planned = planner.plan(situation)
         if await self._finds_a_voucher(server, draft, planned):
@@ -68,6 +70,15 @@ class Planning:
         await self._wish(server, draft, planned)
         if planned.step is not Step.RESTART_SERVER and planned.due(draft.now):
             await self._steps.take(server, draft, planned)
+
+    @staticmethod
+    def _note_hearing(server: Server, draft: Draft) -> None:
+        """It is deaf no longer than the process in which a Relogin left it so."""
+        since = draft.recovery.deaf_since
+        if since is None:
+            return
+        if versions.hears_after_relogin(server.observed.version) or server.has_restarted_since(since):
+            draft.recovery = draft.recovery.replace(deaf_since=None)
 
     async def _finds_a_voucher(self, server: Server, draft: Draft, planned: planner.Plan) -> bool:
         """Ask for one where a step waits for nothing else, or where only one tells S7 from an outage."""

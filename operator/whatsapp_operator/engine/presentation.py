@@ -31,7 +31,7 @@ from whatsapp_operator.resources.status import (
     TurningStatus,
     WhatsAppInstanceStatus,
 )
-from whatsapp_operator.resources.steps import PlannedStep
+from whatsapp_operator.resources.steps import PlannedStep, Step
 
 _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -263,8 +263,14 @@ def _remediation(view: View) -> Condition:
     if against[0] is Reason.PAUSED and view.pause is not None:
         return condition.replace(message=paused(view.pause, server=view.instance.server_key))
     return condition.replace(
-        message=refusal(against[0], view.instance, why_not_well=view.verdict.reason, said=view.said)
+        message=refusal(
+            against[0], view.instance, why_not_well=view.verdict.reason, deaf=_waits_to_hear(view), said=view.said
+        )
     )
+
+
+def _waits_to_hear(view: View) -> bool:
+    return view.recovery.deaf_since is not None and view.plan.step is Step.RESTART_SERVER
 
 
 def _paused(view: View) -> Condition | None:

@@ -26,7 +26,8 @@ def take_up(draft: Draft) -> bool:
         draft.window_opened_at = draft.now
         handled(draft, Request.PAIRING)
     if asked(draft, Request.RESET):
-        draft.recovery = incident.reset(draft.recovery)
+        # Not every restart of a server can be seen: that an instance hears again a person has to be able to say.
+        draft.recovery = incident.reset(draft.recovery).replace(deaf_since=None)
         handled(draft, Request.RESET)
     if not asked(draft, Request.RECONCILE):
         return False

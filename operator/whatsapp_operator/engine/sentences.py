@@ -125,7 +125,8 @@ SENTENCES: Mapping[Reason, str] = {
     f"takes a deletion at all, the instance is recreated after recovery.lastResortDelaySeconds. {_APPROVE}",
     Reason.SERVER_RESTARTING: "The server is being restarted; steps wait for it.",
     Reason.DEAF: "A logout left it deaf to incoming messages (Evolution API 2.3.6 and earlier) until the server "
-    "restarts. Restart the Evolution API server, or run 2.3.7.",
+    "restarts. Restart the Evolution API server, or run 2.3.7. If it has restarted, and that was not noticed, say so: "
+    "kubectl annotate wai {name} -n {namespace} --overwrite {reset}=$(date +%s)",
     Reason.STORM: "So many paired instances of the server are bad at once that the cause is not theirs. Nothing is "
     "done that would lose a pairing, and gentler steps go one at a time, until fewer are bad. What to do where that "
     "lasts says the EvolutionServer {server}.",
@@ -222,9 +223,16 @@ def sentence(reason: Reason, one: WhatsAppInstance, *, said: Mapping[Reason, str
 
 
 def refusal(
-    reason: Reason, one: WhatsAppInstance, *, why_not_well: Reason, said: Mapping[Reason, str] = NOTHING_SAID
+    reason: Reason,
+    one: WhatsAppInstance,
+    *,
+    why_not_well: Reason,
+    deaf: bool = False,
+    said: Mapping[Reason, str] = NOTHING_SAID,
 ) -> str:
     """The sentence of a reason that holds a step back; it may be what is wrong with another instance."""
+    if deaf and reason is Reason.NEEDS_SERVER_RESTART:
+        return sentence(Reason.DEAF, one)
     others = reason is Reason.SESSION_MISSING and why_not_well is not reason
     return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one, said=said)
 
@@ -250,5 +258,6 @@ def _filled(text: str, one: WhatsAppInstance) -> str:
         token_secret=one.token_secret.name,
         token_key=one.token_secret.key,
         pairing=Request.PAIRING.annotation,
+        reset=Request.RESET.annotation,
         approve=names.APPROVE,
     )

@@ -13,6 +13,7 @@ from typing import Any
 from whatsapp_operator.engine import ports, vouchers, warmup
 from whatsapp_operator.engine.calm import Calm
 from whatsapp_operator.engine.kept import Kept
+from whatsapp_operator.engine.loaded import Loaded
 from whatsapp_operator.engine.standing import Sessionless, Standing, Standings
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence, versions
@@ -25,6 +26,7 @@ from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.metadata import ObjectMeta
 from whatsapp_operator.resources.pause import Pause, PauseInForce
 from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.references import WorkloadReference
 from whatsapp_operator.resources.server import EvolutionServer, EvolutionServerStatus
 from whatsapp_operator.resources.steps import StepInFlight, StepRecord, StepResult
 
@@ -58,7 +60,21 @@ class Observed:
     key_accepted: bool | None = None
     vanished: bool = False
     sessionless: Sessionless = field(default_factory=Sessionless)
+    loaded: Loaded = field(default_factory=Loaded)
     vouchers: vouchers.Vouchers = field(default_factory=vouchers.Vouchers)
+
+    def listed(
+        self,
+        rows: Mapping[str, evidence.Row],
+        states: Mapping[str, evidence.ConnectionState],
+        *,
+        begun: float,
+        at: datetime,
+    ) -> None:
+        """Take a list, and the memory that was read after it."""
+        self.rows, self.rows_at, self.rows_begun = rows, at, begun
+        self.sessionless = self.sessionless.after(rows, states)
+        self.loaded = self.loaded.after(rows, states, unread=self.unread.keys(), at=at)
 
     def is_cut_off(self, at: datetime) -> bool:
         """Whether nothing that was read before lasts until now: a read has failed, or the wall clock has gone back."""
@@ -114,6 +130,10 @@ class Server:
     restored: bool = False
     workload: ports.Workload | None = None
     workload_problem: Reason | None = None
+    inspected: tuple[WorkloadReference, datetime] | None = None
+    """Which workload was last read, and when."""
+    replaced_since: datetime | None = None
+    """When the workload was last read before somebody, or we, told it to replace its pods."""
     has_twin: bool = False
     """Another EvolutionServer has the same URL."""
     was_fresh: bool | None = None
@@ -312,6 +332,12 @@ class Server:
         """When the last restart of the server began that was carried out."""
         done = [one for one in self.history if one.result is not StepResult.INTERRUPTED]
         return done[-1].start_time if done else None
+
+    def has_restarted_since(self, moment: datetime) -> bool:
+        """Whether it is proved that another process serves than did then; an outage proves nothing of the kind."""
+        rolled_out = self.workload is not None and self.workload.rolled_out
+        signs = (self.restarted_at, self.observed.loaded.since, self.replaced_since if rolled_out else None)
+        return any(sign is not None and sign >= moment for sign in signs)
 
     @property
     def paused(self) -> Pause | None:

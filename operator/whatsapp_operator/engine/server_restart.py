@@ -89,13 +89,21 @@ class ServerRestarts:
         """Whether the workload may be restarted at all."""
         key = ports.Key(one.key.namespace, reference.name)
         try:
-            one.workload = await self._context.kubernetes.read_workload(str(reference.kind), key)
+            found = await self._context.kubernetes.read_workload(str(reference.kind), key)
         except ports.NotFound:
             one.workload, one.workload_problem = None, Reason.WORKLOAD_NOT_FOUND
         except ports.Forbidden:
             one.workload, one.workload_problem = None, Reason.WORKLOAD_FORBIDDEN
         else:
-            one.workload_problem = _why_not(one.workload)
+            self._note_rollout(one, reference, found)
+            one.workload, one.workload_problem = found, _why_not(found)
+
+    def _note_rollout(self, one: Server, reference: WorkloadReference, found: ports.Workload) -> None:
+        """Whoever told it to replace its pods since the last look: once they are, another process serves."""
+        if one.workload is not None and one.inspected is not None and one.inspected[0] == reference:
+            told = found.restarted_at != one.workload.restarted_at
+            one.replaced_since = one.inspected[1] if told else one.replaced_since
+        one.inspected = reference, self._context.clock.now()
 
     async def _begin(self, one: Server, reference: WorkloadReference) -> None:
         """Look once more at the workload, announce the restart, and carry it out."""

@@ -275,8 +275,10 @@ class Steps:
         if effect.configures:
             # Its webhook is off, or its settings are others, whether or not the rest was done.
             draft.configured_generation = None
-        if step is Step.RELOGIN and done is strategies.Done.REFUSED:
-            draft.recovery = draft.recovery.replace(deaf_since=None)
+        if step is Step.RELOGIN and draft.recovery.deaf_since is not None:
+            # A restart of the server before its end ends no deafness that comes of what was done after that.
+            refused = done is strategies.Done.REFUSED
+            draft.recovery = draft.recovery.replace(deaf_since=None if refused else self._context.clock.now())
         if done is strategies.Done.PENDING:
             self._await_deletion(draft, planned)
         self._context.hurry(server)

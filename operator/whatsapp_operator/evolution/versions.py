@@ -56,8 +56,15 @@ _FIRST_MENDED = (2, 3, 7)
 
 def traits(version: str | None) -> Traits:
     """What is known of a version; of an unknown one nothing is, and no step is taken on it."""
+    mended = _is_mended(version)
+    return Traits() if mended is None else Traits(relogin_deafens=not mended, refuses_zombies=mended)
+
+
+def hears_after_relogin(version: str | None) -> bool:
+    """Whether a server is known to be of a version on which no Relogin leaves an instance deaf."""
+    return _is_mended(version) is True
+
+
+def _is_mended(version: str | None) -> bool | None:
     match = _RELEASE.fullmatch(version) if version is not None else None
-    if match is None:
-        return Traits()
-    mended = (int(match[1]), int(match[2]), int(match[3])) >= _FIRST_MENDED
-    return Traits(relogin_deafens=not mended, refuses_zombies=mended)
+    return (int(match[1]), int(match[2]), int(match[3])) >= _FIRST_MENDED if match is not None else None

@@ -93,9 +93,16 @@ def next_step(situation: Situation) -> Step | None:
         return None
     if situation.restart_requested:
         return Step.RESTART
-    if situation.deaf:
-        return Step.RESTART_SERVER
-    return Step.RESTART if situation.shares_its_lack_of_a_code else _next_of_its_ladder(situation)
+    own = Step.RESTART if situation.shares_its_lack_of_a_code else _next_of_its_ladder(situation)
+    return Step.RESTART_SERVER if situation.deaf and _nothing_is_gentler(situation, own) else own
+
+
+def _nothing_is_gentler(situation: Situation, own: Step | None) -> bool:
+    """What hangs or is gone receives nothing either, and its own step may heal that; deafness can wait meanwhile.
+
+    Where the server is restarted for it, that comes before a step that loses something, and which may not be needed.
+    """
+    return own is None or (situation.guard.restartable and situation.loses(own))
 
 
 def _next_of_its_ladder(situation: Situation) -> Step | None:

@@ -24,7 +24,7 @@ most 253 characters; `status.lastHandled` shows the last one that was carried ou
 | `whatsapp-operator.dev/reconcile-requested-at` | a look at the instance now |
 | `whatsapp-operator.dev/restart-requested-at` | a restart of the instance, which keeps its pairing |
 | `whatsapp-operator.dev/pairing-requested-at` | a QR code for `spec.pairing.windowSeconds` |
-| `whatsapp-operator.dev/reset-requested-at` | a new start of recovery: attempts count from zero again |
+| `whatsapp-operator.dev/reset-requested-at` | a new start of recovery: attempts count from zero, `deafSince` is over |
 | `whatsapp-operator.dev/approve` | the step of the token in `status.recovery.approval.token`; needs verb `approve` |
 
     kubectl annotate wai user-1-whatsapp --overwrite whatsapp-operator.dev/pairing-requested-at="$(date -Is)"

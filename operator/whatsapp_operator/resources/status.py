@@ -108,7 +108,8 @@ class RecoveryStatus(Model):
     deaf_since: Timestamp | None = Field(
         default=None,
         description="When a Relogin left the instance deaf to incoming messages (Evolution API 2.3.6 and earlier); "
-        "only a restart of the server after that moment ends it.",
+        "a restart of the server ends it. One that was not seen can be told by the annotation "
+        "whatsapp-operator.dev/reset-requested-at.",
     )
     approval: Approval | None = Field(
         default=None, description="Present while a step waits that a person may approve, or is approved."

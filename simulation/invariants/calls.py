@@ -11,6 +11,7 @@ from typing import Any
 from evolution_simulator.api import errors, validation
 from evolution_simulator.version import ConnectionState
 from simulation.evolution import host
+from simulation.invariants.rest import seconds_of
 from simulation.kubernetes import kinds
 from simulation.replica import NAMESPACE
 from simulation.sight import Announced, Body, Remote, Sight
@@ -204,10 +205,18 @@ def _protected_since(sight: Sight, one: host.Arrival) -> float:
 def retained_is_left_alone(sight: Sight, one: host.Arrival) -> str | None:
     """Invariant 9: `Retain` makes no call."""
     body = _acting(sight, one)
-    if not one.steps or body is None or not _going(body) or not _retains(body):
+    if not one.steps or body is None or not _going(body) or not _retains(body) or _ends_a_step(sight, body, one):
         return None
     written = sight.specs[body["metadata"]["uid"]][-1][0]
     return None if sight.stage.loop.time() - written < LAG_SECONDS + _STEP_SECONDS else "it is to be retained"
+
+
+def _ends_a_step(sight: Sight, body: Body, one: host.Arrival) -> bool:
+    """A step under way stops once it hears of the deletion; but a Recreate puts back what it has deleted."""
+    if _announced(sight, body, *Step) is None:
+        return False
+    heard = sight.stage.loop.time() - seconds_of(body["metadata"]["deletionTimestamp"]) >= LAG_SECONDS
+    return not heard or (one.route == "create" and _announced(sight, body, Step.RECREATE) is not None)
 
 
 def _retains(body: Body) -> bool:

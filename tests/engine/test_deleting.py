@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter
-from whatsapp_operator.engine.subject import Deletion, Subject, Token
+from whatsapp_operator.engine.subject import Deletion, Keepsake, Subject, Token
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
@@ -82,6 +82,11 @@ class Leaving(Going):
     def __init__(self) -> None:
         super().__init__(is_going=False)
         self.staying = ""
+        self.told: list[str] = []
+
+    def emit(self, event: ports.Event) -> Coroutine[object, object, None]:
+        self.told.append(event.message)
+        return super().emit(event)
 
     async def namespace_is_terminating(self, namespace: str) -> bool:
         return self.is_going and namespace != self.staying
@@ -775,3 +780,188 @@ async def test_recreate_spares_an_instance_that_opens_at_the_last_moment() -> No
     await play.resend()
 
     assert play.evolution.calls == []
+
+
+# What a step has taken from an instance that stays.
+
+KEPT = ports.Key("messaging", "i0-keepsake")
+HOOK = evidence.Webhook(url="http://shop/hook", events=frozenset({"CALL"}))
+OFF = replace(HOOK, enabled=False, events=frozenset())
+
+
+class Hooked(Evolution):
+    """A server whose webhook a step has switched off."""
+
+    webhook = OFF
+    answer: evidence.Outcome = evidence.Accepted()
+
+    async def find_webhook(self, _name: str) -> Any:
+        return self.webhook
+
+    async def set_webhook(self, _name: str, webhook: evidence.Webhook) -> evidence.Outcome:
+        self.calls.append("set webhook")
+        if self.answer == evidence.Accepted():
+            self.webhook = webhook
+        return self.answer
+
+
+FLIES = {"step": "Relogin", "class": "SessionLoss", "since": f"{START:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def bereft(**recovery: Any) -> Scene:
+    """A retained instance in the middle of a Relogin, which has taken its webhook."""
+    kept = {"keepsake": KEPT.name, "keepsakeDigest": "0" * 64}
+    play = Scene(status={"instanceID": OURS, **kept, "recovery": recovery}, deletionPolicy="Retain")
+    play.evolution = evolution = Hooked()
+    client: Any = evolution
+    play.server.client = play.context.observers[play.server.key] = client
+    play.server.observed.rows = {"i0": a_row("connecting", identity=OURS)}
+    play.one.keepsake = Keepsake(webhook=HOOK)
+    play.cluster.secrets[KEPT] = ports.SecretData(values={}, resource_version="1", owner_uids=frozenset({"i0"}))
+    return play
+
+
+def hook_of(play: Scene) -> evidence.Webhook:
+    assert isinstance(play.evolution, Hooked)
+    return play.evolution.webhook
+
+
+async def test_what_a_step_took_from_an_instance_that_stays_is_put_back_before_its_resource_goes() -> None:
+    play = bereft()
+
+    wait, _ = await play.look()
+
+    assert (wait, play.is_released, play.cluster.events) == (None, True, [Reason.RETAINED])
+    assert (hook_of(play), play.evolution.calls) == (HOOK, ["set webhook"])
+    assert KEPT not in play.cluster.secrets
+    assert "keepsake" not in play.cluster.told[0]
+    assert not play.cluster.secrets[SECRET].owner_uids
+
+
+async def test_what_a_step_took_is_put_back_when_the_time_of_the_step_is_over() -> None:
+    play = bereft(inFlight=FLIES)
+
+    for seconds in (0, 29):
+        play.time.seconds = seconds
+        wait, draft = await play.look()
+        assert (wait, play.is_released, play.evolution.calls) == (POLL, False, [])
+        assert draft.verdict == Verdict(HealthState.UNKNOWN, Reason.RECOVERING)
+        assert draft.synced is Reason.CONFIGURATION_PENDING
+    play.time.seconds = 30
+
+    assert ((await play.look())[0], hook_of(play), play.is_released) == (None, HOOK, True)
+
+
+async def test_resource_that_was_deleted_long_after_the_step_is_let_go_as_soon_as_all_is_put_back() -> None:
+    play = bereft(inFlight=FLIES | {"since": f"{START - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"})
+
+    assert ((await play.look())[0], hook_of(play), play.is_released) == (None, HOOK, True)
+
+
+async def test_what_a_step_took_is_put_back_on_the_incarnation_that_our_token_shows_to_be_ours() -> None:
+    play = bereft()
+    without_our_token(play)
+    play.server.observed.rows = {"i0": replace(a_row(identity=THEIRS), token="ours")}  # noqa: S106 - no secret
+
+    assert ((await play.look())[0], hook_of(play), play.is_released) == (None, HOOK, True)
+
+
+def nowhere(play: Scene) -> None:
+    del play.context.servers[play.server.key]
+
+
+def is_being_deleted(play: Scene) -> None:
+    play.begun()
+
+
+def refused(play: Scene) -> None:
+    play.evolution.answer = evidence.Refused(evidence.Refusal.INVALID)  # type: ignore[attr-defined] # it is one that has a webhook
+
+
+def is_without_headers(play: Scene) -> None:
+    assert play.one.instance is not None
+    given = {"url": "http://shop", "events": ["CALL"], "headersSecretRef": {"name": "headers"}}
+    found = servers.a_subject("i0", webhook=given).instance
+    assert found is not None
+    spec = play.one.instance.spec.replace(webhook=found.spec.webhook)
+    play.one.instance = play.one.instance.replace(spec=spec)
+
+
+@pytest.mark.parametrize(
+    "comes", [nowhere, paused, another_stands_for_it, is_being_deleted, refused, is_without_headers]
+)
+async def test_what_cannot_be_put_back_holds_nobody_up_and_stays_in_its_secret_which_is_named(comes: Any) -> None:
+    play = bereft()
+    comes(play)
+
+    wait, _ = await play.look(server=comes is not nowhere)
+
+    assert (wait, play.is_released, hook_of(play)) == (None, True, OFF)
+    assert play.evolution.calls == (["set webhook"] if comes is refused else [])
+    assert not play.cluster.secrets[KEPT].owner_uids
+    assert play.cluster.told[0].startswith("The Secret i0-keepsake stays as well: it holds webhook and settings")
+    assert play.cluster.told[0].endswith(" The instance, if there is one, stays on the server as it is.")
+
+
+def unanswered(play: Scene) -> None:
+    play.evolution.answer = UNKNOWN  # type: ignore[attr-defined] # it is one that has a webhook
+
+
+def unlisted(play: Scene) -> None:
+    play.server.observed.rows = None
+
+
+def listed_as_anothers(play: Scene) -> None:
+    play.server.observed.rows = {"i0": a_row(identity=THEIRS)}
+
+
+def without_our_token(play: Scene) -> None:
+    assert play.one.instance is not None
+    play.one.instance = play.one.instance.replace(status=play.one.instance.status.replace(instance_id=None))
+    listed_as_anothers(play)
+
+
+def unread_lately(play: Scene) -> None:
+    play.server.observed.memory_at = START - timedelta(hours=1)
+
+
+NOT_YET = [not_synced, cold, unread_lately, unlisted, listed_as_anothers, without_our_token, unanswered]
+
+
+@pytest.mark.parametrize("comes", NOT_YET)
+async def test_server_that_cannot_be_acted_on_is_waited_for_a_minute_with_what_a_step_took(comes: Any) -> None:
+    play = bereft()
+
+    for seconds, is_over in ((0, False), (59, False), (60, True)):
+        play.time.seconds = seconds
+        servers.seen(play.server, at=play.time.now())
+        comes(play)
+        wait, _ = await play.look(seen=False)
+        assert (wait, play.is_released) == (None if is_over else POLL, is_over)
+
+    assert hook_of(play) == OFF
+    assert ("set webhook" in play.evolution.calls) is (comes is unanswered)
+    assert not play.cluster.secrets[KEPT].owner_uids
+    assert "i0-keepsake" in play.cluster.told[0]
+
+
+async def test_secret_of_what_a_step_took_that_is_gone_is_not_named() -> None:
+    play = bereft()
+    del play.cluster.secrets[KEPT]
+    paused(play)
+
+    await play.look()
+
+    assert play.cluster.told == ["The instance, if there is one, stays on the server as it is."]
+
+
+async def test_instance_that_is_deleted_takes_along_what_a_step_took_from_it() -> None:
+    play = bereft()
+    assert play.one.instance is not None
+    spec = play.one.instance.spec.replace(deletion_policy="Delete")
+    play.one.instance = play.one.instance.replace(spec=spec)
+
+    await play.look()
+
+    assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
+    assert play.cluster.secrets[KEPT].owner_uids

@@ -11,7 +11,7 @@ import pytest
 
 from support import simulated, surroundings
 from whatsapp_operator.engine import finalizers, ports
-from whatsapp_operator.engine.fence import Fenced
+from whatsapp_operator.engine.fence import Fenced, Spared
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.subject import Subject, begin_anew
 from whatsapp_operator.evolution import client, evidence, urls
@@ -110,6 +110,35 @@ async def test_reading_needs_no_claim(server: Server) -> None:
     assert await fenced.read_memory("shop") == evidence.Unknown(evidence.Ignorance.SERVER_ERROR)
     assert server.arrived == 1
     await fenced.close()
+
+
+@pytest.mark.parametrize("change", CHANGES[1:])
+async def test_step_changes_nothing_more_once_its_instance_is_to_stay_as_it_is(
+    server: Server, change: Callable[[Any], Awaitable[Any]]
+) -> None:
+    server.answers.set()
+    stays = Claim()
+    opened = connect(server, Claim())
+    spared = Spared(opened, holds=stays)
+    assert await change(spared) != NOT_HELD
+    stays.held = False
+    assert await change(spared) == NOT_HELD
+    assert server.arrived == 1
+    await opened.close()
+
+
+async def test_step_reads_and_creates_what_it_has_deleted_also_where_its_instance_is_to_stay(server: Server) -> None:
+    server.answers.set()
+    stays = Claim()
+    stays.held = False
+    opened = connect(server, Claim())
+    spared = Spared(opened, holds=stays)
+    failed = evidence.Unknown(evidence.Ignorance.SERVER_ERROR)
+    assert await spared.create(NEW) == failed
+    assert [await spared.read_memory("shop"), await spared.find_webhook("shop")] == [failed, failed]
+    assert await spared.find_settings("shop") == failed
+    assert server.arrived == 4
+    await opened.close()
 
 
 async def test_change_that_waited_for_its_turn_is_not_sent_once_the_claim_is_lost(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import Verdict
 from whatsapp_operator.recovery.planner import Plan
+from whatsapp_operator.resources.instance import DeletionPolicy, WhatsAppInstance
 from whatsapp_operator.resources.pause import Pause
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
@@ -195,6 +197,63 @@ async def test_step_that_switches_the_webhook_off_is_announced_with_a_configurat
     (announced,) = cluster.statuses
     assert announced["recovery"]["inFlight"]["step"] == "Relogin"
     assert "configuredGeneration" not in announced
+
+
+def deleted(one: WhatsAppInstance, **spec: Any) -> WhatsAppInstance:
+    metadata = one.metadata.replace(deletion_timestamp=START)
+    return one.replace(metadata=metadata, spec=one.spec.replace(**spec))
+
+
+def retained(one: WhatsAppInstance) -> WhatsAppInstance:
+    return one.replace(spec=one.spec.replace(deletion_policy=DeletionPolicy.RETAIN))
+
+
+@pytest.mark.parametrize(
+    ("comes", "adopted", "connects"),
+    [
+        (deleted, False, 1),
+        (lambda one: deleted(retained(one)), False, 0),
+        (deleted, True, 0),
+        (lambda one: deleted(one, deletion_policy=DeletionPolicy.DELETE), True, 1),
+        (retained, False, 1),
+        (lambda _: None, True, 1),
+    ],
+    ids=["deleted", "retained", "adopted", "adopted, and to be deleted", "not deleted", "not understood"],
+)
+async def test_step_under_way_stops_when_the_resource_of_what_is_to_stay_is_deleted(
+    comes: Callable[[WhatsAppInstance], WhatsAppInstance | None], adopted: bool, connects: int
+) -> None:
+    context, one, draft, evolution, steps = stage()
+    draft.adopted, before = adopted, draft.instance
+    states, connected = [CONNECTING], []
+    client: Any = evolution
+
+    class Closing(Lists):
+        async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+            return evidence.DatabaseList(OTHERS | {"i0": replace(ASSESSED, state=states[0])})
+
+    async def read_memory(_name: str) -> evidence.MemoryReading:
+        return evidence.InMemory(states[0])
+
+    async def find_webhook(_name: str) -> None:
+        return None
+
+    async def logout(_name: str) -> evidence.Outcome:
+        states[0] = evidence.ConnectionState.CLOSE
+        draft.subject.instance = comes(before)
+        return evidence.Accepted()
+
+    async def connect(name: str) -> evidence.NoCode:
+        connected.append(name)
+        return evidence.NoCode()
+
+    client.read_memory, client.find_webhook, client.logout, client.connect = read_memory, find_webhook, logout, connect
+    context.observers[one.key] = Closing(evidence.DatabaseList({}))
+    draft.subject.record = records.saw_database(draft.subject.record, replace(ASSESSED, state=CONNECTING), at=START)
+
+    await steps.take(one, draft, Plan(step=Step.RELOGIN, step_class=StepClass.SESSION_LOSS))
+
+    assert (states, len(connected)) == ([evidence.ConnectionState.CLOSE], connects)
 
 
 async def test_step_that_leaves_the_configuration_alone_does_not_have_it_verified_anew() -> None:

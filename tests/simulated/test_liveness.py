@@ -14,7 +14,8 @@ from simulation.kubernetes import kinds
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage, status_of
 
-from simulated.scenarios import ROOMY, SOON, broken, created, of_server, refused, scenario
+from evolution_simulator.version import ConnectionState
+from simulated.scenarios import ROOMY, SOON, broken, created, named, of_server, refused, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -325,3 +326,30 @@ def test_server_is_restarted_though_a_step_on_what_is_being_deleted_has_no_verdi
 
     assert history.index("announces Restart of i0") < history.index("announces RestartServer of main")
     assert "verdict on Restart of i0" not in history
+
+
+@deeds.doing.deed
+def at_logout(stage: Stage, *, deed: str, args: Mapping[str, object]) -> None:
+    """As soon as an instance was logged out by a step, something is done."""
+    if stage.hosts["main"].model.database.rows["i0"].connection_status is ConnectionState.CLOSE:
+        deeds.doing.DEEDS[deed](stage, **args)
+    else:
+        stage.loop.call_later(0.02, lambda: at_logout(stage, deed=deed, args=args))
+
+
+def relogin(*before: tuple[float, str, Mapping[str, object]], then: tuple[str, Mapping[str, object]]) -> list[str]:
+    """What happens in a Relogin of an instance, from the moment on at which something is done in the middle of it."""
+    deed, args = then
+    of_i0 = (*before, (5, *broken("i0", "S7")), (6, "at_logout", {"deed": deed, "args": args}))
+    history = told(scenario(*of_i0, ends=900.0, recovery=SOON, budget=ROOMY))
+    return history.split("user MODIFIED WhatsAppInstance messaging/i0")[-1].splitlines()
+
+
+def test_instance_that_is_retained_in_the_middle_of_a_relogin_gets_its_webhook_back_and_nothing_else() -> None:
+    by_hand = (0, *of_server("hand_webhook", name="i0"))
+    retain = (1, *named("edit", "i0", spec={"deletionPolicy": "Retain"}))
+
+    after = relogin(by_hand, retain, then=DELETE)
+
+    assert [line.split("calls ")[1] for line in after if "calls " in line] == ["webhookSet main/i0"]
+    assert any("DELETED WhatsAppInstance messaging/i0" in line for line in after)

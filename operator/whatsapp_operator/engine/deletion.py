@@ -7,7 +7,18 @@ the audit trail says that it may be orphaned.
 
 from __future__ import annotations
 
-from whatsapp_operator.engine import currency, existence, finalizers, ports, sentences, tokens
+from datetime import datetime, timedelta
+
+from whatsapp_operator.engine import (
+    configuration,
+    currency,
+    existence,
+    finalizers,
+    keepsake,
+    ports,
+    sentences,
+    tokens,
+)
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -16,7 +27,7 @@ from whatsapp_operator.engine.status import StatusWriter, write_ahead
 from whatsapp_operator.engine.subject import Deletion, Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
-from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.health.assessment import Verdict, seconds
 from whatsapp_operator.recovery import strategies
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources.conditions import ConditionType
@@ -28,6 +39,7 @@ from whatsapp_operator.resources.steps import Step
 
 _TERMINATING = Verdict(HealthState.TERMINATING, Reason.TERMINATING)
 _POLL_SECONDS = 2.0
+_PUT_BACK_WITHIN = timedelta(seconds=60)
 _REFUSED_AFTER = 2
 _LONGEST_RETRY = 3600.0
 _REFUSED = frozenset({Reason.DELETION_REFUSED})
@@ -51,7 +63,7 @@ class Deletions:
         if names.FINALIZER not in draft.instance.metadata.finalizers:
             return None
         if self._makes_no_call(server, draft):
-            return await self._release(draft, Reason.RETAINED)
+            return await self._retain(server, draft)
         if server is None or server.client is None or server.resource is None:
             return await self._without_server(server, draft)
         # A server that was not read lately, or is another one than was meant, may hold another's instance of this name;
@@ -114,6 +126,38 @@ class Deletions:
             return True
         acting = server.subjects.get(draft.instance.remote_name) if server is not None else None
         return acting is not None and acting is not draft.subject
+
+    async def _retain(self, server: Server | None, draft: Draft) -> float | None:
+        """Let it stay; what a step has taken from it is put back before, unless that cannot be done soon.
+
+        Not in the step's own time: a logout may still be under way, and would be told to a webhook that is on.
+        """
+        if draft.keepsake is not None and server is not None and self._may_be_put_back(server, draft):
+            flying = draft.recovery.in_flight
+            over = flying.since + seconds(draft.policy.recovery.step_timeout_seconds) if flying is not None else None
+            begins = max(filter(None, (draft.instance.metadata.deletion_timestamp, over)))
+            if not await self._is_settled(server, draft, begins=begins):
+                draft.verdict = Verdict(HealthState.UNKNOWN, Reason.RECOVERING)
+                draft.synced = Reason.CONFIGURATION_PENDING
+                return _POLL_SECONDS
+        return await self._release(draft, Reason.RETAINED)
+
+    @staticmethod
+    def _may_be_put_back(server: Server, draft: Draft) -> bool:
+        """No pause forbids it, no other resource has it now, and no DELETE of ours, which waits for a webhook, runs."""
+        acts = server.subjects.get(draft.instance.remote_name) is draft.subject
+        return acts and not draft.paused and draft.subject.deletion is None
+
+    async def _is_settled(self, server: Server, draft: Draft, *, begins: datetime) -> bool:
+        """Whether it was put back, or will not be: the server refuses it, or was not to be had in all the time."""
+        if draft.now < begins:
+            return False
+        row = (server.observed.rows or {}).get(draft.instance.remote_name)
+        readable = self._context.may_step and server.fresh(draft.now) and row is not None
+        outcome = Reason.CONFIGURATION_PENDING
+        if readable and await self._is_ours(draft, row):
+            outcome = await configuration.synchronise(self._context, server, draft)
+        return outcome is not Reason.CONFIGURATION_PENDING or draft.now - begins >= _PUT_BACK_WITHIN
 
     async def _is_ours(self, draft: Draft, row: evidence.Row | None) -> bool:
         """Known from status, or by the token in the Secret; anything else was never ours to delete.
@@ -222,11 +266,13 @@ class Deletions:
 
     async def _release(self, draft: Draft, reason: Reason) -> float | None:
         """Let the resource go; there is no next look."""
+        one, left = draft.subject, ""
         if reason is Reason.RETAINED:
             await tokens.outlive(self._context, draft)
-        one = draft.subject
+            if await keepsake.outlive(self._context, draft):
+                left = sentences.keepsake_stays(draft.instance)
         if one.let_go is not reason:
-            self._announcer.announce(draft, reason)
+            self._announcer.announce(draft, reason, detail=left)
             one.let_go = reason
         await finalizers.remove(self._context, instance.KIND, one, names.FINALIZER)
         return None

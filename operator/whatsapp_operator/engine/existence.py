@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from whatsapp_operator.engine import configuration, currency, keepsake, ports, tokens
+from whatsapp_operator.engine import configuration, currency, fence, keepsake, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -17,6 +17,7 @@ from whatsapp_operator.health import record as records
 from whatsapp_operator.health.assessment import seconds
 from whatsapp_operator.health.rules import Symptom
 from whatsapp_operator.recovery import strategies
+from whatsapp_operator.resources.instance import DeletionPolicy
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step
 
@@ -204,7 +205,7 @@ class Existence:
         if client is None:
             raise ports.Unavailable
         return strategies.Work(
-            server=client,
+            server=fence.Spared(client, holds=lambda: not _is_to_stay(draft)),
             name=draft.instance.remote_name,
             wanted=await self.wanted(draft) if creates else None,
             list_rows=lambda: self._context.list_rows(server),
@@ -227,6 +228,14 @@ def born(draft: Draft, instance_id: str | None) -> None:
     draft.instance_id, draft.configured_generation = instance_id, None
     draft.recovery = draft.recovery.replace(deaf_since=None)
     draft.window_opened_at = one.born_at = draft.now
+
+
+def _is_to_stay(draft: Draft) -> bool:
+    """Whether the resource is being deleted by now, and its instance is to be retained."""
+    latest = draft.subject.instance
+    if latest is None or latest.metadata.deletion_timestamp is None:
+        return False
+    return replace(draft, instance=latest).deletion_policy is DeletionPolicy.RETAIN
 
 
 def _result(answer: evidence.Refused | evidence.Unknown) -> str:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import ports, tokens
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -104,6 +104,15 @@ async def drop(context: Context, draft: Draft) -> None:
     if draft.keepsake is not None:
         await context.kubernetes.delete_secret(_key(draft))
     draft.subject.keepsake = draft.keepsake = draft.keepsake_digest = None
+
+
+async def outlive(context: Context, draft: Draft) -> bool:
+    """Let it stay when its resource goes, as the only copy of what was not put back; whether there is one.
+
+    Raises:
+        ports.KubernetesError: the Secret could not be read or changed.
+    """
+    return draft.keepsake is not None and await tokens.let_stay(context, draft, draft.keepsake)
 
 
 async def _write(context: Context, draft: Draft, stored: bytes) -> None:

@@ -174,7 +174,7 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ADOPTED: "The instance existed before, with the token of this resource's Secret; it is now looked after. "
     "When this resource is deleted it stays, unless spec.deletionPolicy is Delete.",
     Reason.DELETED: "The instance is gone from the server's memory and database.",
-    Reason.RETAINED: "The instance, if there is one, stays on the server, untouched.",
+    Reason.RETAINED: "The instance, if there is one, stays on the server as it is.",
     Reason.CONFIGURATION_REFUSED: "The server refuses what the spec asks for. Check number, settings and webhook, and, "
     "where the instance had a proxy, whether the server still reaches the internet by it; it is tried again.",
     Reason.DELETING: "The instance is being deleted on the server.",
@@ -185,6 +185,10 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.ORPHANED: "The instance may still be on the server: neither server nor key were left to delete it with.",
 }
 
+_KEEPSAKE_STAYS = (
+    "The Secret {keepsake} stays as well: it holds webhook and settings as they were before a step, which could not be "
+    "put back. Set them on the server by hand, then delete it."
+)
 ORPHANED_UNREAD = (
     "The instance may still be on the server: its spec was not understood, and nobody corrected it while its namespace "
     "was being deleted."
@@ -235,6 +239,11 @@ def refusal(
         return sentence(Reason.DEAF, one)
     others = reason is Reason.SESSION_MISSING and why_not_well is not reason
     return _filled(_OTHERS_SESSION, one) if others else sentence(reason, one, said=said)
+
+
+def keepsake_stays(one: WhatsAppInstance) -> str:
+    """What is left of a step where the resource goes and what the step took was not put back."""
+    return _filled(_KEEPSAKE_STAYS, one)
 
 
 def paused(pause: PauseInForce, *, server: tuple[str, str]) -> str:

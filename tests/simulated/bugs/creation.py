@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest import mock
 
@@ -35,7 +35,10 @@ def retain_is_forgotten() -> AbstractContextManager[Any]:
         del server
         return bool(draft.deletion_policy is DeletionPolicy.RETAIN and draft.instance_id is None)
 
-    return mock.patch.object(deletion.Deletions, "_makes_no_call", staticmethod(makes_no_call))
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(deletion.Deletions, "_makes_no_call", staticmethod(makes_no_call)))
+    stack.enter_context(mock.patch.object(existence, "_is_to_stay", return_value=False))
+    return stack
 
 
 def takes_what_is_anothers() -> AbstractContextManager[Any]:

@@ -96,12 +96,32 @@ async def test_webhook_that_calls_nobody_is_not_kept(webhook: evidence.Webhook |
     assert (draft.keepsake, cluster.calls) == (None, [])
 
 
-async def test_what_the_spec_says_is_not_kept() -> None:
-    spec = {
-        "webhook": {"url": "http://shop/spec", "events": ["MESSAGES_UPSERT"]},
-        "settings": {"rejectCall": False},
-    }
-    context, one, draft, cluster = begun(spec=spec)
+SAID = {"webhook": {"url": "http://shop/spec", "events": ["MESSAGES_UPSERT"]}}
+
+
+async def test_webhook_that_leaves_the_spec_after_a_step_has_taken_it_is_put_back_as_it_was() -> None:
+    context, one, draft, _ = begun(spec=SAID)
+
+    await keepsake.keep(context, one, draft)
+
+    said = await configuration.wanted_webhook(context, draft)
+    assert said is not None
+    assert said.url == "http://shop/spec"
+    draft.instance = draft.instance.replace(spec=draft.instance.spec.replace(webhook=None))
+    await restored(context, draft)
+    assert await configuration.wanted_webhook(context, draft) == HOOK
+
+
+async def test_webhook_of_the_spec_that_cannot_be_read_holds_no_step_up() -> None:
+    context, one, draft, cluster = begun(TIMED_OUT, spec=SAID)
+
+    await keepsake.keep(context, one, draft)
+
+    assert (draft.keepsake, cluster.calls) == (None, [])
+
+
+async def test_settings_that_the_spec_says_are_not_kept() -> None:
+    context, one, draft, cluster = begun(None, spec={"settings": {"rejectCall": False}})
     row = replace(a_row(), settings={"rejectCall": True})
     draft.subject.record = records.saw_database(records.Record(), row, at=START)
 

@@ -337,11 +337,13 @@ def at_logout(stage: Stage, *, deed: str, args: Mapping[str, object]) -> None:
         stage.loop.call_later(0.02, lambda: at_logout(stage, deed=deed, args=args))
 
 
-def relogin(*before: tuple[float, str, Mapping[str, object]], then: tuple[str, Mapping[str, object]]) -> list[str]:
+def relogin(
+    *before: tuple[float, str, Mapping[str, object]], then: tuple[str, Mapping[str, object]], **wanted: object
+) -> list[str]:
     """What happens in a Relogin of an instance, from the moment on at which something is done in the middle of it."""
     deed, args = then
     of_i0 = (*before, (5, *broken("i0", "S7")), (6, "at_logout", {"deed": deed, "args": args}))
-    history = told(scenario(*of_i0, ends=900.0, recovery=SOON, budget=ROOMY))
+    history = told(scenario(*of_i0, ends=900.0, recovery=SOON, budget=ROOMY, wanted=wanted))
     return history.split("user MODIFIED WhatsAppInstance messaging/i0")[-1].splitlines()
 
 
@@ -353,3 +355,12 @@ def test_instance_that_is_retained_in_the_middle_of_a_relogin_gets_its_webhook_b
 
     assert [line.split("calls ")[1] for line in after if "calls " in line] == ["webhookSet main/i0"]
     assert any("DELETED WhatsAppInstance messaging/i0" in line for line in after)
+
+
+def test_webhook_that_leaves_the_spec_in_the_middle_of_a_relogin_is_on_again_afterwards() -> None:
+    webhook = {"url": "http://shop.example/hook", "events": ["MESSAGES_UPSERT"]}
+
+    after = relogin(then=named("edit", "i0", spec={"webhook": None}), webhook=webhook)
+
+    assert sum("calls webhookSet main/i0" in line for line in after) == 1
+    assert any("DELETED Secret messaging/i0-keepsake" in line for line in after)

@@ -1,4 +1,4 @@
-"""What a Relogin or Recreate takes from an instance and its spec does not say: kept in a Secret until it is put back.
+"""What a Relogin or Recreate takes from an instance: kept in a Secret until it is put back, from there or the spec.
 
 A webhook that a user set by hand is switched off by both steps, and gone with its headers after a Recreate; settings
 and proxy are gone with the row. The Secret is written before the step, so that a crash in the middle of it loses none.
@@ -35,7 +35,7 @@ class Changed(Exception):  # noqa: N818 - a fact about a Secret, which the calle
 
 
 async def keep(context: Context, server: Server, draft: Draft) -> None:
-    """Keep what the spec does not say, before a step takes it. An earlier keepsake, not yet put back, stays.
+    """Keep what would be lost, before a step takes it. An earlier keepsake, not yet put back, stays.
 
     Raises:
         Unreadable: the webhook could not be read.
@@ -65,13 +65,15 @@ def _digest(stored: bytes) -> str:
 
 
 async def _webhook(server: Server, draft: Draft) -> evidence.Webhook | None:
+    """Also where the spec has one: it may be taken out of the spec before it was put back from there."""
     record = draft.subject.record
-    if draft.instance.spec.webhook is not None or server.client is None:
+    if server.client is None:
         return None
     found = await server.client.find_webhook(draft.instance.remote_name)
     if isinstance(found, evidence.Unknown):
-        if record.memory is not None and record.memory.state is None:
-            return None  # a ghost's webhook cannot be read
+        is_ghost = record.memory is not None and record.memory.state is None  # whose webhook cannot be read
+        if is_ghost or draft.instance.spec.webhook is not None:
+            return None
         raise Unreadable
     return found if found is not None and found.enabled and found.url else None
 

@@ -31,6 +31,8 @@ _FOR_A_HUMAN = frozenset(
         Reason.SECRET_NOT_OURS,
         Reason.HEADERS_NOT_FOUND,
         Reason.TOKEN_NOT_FOUND,
+        Reason.KEEPSAKE_NOT_OURS,
+        Reason.PAIRING_SECRET_NOT_OURS,
         Reason.RECOVERY_EXHAUSTED,
         Reason.CONFIGURATION_REFUSED,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -36,7 +37,11 @@ class Listing(Lists):
 
     def __init__(self) -> None:
         super().__init__(evidence.DatabaseList(OTHERS))
-        self.hurried = 0
+        self.hurried = self.asked = 0
+
+    async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+        self.asked += 1
+        return await super().list_rows()
 
     def hurry(self) -> None:
         self.hurried += 1
@@ -346,6 +351,44 @@ async def test_step_that_lacks_what_it_will_need_is_not_announced_and_says_why(
     await play.take(RECREATE)
 
     assert (play.draft.synced, play.api.calls, play.draft.recovery.in_flight) == (why, [], None)
+
+
+@pytest.mark.parametrize("planned", [RECREATE, RELOGIN])
+async def test_step_that_finds_no_room_for_what_it_takes_waits_for_a_person_and_asks_for_no_more_lists(
+    planned: Plan,
+) -> None:
+    play = Scene()
+    play.api.webhook = evidence.Webhook(url="http://shop/hook")  # type: ignore[assignment] # it can be read
+    kept = ports.Key("messaging", play.draft.instance.keepsake_secret_name)
+    play.cluster.secrets[kept] = ports.SecretData(values={"mine": b"1"}, resource_version="1")
+
+    for _ in range(3):
+        play.draft.synced, play.draft.plan = Reason.SYNCED, replace(planned, at=START)
+        await play.take(planned)
+        assert play.draft.synced is Reason.KEEPSAKE_NOT_OURS
+        assert play.draft.plan == replace(planned, at=None, blocked_by=(Reason.KEEPSAKE_NOT_OURS,))
+    assert (play.listing.asked, play.api.calls, play.draft.recovery.in_flight) == (1, [], None)
+    assert play.cluster.events == [Reason.KEEPSAKE_NOT_OURS]
+    told = [(entry.phase.value, entry.step, entry.step_class, entry.blocked_by) for entry in play.told.audits]
+    assert told == [("refused", str(planned.step), "SessionLoss", ("KeepsakeNotOurs",))]
+
+    del play.cluster.secrets[kept]
+    play.api.webhook = None
+    await play.take(planned)
+
+    assert play.listing.asked > 1
+    assert play.draft.recovery.in_flight is not None
+
+
+async def test_step_that_takes_nothing_needs_no_room() -> None:
+    play = Scene()
+    play.one.keepsake_barred = True
+    theirs = ports.SecretData(values={"mine": b"1"}, resource_version="1")
+    play.cluster.secrets[ports.Key("messaging", play.draft.instance.keepsake_secret_name)] = theirs
+
+    await play.take()
+
+    assert play.api.calls == ["restart"]
 
 
 async def test_step_that_would_take_an_unknown_webhook_is_tried_again_soon() -> None:

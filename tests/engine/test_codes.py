@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
 from support import servers, simulated
 from support.servers import Cluster
-from support.world import a_row
+from support.world import START, a_row
 from whatsapp_operator.engine import context as contexts
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import ports
-from whatsapp_operator.engine.codes import Codes
+from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.evolution.evidence import ConnectionState
 from whatsapp_operator.health import record as records
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import PairingStatus
 
 CONNECTING = ConnectionState.CONNECTING
 SECRET = ports.Key("messaging", "shop-pairing")
@@ -43,7 +46,7 @@ class Phone:
         self.connects.append(self.time.seconds)
         return evidence.QRCode(code=self.code)
 
-    async def look(self, *, after: float = 0.0) -> drafts.Draft:
+    async def look(self, *, after: float = 0.0, **status: Any) -> drafts.Draft:
         """A look, which begins from the status as it was written last: as it never was."""
         self.time.advance(after)
         now, one = self.time.now(), self.subject
@@ -54,7 +57,12 @@ class Phone:
         self.server.observed.memory_at = self.server.observed.rows_at = now
         assert one.instance is not None
         draft = drafts.begin(one, one.instance, self.server, pause=None, now=now)
-        await Codes(self.context).keep(self.server, draft)
+        for name, value in status.items():
+            setattr(draft, name, value)
+        reconciler = Reconciler(self.context, StatusWriter(self.context))
+        error = await reconciler._serve(self.server, draft, [])  # noqa: SLF001 - what else a look does is tested there
+        if error is not None:
+            raise error
         return draft
 
     def shown(self) -> bytes:
@@ -104,3 +112,60 @@ async def test_code_that_the_server_goes_on_to_show_is_withdrawn_at_the_end_of_i
 
     assert not late.code_offered
     assert SECRET not in phone.cluster.secrets
+
+
+A_CODE = PairingStatus(secret_name=SECRET.name, expires=START)
+THEIRS = ports.SecretData(values={"mine": b"1"}, resource_version="1")
+
+
+async def test_secret_of_somebody_else_is_left_alone_and_told_until_it_is_gone(phone: Phone) -> None:
+    phone.cluster.secrets[SECRET] = THEIRS
+
+    for seconds in (0.0, 1.0, 12.0, 46.0):
+        draft = await phone.look(after=seconds, pairing=A_CODE)
+        assert (draft.synced, draft.code_offered, draft.pairing) == (Reason.PAIRING_SECRET_NOT_OURS, False, None)
+    assert phone.cluster.secrets == {SECRET: THEIRS}
+    assert draft.configured_generation == 0, "all else is kept up"
+
+    phone.cluster.secrets.clear()
+    phone.code = "code-2"
+    draft = await phone.look(after=12.0)
+    assert (draft.synced, draft.code_offered) == (Reason.SYNCED, True)
+
+
+async def test_secret_that_somebody_has_replaced_by_another_is_not_withdrawn(phone: Phone) -> None:
+    await phone.look()
+    phone.cluster.secrets[SECRET] = THEIRS
+    phone.code = "code-2"
+
+    await phone.look(after=12.0)
+    await phone.look(after=46.0)
+
+    assert phone.cluster.secrets == {SECRET: THEIRS}
+
+
+async def test_secret_of_somebody_else_is_of_no_interest_once_no_code_is_wanted(phone: Phone) -> None:
+    phone.cluster.secrets[SECRET] = THEIRS
+    await phone.look()
+
+    draft = await phone.look(after=1.0, instance=servers.a_subject("shop").instance, pairing=A_CODE)
+
+    assert (draft.synced, draft.pairing, phone.cluster.secrets) == (Reason.SYNCED, None, {SECRET: THEIRS})
+
+
+async def test_secret_of_a_resource_of_the_name_that_has_just_gone_is_waited_for(phone: Phone) -> None:
+    phone.cluster.secrets[SECRET] = replace(THEIRS, owner_uids=frozenset({"before"}), managed=True)
+
+    with pytest.raises(ports.Unavailable):
+        await phone.look()
+
+    assert not phone.subject.codes.barred
+
+
+@pytest.mark.parametrize(("owners", "managed"), [(frozenset[str](), True), (frozenset({"before"}), False)])
+async def test_secret_that_nobody_collects_is_not_waited_for(
+    phone: Phone, owners: frozenset[str], managed: bool
+) -> None:
+    phone.cluster.secrets[SECRET] = replace(THEIRS, owner_uids=owners, managed=managed)
+
+    assert (await phone.look()).synced is Reason.PAIRING_SECRET_NOT_OURS

@@ -178,11 +178,30 @@ async def test_secret_of_somebody_else_is_never_overwritten() -> None:
     theirs = ports.SecretData(values={"mine": b"1"}, resource_version="1", owner_uids=frozenset({"another"}))
     cluster.secrets[key] = theirs
 
-    with pytest.raises(ports.Forbidden):
+    with pytest.raises(keepsake.NotOurs):
         await keepsake.keep(context, one, draft)
 
     assert cluster.secrets[key] is theirs
     assert draft.keepsake is None
+
+
+async def test_secret_of_somebody_else_is_looked_at_again_until_it_is_gone_or_ours_and_only_then() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.require_room(context, draft)
+    assert cluster.calls == [], "nothing is known against it"
+    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
+    theirs = ports.SecretData(values={}, resource_version="1")
+    for afterwards in ({}, {key: replace(theirs, owner_uids=frozenset({"shop"}))}):
+        cluster.secrets = {key: theirs}
+        with pytest.raises(keepsake.NotOurs):
+            await keepsake.keep(context, one, draft)
+        with pytest.raises(keepsake.NotOurs):
+            await keepsake.require_room(context, draft)
+        cluster.secrets = dict(afterwards)
+        await keepsake.require_room(context, draft)
+        cluster.calls.clear()
+        await keepsake.require_room(context, draft)
+        assert cluster.calls == [], "it has gone"
 
 
 async def test_secret_that_cannot_be_written_keeps_nothing() -> None:

@@ -121,6 +121,15 @@ def test_scan_that_is_awaited_is_reconciling_and_never_stalled() -> None:
     assert ConditionType.STALLED not in shown
 
 
+def test_scan_that_cannot_be_shown_since_its_secret_is_anothers_says_so_wherever_it_says_where_to_scan() -> None:
+    shown = conditions_of(view_of(scan_awaited(), synced=Reason.PAIRING_SECRET_NOT_OURS)).values()
+
+    told = {one.message for one in shown if one.reason in (Reason.AWAITING_SCAN, Reason.PAIRING_SECRET_NOT_OURS)}
+    assert len(told) == 1
+    assert "kubectl delete secret shop-pairing -n messaging" in told.pop()
+    assert not any("jsonpath" in one.message for one in shown)
+
+
 @pytest.mark.parametrize("synced", SYNC_REASONS)
 def test_stalled_is_shown_only_where_a_human_must_change_the_spec(synced: Reason) -> None:
     assert (ConditionType.STALLED in conditions_of(view_of(healthy(), synced=synced))) is (synced in NEEDS_THE_SPEC)

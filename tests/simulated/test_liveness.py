@@ -337,6 +337,12 @@ def at_logout(stage: Stage, *, deed: str, args: Mapping[str, object]) -> None:
         stage.loop.call_later(0.02, lambda: at_logout(stage, deed=deed, args=args))
 
 
+@deeds.doing.deed
+def drop_secret(stage: Stage, *, namespace: str, name: str) -> None:
+    """A user deletes a Secret."""
+    stage.user("delete", kinds.SECRETS, namespace, name)
+
+
 def relogin(
     *before: tuple[float, str, Mapping[str, object]], then: tuple[str, Mapping[str, object]], **wanted: object
 ) -> list[str]:
@@ -364,3 +370,15 @@ def test_webhook_that_leaves_the_spec_in_the_middle_of_a_relogin_is_on_again_aft
 
     assert sum("calls webhookSet main/i0" in line for line in after) == 1
     assert any("DELETED Secret messaging/i0-keepsake" in line for line in after)
+
+
+def test_step_that_finds_no_room_for_what_it_takes_says_so_and_is_taken_once_there_is() -> None:
+    theirs = {"namespace": setups.HOME, "name": "i0-keepsake"}
+    made, gone = (0, "hand_secret", theirs | {"server": "main", "of": "i0"}), (800, "drop_secret", theirs)
+    by_hand = (5, *of_server("hand_webhook", name="i0"))
+
+    history = told(scenario(made, by_hand, (6, *broken("i0", "S7")), gone, ends=1200.0, recovery=SOON, budget=ROOMY))
+
+    held = "tells of i0: Credentials Ready=False/Credentials plans Relogin against [KeepsakeNotOurs]"
+    assert history.count(held) == 1
+    assert history.index(held) < history.index("announces Relogin of i0")

@@ -47,11 +47,15 @@ class Codes:
             return None
         if self._may_be_read(server, draft):
             await self._read(server, draft)
-        if not self._is_alive(draft):
+        if draft.subject.codes.barred or not self._is_alive(draft):
             await self._withdraw(draft)
         self._recall(draft)
         draft.code_offered = draft.pairing is not None
         return self._wait(draft)
+
+    def are_barred(self, draft: Draft) -> bool:
+        """Whether a code is wanted and cannot be shown, since the Secret for it is another's."""
+        return draft.subject.codes.barred and self._may_be_offered(draft)
 
     @staticmethod
     def _may_be_offered(draft: Draft) -> bool:
@@ -106,8 +110,8 @@ class Codes:
             codes.current, codes.current_since = code, draft.now
         # A code that was withdrawn when nobody wanted it, and is wanted again, is no younger for that.
         expires = (codes.current_since or draft.now) + seconds(self._context.spans.qr_life)
-        await self._publish(draft, pairing_secret.values(code=code, expires=expires))
-        codes.published = code
+        codes.barred = not await self._publish(draft, pairing_secret.values(code=code, expires=expires))
+        codes.published = None if codes.barred else code
 
     def _recall(self, draft: Draft) -> None:
         """What is in the Secret is offered, also where the status that says so has had to wait for its write."""
@@ -117,7 +121,8 @@ class Codes:
         expires = codes.current_since + seconds(self._context.spans.qr_life)
         draft.pairing = PairingStatus(secret_name=draft.instance.pairing_secret_name, expires=expires)
 
-    async def _publish(self, draft: Draft, values: dict[str, bytes]) -> None:
+    async def _publish(self, draft: Draft, values: dict[str, bytes]) -> bool:
+        """Whether the code was stored; a Secret that is another's is not overwritten."""
         metadata = draft.instance.metadata
         key = ports.Key(metadata.namespace, draft.instance.pairing_secret_name)
         kubernetes = self._context.kubernetes
@@ -126,10 +131,13 @@ class Codes:
         except ports.NotFound:
             owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
             await kubernetes.create_secret(key, values, owner=owner)
-            return
+            return True
         if metadata.uid not in found.owner_uids:
-            raise ports.Forbidden
+            if found.managed and found.owner_uids:
+                raise ports.Unavailable("the Secret of the codes goes with the resource before this one")
+            return False
         await kubernetes.replace_secret(key, values, resource_version=found.resource_version)
+        return True
 
     def _is_alive(self, draft: Draft) -> bool:
         since = draft.subject.codes.current_since
@@ -140,7 +148,7 @@ class Codes:
 
     async def _withdraw(self, draft: Draft) -> None:
         codes = draft.subject.codes
-        if codes.published is not None or draft.pairing is not None:
+        if not codes.barred and (codes.published is not None or draft.pairing is not None):
             key = ports.Key(draft.subject.key.namespace, draft.instance.pairing_secret_name)
             await self._context.kubernetes.delete_secret(key)
         codes.published = draft.pairing = None

@@ -34,11 +34,39 @@ class Changed(Exception):  # noqa: N818 - a fact about a Secret, which the calle
     """The Secret does not hold what was stored in it."""
 
 
+class NotOurs(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+    """There is a Secret of the name that is not this resource's; it is not overwritten."""
+
+
+async def require_room(context: Context, draft: Draft) -> None:
+    """Where the Secret was another's the last time: whether it still is, before the server is asked for anything.
+
+    Raises:
+        NotOurs: it is.
+        ports.KubernetesError: it could not be read.
+    """
+    if not draft.subject.keepsake_barred:
+        return
+    try:
+        await _require_ours(context, draft)
+    except ports.NotFound:
+        draft.subject.keepsake_barred = False
+
+
+async def _require_ours(context: Context, draft: Draft) -> ports.SecretData:
+    found = await context.kubernetes.read_secret(_key(draft))
+    draft.subject.keepsake_barred = draft.instance.metadata.uid not in found.owner_uids
+    if draft.subject.keepsake_barred:
+        raise NotOurs
+    return found
+
+
 async def keep(context: Context, server: Server, draft: Draft) -> None:
     """Keep what would be lost, before a step takes it. An earlier keepsake, not yet put back, stays.
 
     Raises:
         Unreadable: the webhook could not be read.
+        NotOurs: the Secret for it is another's.
         ports.KubernetesError: it could not be kept.
     """
     if draft.keepsake is not None:
@@ -123,9 +151,7 @@ async def _write(context: Context, draft: Draft, stored: bytes) -> None:
     try:
         await context.kubernetes.create_secret(_key(draft), values, owner=owner)
     except ports.Conflict:
-        before = await context.kubernetes.read_secret(_key(draft))
-        if metadata.uid not in before.owner_uids:
-            raise ports.Forbidden from None
+        before = await _require_ours(context, draft)
         await context.kubernetes.replace_secret(_key(draft), values, resource_version=before.resource_version)
 
 

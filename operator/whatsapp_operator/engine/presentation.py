@@ -61,6 +61,8 @@ _INCONSISTENT = frozenset(
         Reason.CREDENTIALS_LOST,
     }
 )
+_NAMES_THE_CODE = frozenset({Reason.AWAITING_SCAN, Reason.CREDENTIALS_LOST})
+"""Their sentences say where the QR code is."""
 _TURNS = frozenset({Reason.FLAPPING, Reason.CREDENTIALS})
 ONLY_TIMING = frozenset({Reason.RETRY_DELAY, Reason.AWAITING_OBSERVATION})
 _UNDER_WAY = frozenset({Reason.AWAITING_SCAN, Reason.SETTLING, Reason.NOT_FOUND, Reason.TERMINATING, Reason.FLAPPING})
@@ -171,7 +173,8 @@ def _conditions(view: View, connection: ConnectionStatus | None) -> list[Conditi
 
 
 def _condition(view: View, kind: ConditionType, status: ConditionStatus, reason: Reason) -> Condition:
-    message = sentence(reason, view.instance, said=view.said)
+    barred = view.synced is Reason.PAIRING_SECRET_NOT_OURS and reason in _NAMES_THE_CODE
+    message = sentence(view.synced if barred else reason, view.instance, said=view.said)
     return _wanted(kind, status, reason, message, view.instance.metadata.generation)
 
 

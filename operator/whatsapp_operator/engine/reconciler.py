@@ -266,6 +266,8 @@ class Reconciler:
                 draft.synced = await synchronise(self._context, server, draft)
             elif draft.synced is Reason.SYNCED and self._cannot_be_created(draft):
                 draft.synced = Reason.CONFIGURATION_REFUSED
+            if draft.synced is Reason.SYNCED and self._codes.are_barred(draft):
+                draft.synced = Reason.PAIRING_SECRET_NOT_OURS
         except ports.KubernetesError as error:
             draft.synced = Reason.CONFIGURATION_PENDING if draft.synced is Reason.SYNCED else draft.synced
             return error

@@ -103,6 +103,12 @@ SENTENCES: Mapping[Reason, str] = {
     Reason.KEEPSAKE_CHANGED: "Somebody changed the Secret {keepsake}, which holds what a step took from the instance. "
     "It is not put back. Restore what it held, or go on without: delete it (kubectl delete secret {keepsake} -n "
     "{namespace}).",
+    Reason.KEEPSAKE_NOT_OURS: "The Secret {keepsake} exists and is not this resource's, so it is not overwritten. The "
+    "step, which has to keep there what it takes from the instance, is not taken. Save what the Secret holds, and "
+    "delete it (kubectl delete secret {keepsake} -n {namespace}).",
+    Reason.PAIRING_SECRET_NOT_OURS: "The Secret {secret} exists and is not this resource's, so it is not overwritten, "
+    "and no QR code is shown. Save what the Secret holds, and delete it (kubectl delete secret {secret} -n "
+    "{namespace}).",
     Reason.REMEDIATION_ALLOWED: "Recovery steps may be taken.",
     Reason.PROTECTED_INSTANCE: "The step that is left would lose the pairing or data, and recovery.sessionLoss is "
     "Never. Restart the Evolution API server, which loses neither; if nothing else is left, set sessionLoss to "

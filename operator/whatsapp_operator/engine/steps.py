@@ -129,12 +129,14 @@ class Steps:
         step, step_class = planned.step, planned.step_class
         assert step is not None  # noqa: S101 - nothing else is due
         assert step_class is not None  # noqa: S101 - a step has one
+        before = _beforehand(step, step_class)
+        if before.configures and not await self._has_room(draft):
+            return
         if step in _TAKES_CONFIGURATION and not await self._row_is_still_so(server, draft):
             return
         if not await self._is_still_so(server, draft):
             return
-        before = _beforehand(step, step_class)
-        work = await self._prepare(server, draft, before)
+        work = await self._prepare(server, draft, before, step=step)
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
         await self._announce(server, draft, step, step_class)
@@ -155,7 +157,7 @@ class Steps:
         made = await self._plugged.run(one, server, draft, work, step_class=step_class)
         return Effect(done=made.anew, creates=made.recreated, configures=made.configured)
 
-    async def _prepare(self, server: Server, draft: Draft, wanted: Effect) -> strategies.Work | None:
+    async def _prepare(self, server: Server, draft: Draft, wanted: Effect, *, step: Step) -> strategies.Work | None:
         """All that the step needs, had before it is announced; None when something is missing, which is shown."""
         try:
             if wanted.configures:
@@ -169,10 +171,30 @@ class Steps:
             draft.synced = Reason.HEADERS_NOT_FOUND
         except keepsake.Changed:
             draft.synced = Reason.KEEPSAKE_CHANGED
+        except keepsake.NotOurs:
+            self._hold_for_room(draft)
+            why, cost = Reason.KEEPSAKE_NOT_OURS, draft.plan.step_class
+            self._announcer.audit_refused(server, draft, step, step_class=cost, against=(why,))
+            self._announcer.announce(draft, why, detail=f"{step} is not taken.")
         except keepsake.Unreadable:
             # What it would take is not known; the next look tries again.
             self._context.hurry(server)
         return None
+
+    async def _has_room(self, draft: Draft) -> bool:
+        """Whether what the step takes can be kept, as far as that is known without a call to the server."""
+        try:
+            await keepsake.require_room(self._context, draft)
+        except keepsake.NotOurs:
+            self._hold_for_room(draft)
+            return False
+        return True
+
+    @staticmethod
+    def _hold_for_room(draft: Draft) -> None:
+        """The step waits for a person, and not for a time; the next observation brings the next look."""
+        draft.synced = Reason.KEEPSAKE_NOT_OURS
+        draft.plan = replace(draft.plan, at=None, blocked_by=(*draft.plan.blocked_by, Reason.KEEPSAKE_NOT_OURS))
 
     def _refused_since(self, server: Server, draft: Draft, step_class: StepClass, *, asked: bool) -> bool:
         """Whether something came up since it was planned: others were taken, or a list that has another incarnation."""

@@ -55,6 +55,8 @@ class Codes:
     current_since: datetime | None = None
     published: str | None = field(default=None, repr=False)
     """The code in the pairing Secret, as far as this process knows that there is one."""
+    barred: bool = False
+    """The pairing Secret was another's when a code was last to be stored there."""
 
     def retire(self) -> None:
         """The session that showed the present code is over."""
@@ -126,6 +128,8 @@ class Subject:
     standing: Standing | None = None
     keepsake: Keepsake | None = None
     """What a step took from the instance that is not in its spec, until it is put back."""
+    keepsake_barred: bool = False
+    """The Secret for it was another's when it was last looked at."""
     token: Token | None = None
     deletion: Deletion | None = None
     codes: Codes = field(default_factory=Codes)

@@ -65,6 +65,8 @@ class Reason(words.Vocabulary):
     TOKEN_DIFFERS = "TokenDiffers"  # noqa: S105 - a word, no secret
     HEADERS_NOT_FOUND = "HeadersNotFound"
     KEEPSAKE_CHANGED = "KeepsakeChanged"
+    KEEPSAKE_NOT_OURS = "KeepsakeNotOurs"
+    PAIRING_SECRET_NOT_OURS = "PairingSecretNotOurs"  # noqa: S105 - a word, no secret
     CONFIGURATION_PENDING = "ConfigurationPending"
     CONFIGURATION_REFUSED = "ConfigurationRefused"
 

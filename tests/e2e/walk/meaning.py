@@ -59,7 +59,9 @@ _NEVER_CREATED = frozenset(
         "ConfigurationRefused",
     }
 )
-_NOT_CONFIGURED = frozenset({"HeadersNotFound", "ConfigurationRefused", "Paused", "InvalidSpec", "KeepsakeChanged"})
+_NOT_CONFIGURED = frozenset(
+    {"HeadersNotFound", "ConfigurationRefused", "Paused", "InvalidSpec", "KeepsakeChanged", "KeepsakeNotOurs"}
+)
 _OTHER_TOKEN = frozenset({"AlreadyExists", "SecretNotOurs", "TokenDiffers"}) | _NOT_CONFIGURED
 """The token is looked at when settings and webhook are right: of two things that are wrong, the first is told."""
 

@@ -12,7 +12,7 @@ from simulation import deeds
 from simulation import setup as setups
 from simulation.exhaustive import small
 from simulation.exhaustive.arbiter import Bound, Deed
-from simulation.exhaustive.deletions import is_taken, later
+from simulation.exhaustive.deletions import is_retained, is_taken, later
 from simulation.exhaustive.play import Scenario, Wrong
 from simulation.exhaustive.scenarios import (
     IMPATIENT,
@@ -36,6 +36,7 @@ from simulation.invariants.steps import LEDGER
 from simulation.kubernetes import kinds
 from simulation.sight import Sight
 from simulation.stage import Stage, status_of
+from whatsapp_operator.cluster import secrets
 from whatsapp_operator.plugins import port
 from whatsapp_operator.plugins.plugged import Origin, Plugged, PluggedStrategy
 from whatsapp_operator.recovery import ladder
@@ -50,6 +51,7 @@ _BY_THE_LAST_LIST = tuple(one for one in calls.CHECKS if one is not calls.only_i
 """A restart goes by the last list: it may meet who has replaced a row since, which no call could tell."""
 _RESTARTS = {"windows": [{"class": "ServerRestart", "max": 2, "periodSeconds": 120}]}
 """A place that was spent in vain is free again before a path is too long."""
+_KEEPSAKE = "i0-keepsake"
 _LOSSES = {"windows": [{"class": "SessionLoss", "max": 3, "periodSeconds": 120}]}
 _APPROVED = {**RECOVERY, "sessionLoss": "RequireApproval"}
 
@@ -181,6 +183,29 @@ def first_not_open_or_replaced(sight: Sight) -> str | None:
     if row is None or row.id not in sight.stage.outsiders:
         return first_not_open(sight)
     return "the other one is still there" if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i1") else None
+
+
+def has_a_webhook(stage: Stage, *states: str) -> None:
+    """It has a webhook that is in no spec, and is broken like this."""
+    deeds.servers.hand_webhook(stage, server=SERVER, name="i0")
+    breaks(stage, *states)
+
+
+def another_has_its_keepsake(stage: Stage) -> None:
+    """Somebody has a Secret of the name in which its webhook would be kept, and after a while not any more."""
+    has_a_webhook(stage, "S7")
+    stage.create(kinds.SECRETS, setups.HOME, _KEEPSAKE, data=secrets.encode({"mine": b"1"}))
+    later(stage, 165.0, lambda stage: stage.user("delete", kinds.SECRETS, setups.HOME, _KEEPSAKE))
+
+
+def not_as_it_was(sight: Sight) -> str | None:
+    """It is not open; or its resource is gone, and so is its webhook, and what was kept of it."""
+    api = sight.stage.api
+    if api.find(kinds.INSTANCES, setups.HOME, "i0") is not None:
+        return not_open(sight)
+    row = sight.row((SERVER, "i0"))
+    is_there = row is not None and row.webhook is not None and row.webhook.enabled
+    return None if is_there or api.find(kinds.SECRETS, setups.HOME, _KEEPSAKE) is not None else "its webhook is lost"
 
 
 async def looks(instance: port.Instance) -> None:
@@ -337,6 +362,20 @@ SCENARIOS: Mapping[str, Scenario] = {
         "a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED, bound=_NOTHING
     ),
     "relogin-vouched": recovery("credentials are corrupt, and another instance vouches", "S7"),
+    "relogin-retained": recovery(
+        "credentials are corrupt, and a webhook is kept; it may be paused, or deleted under Retain, meanwhile",
+        before=lambda stage: has_a_webhook(stage, "S7"),
+        wrong=not_as_it_was,
+        deeds={"a user deletes the resource only": is_retained, "a user pauses it": is_paused_for_a_while},
+        spoils_lists=True,
+        only=("fetchInstances",),
+        bound=Bound(faults=2, crashes=0),
+    ),
+    "relogin-unkept": recovery(
+        "credentials are corrupt, and the Secret for the webhook that a Relogin takes is somebody else's for a while",
+        before=another_has_its_keepsake,
+        bound=_NOTHING,
+    ),
     "relogin-deaf": recovery(
         "credentials are corrupt on 2.3.6, where a Relogin asks for a restart of the server",
         "S7",

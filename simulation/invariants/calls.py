@@ -45,7 +45,15 @@ def remote(one: host.Arrival) -> Remote:
 
 def _acting(sight: Sight, one: host.Arrival) -> Body | None:
     found = sight.standing_for(remote(one))
-    return found[0] if found else None
+    leaving = (body for body in found[1:] if _takes_its_own_along(sight, body, found[0], remote(one)))
+    return next(leaving, found[0] if found else None)
+
+
+def _takes_its_own_along(sight: Sight, body: Body, oldest: Body, where: Remote) -> bool:
+    """One that gave way to an older one, and is being deleted: the instance is its own until that is gone."""
+    row, known = sight.row(where), status_of(body).get("instanceID")
+    is_its_own = known is not None and known != status_of(oldest).get("instanceID")
+    return _going(body) and is_its_own and (row is None or row.id == known)
 
 
 def _announced(sight: Sight, body: Body | None, *steps: Step) -> Announced | None:

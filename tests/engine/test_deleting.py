@@ -291,6 +291,29 @@ async def test_instance_that_is_not_to_go_is_let_go_without_a_call_and_keeps_its
     assert not play.cluster.secrets[SECRET].owner_uids
 
 
+@pytest.mark.parametrize("theirs", [None, THEIRS])
+async def test_instance_whose_name_another_resource_waits_for_is_deleted(theirs: str | None) -> None:
+    play = Scene()
+    play.server.subjects["i0"] = servers.a_subject("i0", status={"instanceID": theirs} if theirs else NEVER_KNOWN)
+
+    assert (await play.look())[0] is None
+
+    assert play.evolution.calls == SENT
+    assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
+
+
+@pytest.mark.parametrize("theirs", [{"instanceID": THEIRS}, {"paired": False}])
+async def test_instance_that_was_never_known_is_the_other_resource_s(theirs: dict[str, object]) -> None:
+    play = Scene(status=NEVER_KNOWN)
+    play.one.create_unanswered = True
+    play.evolution.end()
+    play.server.subjects["i0"] = servers.a_subject("i0", status=theirs)
+
+    await play.look()
+
+    assert (play.evolution.calls, play.cluster.events) == ([], [Reason.RETAINED])
+
+
 async def test_instance_that_is_not_counted_on_its_server_is_deleted() -> None:
     play = Scene()
     del play.server.subjects["i0"]

@@ -139,6 +139,27 @@ def test_key_that_is_rotated_twice_at_once_is_the_server_s_in_the_end() -> None:
 
 
 @deeds.doing.deed
+def admit_everybody(stage: Stage, *, server: str) -> None:
+    """The server's owner admits every namespace."""
+    stage.user("patch", kinds.SERVERS, setups.HOME, server, {"spec": {"allowedNamespaces": ["*"]}})
+
+
+@deeds.doing.deed
+def create_elsewhere(stage: Stage, *, name: str) -> None:
+    """A user of another namespace, which is not admitted yet, creates a resource of the same name."""
+    spec = {"serverRef": {"name": "main", "namespace": setups.HOME}}
+    stage.create(kinds.INSTANCES, setups.TENANT, name, spec=spec)
+
+
+def test_instance_whose_resource_gave_way_to_an_older_one_goes_with_it_all_the_same() -> None:
+    older, admitted = ("create_elsewhere", {"name": "n1"}), ("admit_everybody", {"server": "main"})
+
+    text = told(scenario((0, *older), (10, *created("n1")), (100, *admitted), (160, *named("delete", "n1"))))
+
+    assert "verdict on Delete of n1: Deleted" in text
+
+
+@deeds.doing.deed
 def note_synced(stage: Stage, *, name: str) -> None:
     """Write into the history what the status of an instance says of its configuration."""
     (found,) = (one for one in stage.api.all(kinds.INSTANCES) if one["metadata"]["name"] == name)

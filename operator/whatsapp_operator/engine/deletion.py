@@ -121,11 +121,16 @@ class Deletions:
 
     @staticmethod
     def _makes_no_call(server: Server | None, draft: Draft) -> bool:
-        """Retain, or another resource stands for the instance now: it is not this one's to delete."""
+        """Retain, or another resource stands for the instance now: it is not this one's to delete.
+
+        One that stands for the name only, and not for this incarnation, waits until that is gone.
+        """
         if draft.deletion_policy is DeletionPolicy.RETAIN:
             return True
         acting = server.subjects.get(draft.instance.remote_name) if server is not None else None
-        return acting is not None and acting is not draft.subject
+        if acting is None or acting is draft.subject:
+            return False
+        return draft.instance_id is None or acting.status.instance_id == draft.instance_id
 
     async def _retain(self, server: Server | None, draft: Draft) -> float | None:
         """Let it stay; what a step has taken from it is put back before, unless that cannot be done soon.

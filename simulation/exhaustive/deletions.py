@@ -17,6 +17,7 @@ from simulation.exhaustive.scenarios import (
     breaks,
     is_deleted,
     not_deleted,
+    not_open,
     rests,
     resume,
     setup,
@@ -129,6 +130,22 @@ def is_taken_and_deleted(stage: Stage) -> None:
     is_deleted(stage)
 
 
+def second_one_is_deleted(stage: Stage) -> None:
+    """A younger resource of another namespace stands for the name as well, is held, and goes again."""
+    spec = {"serverRef": {"name": SERVER, "namespace": setups.HOME}}
+    stage.create(kinds.INSTANCES, setups.TENANT, "i0", spec=spec)
+    hold = {"metadata": {"finalizers": [names.FINALIZER]}}
+    stage.user("patch", kinds.INSTANCES, setups.TENANT, "i0", hold)
+    deeds.people.delete(stage, namespace=setups.TENANT, name="i0")
+
+
+def second_one_not_gone(sight: Sight) -> str | None:
+    """It is still there, or the instance is not."""
+    if sight.stage.api.find(kinds.INSTANCES, setups.TENANT, "i0") is not None:
+        return "the second resource is still there"
+    return not_open(sight)
+
+
 def not_let_go(sight: Sight) -> str | None:
     """The resource, or an instance of it, is still there."""
     if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i0") is not None:
@@ -213,6 +230,11 @@ def loses_all(stage: Stage) -> None:
 _ALONE = setup(instances=1)
 SCENARIOS: Mapping[str, Scenario] = {
     "deletion-retain": deletion("a deletion under Retain", is_retained, wrong=not_retained),
+    "deletion-second": deletion(
+        "a deletion of a second resource of the name, which never acted",
+        second_one_is_deleted,
+        wrong=second_one_not_gone,
+    ),
     "deletion-held": deletion("a deletion that a finalizer of somebody else outlasts", is_held),
     "deletion-pause": deletion("a deletion while the server is paused", is_deleted_in_a_pause, before=breaks),
     "deletion-zombie": deletion(

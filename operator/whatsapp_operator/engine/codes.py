@@ -132,9 +132,9 @@ class Codes:
             owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
             await kubernetes.create_secret(key, values, owner=owner)
             return True
+        if found.goes_with_another(metadata.uid):
+            raise ports.Unavailable("the Secret of the codes goes with the resource before this one")
         if metadata.uid not in found.owner_uids:
-            if found.managed and found.owner_uids:
-                raise ports.Unavailable("the Secret of the codes goes with the resource before this one")
             return False
         await kubernetes.replace_secret(key, values, resource_version=found.resource_version)
         return True

@@ -75,6 +75,10 @@ class SecretData:
     managed: bool = False
     """Carries our label `app.kubernetes.io/managed-by: whatsapp-operator`."""
 
+    def goes_with_another(self, uid: str) -> bool:
+        """Whether it was made for a resource before this one, which has just gone, and is about to be collected."""
+        return self.managed and bool(self.owner_uids) and uid not in self.owner_uids
+
     def text(self, key: str) -> str | None:
         """A value as text; None where there is none, or where it is not UTF-8, as what some shells write to files."""
         try:

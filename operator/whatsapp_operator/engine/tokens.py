@@ -44,9 +44,8 @@ async def find(context: Context, draft: Draft) -> Token | None:
         secret = await context.kubernetes.read_secret(ports.Key(draft.subject.key.namespace, reference.name))
     except ports.NotFound:
         return None
-    if secret.managed and secret.owner_uids and draft.instance.metadata.uid not in secret.owner_uids:
-        # Of a resource of this name that has just gone, and about to be collected with it: the instance would be left
-        # with a token that is in no Secret.
+    if secret.goes_with_another(draft.instance.metadata.uid):
+        # The instance would be left with a token that is in no Secret.
         raise ports.Unavailable("the Secret of the token goes with the resource before this one")
     value = secret.text(reference.key)
     if not value:

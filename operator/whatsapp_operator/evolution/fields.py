@@ -45,7 +45,7 @@ class Fields:
 
     def text(self, key: str) -> str:
         """A string that is not empty."""
-        value = self.optional_text(key)
+        value = self.any_text(key)
         if not value:
             raise self.unexpected()
         return value

@@ -146,8 +146,11 @@ async def test_secret_is_created_once_replaced_whole_and_deleted_twice(
     assert (await real.read_secret(key)).values == {"token": b"second"}
     with pytest.raises(ports.Conflict):
         await real.replace_secret(key, {"token": b"third"}, resource_version=first.resource_version)
-    await real.delete_secret(key)
-    await real.delete_secret(key)
+    with pytest.raises(ports.Conflict):
+        await real.delete_secret(key, resource_version=first.resource_version)
+    second = await real.read_secret(key)
+    await real.delete_secret(key, resource_version=second.resource_version)
+    await real.delete_secret(key, resource_version=second.resource_version)
     with pytest.raises(ports.NotFound):
         await real.read_secret(key)
 

@@ -144,6 +144,15 @@ async def test_secret_that_somebody_has_replaced_by_another_is_not_withdrawn(pho
     assert phone.cluster.secrets == {SECRET: THEIRS}
 
 
+async def test_secret_that_somebody_has_put_in_place_of_a_code_stays_when_the_code_is_withdrawn(phone: Phone) -> None:
+    await phone.look()
+    phone.cluster.secrets[SECRET] = THEIRS
+
+    draft = await phone.look(after=1.0, instance=servers.a_subject("shop").instance, pairing=A_CODE)
+
+    assert (draft.pairing, phone.cluster.secrets) == (None, {SECRET: THEIRS})
+
+
 async def test_secret_of_somebody_else_is_of_no_interest_once_no_code_is_wanted(phone: Phone) -> None:
     phone.cluster.secrets[SECRET] = THEIRS
     await phone.look()

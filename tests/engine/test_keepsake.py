@@ -285,6 +285,28 @@ async def test_keepsake_that_was_put_back_is_dropped_with_its_secret() -> None:
     assert (await keepsake.recall(context, draft)).empty
 
 
+async def test_secret_that_somebody_has_put_in_place_of_the_keepsake_stays_when_all_is_put_back() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    key = ports.Key("messaging", draft.instance.keepsake_secret_name)
+    theirs = replace(cluster.secrets[key], owner_uids=frozenset({"another"}))
+    cluster.secrets[key] = theirs
+
+    await keepsake.drop(context, draft)
+
+    assert (draft.keepsake, cluster.secrets) == (None, {key: theirs})
+
+
+async def test_secret_that_was_removed_by_hand_meanwhile_is_dropped_in_silence() -> None:
+    context, one, draft, cluster = begun()
+    await keepsake.keep(context, one, draft)
+    cluster.secrets.clear()
+
+    await keepsake.drop(context, draft)
+
+    assert draft.keepsake is None
+
+
 async def test_nothing_kept_costs_no_call() -> None:
     context, _, draft, cluster = begun()
 

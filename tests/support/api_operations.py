@@ -150,7 +150,7 @@ def _on_secrets(chance: random.Random) -> Operation:
         case "get":
             return Operation("get", *base, name="token")
         case "delete":
-            return Operation("delete", *base, name="token")
+            return Operation("delete", *base, name="token", body=_preconditions(chance))
         case "replace":
             change: dict[str, Any] = {"op": "add", "path": "/data", "value": {"token": chance.choice(("b25l", "dHdv"))}}
         case _:

@@ -137,8 +137,9 @@ class Cluster:
         assert before.resource_version == resource_version
         self.secrets[key] = ports.SecretData(values=values, resource_version="2", owner_uids=before.owner_uids)
 
-    async def delete_secret(self, key: ports.Key) -> None:
+    async def delete_secret(self, key: ports.Key, *, resource_version: str) -> None:
         await self._call("delete secret")
+        assert self.secrets[key].resource_version == resource_version
         self.secrets.pop(key, None)
 
     def emit(self, event: ports.Event) -> Coroutine[object, object, None]:

@@ -115,10 +115,11 @@ class KubernetesApi:
             )
         )
 
-    async def delete_secret(self, key: ports.Key) -> None:
-        """Delete a Secret by name; one that is gone already is no error."""
+    async def delete_secret(self, key: ports.Key, *, resource_version: str) -> None:
+        """Delete a Secret; `Conflict` when it is no longer at `resource_version`. One that is gone is no error."""
+        options = {"preconditions": {"resourceVersion": resource_version}}
         try:
-            await self._calls.call(transport.Call("delete", "secrets", _secret_path(key)))
+            await self._calls.call(transport.Call("delete", "secrets", _secret_path(key), body=options))
         except ports.NotFound:
             return
 

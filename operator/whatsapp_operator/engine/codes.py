@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import owned, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -149,8 +149,7 @@ class Codes:
     async def _withdraw(self, draft: Draft) -> None:
         codes = draft.subject.codes
         if not codes.barred and (codes.published is not None or draft.pairing is not None):
-            key = ports.Key(draft.subject.key.namespace, draft.instance.pairing_secret_name)
-            await self._context.kubernetes.delete_secret(key)
+            await owned.delete(self._context, draft, draft.instance.pairing_secret_name)
         codes.published = draft.pairing = None
         if draft.subject.record.paired:
             codes.retire()

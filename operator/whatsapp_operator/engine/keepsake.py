@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from whatsapp_operator.engine import ports, tokens
+from whatsapp_operator.engine import owned, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -132,7 +132,7 @@ async def drop(context: Context, draft: Draft) -> None:
         ports.KubernetesError: the Secret could not be deleted.
     """
     if draft.keepsake is not None:
-        await context.kubernetes.delete_secret(_key(draft))
+        await owned.delete(context, draft, draft.keepsake)
     draft.subject.keepsake = draft.keepsake = draft.keepsake_digest = None
 
 
@@ -142,7 +142,7 @@ async def outlive(context: Context, draft: Draft) -> bool:
     Raises:
         ports.KubernetesError: the Secret could not be read or changed.
     """
-    return draft.keepsake is not None and await tokens.let_stay(context, draft, draft.keepsake)
+    return draft.keepsake is not None and await owned.let_stay(context, draft, draft.keepsake)
 
 
 async def _write(context: Context, draft: Draft, stored: bytes) -> None:

@@ -225,8 +225,8 @@ class Kubernetes(Protocol):
     async def disown_secret(self, key: Key, *, resource_version: str) -> None:
         """Drop the owner of a Secret that is at `resource_version`, so that it outlives it."""
 
-    async def delete_secret(self, key: Key) -> None:
-        """Delete a Secret by name; one that is gone already is no error."""
+    async def delete_secret(self, key: Key, *, resource_version: str) -> None:
+        """Delete a Secret that is at `resource_version`; one that is gone already is no error."""
 
     async def read_workload(self, kind: str, key: Key) -> Workload:
         """A Deployment or StatefulSet by name."""

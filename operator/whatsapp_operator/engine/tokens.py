@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whatsapp_operator.engine import ports
+from whatsapp_operator.engine import owned, ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.subject import Token
@@ -118,20 +118,4 @@ async def outlive(context: Context, draft: Draft) -> None:
     Raises:
         ports.KubernetesError: the Secret could not be read or changed.
     """
-    await let_stay(context, draft, draft.instance.token_secret.name)
-
-
-async def let_stay(context: Context, draft: Draft, name: str) -> bool:
-    """Let a Secret stay when its resource goes; returns whether there is one.
-
-    Raises:
-        ports.KubernetesError: the Secret could not be read or changed.
-    """
-    key = ports.Key(draft.subject.key.namespace, name)
-    try:
-        secret = await context.kubernetes.read_secret(key)
-    except ports.NotFound:
-        return False
-    if draft.instance.metadata.uid in secret.owner_uids:
-        await context.kubernetes.disown_secret(key, resource_version=secret.resource_version)
-    return True
+    await owned.let_stay(context, draft, draft.instance.token_secret.name)

@@ -348,9 +348,14 @@ async def test_step_that_lacks_what_it_will_need_is_not_announced_and_says_why(
     if why is Reason.KEEPSAKE_CHANGED:
         play.draft.keepsake, play.draft.keepsake_digest = "i0-keepsake", "of what was stored"
 
-    await play.take(RECREATE)
-
-    assert (play.draft.synced, play.api.calls, play.draft.recovery.in_flight) == (why, [], None)
+    for _ in range(3):
+        play.draft.plan = replace(RECREATE, at=START)
+        await play.take(RECREATE)
+        assert (play.draft.synced, play.api.calls, play.draft.recovery.in_flight) == (why, [], None)
+        assert play.draft.plan == replace(RECREATE, at=None, blocked_by=(why,)), "it waits for no time"
+    assert play.listing.asked == 0, "what Kubernetes knows is asked for first"
+    assert play.cluster.events == [why]
+    assert [(entry.phase.value, entry.blocked_by) for entry in play.told.audits] == [("refused", (str(why),))]
 
 
 @pytest.mark.parametrize("planned", [RECREATE, RELOGIN])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from whatsapp_operator.engine import currency, keepsake, ports, tokens
+from whatsapp_operator.engine import currency, keepsake, owned, ports, tokens
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.engine.server import Server
@@ -21,8 +21,10 @@ _LONGEST_PAUSE_SECONDS = 300.0
 _SETTINGS, _WEBHOOK = "settings", "webhook"
 
 
-class HeadersMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
-    """The Secret that the webhook's headers are in does not exist."""
+class HeadersMissing(owned.Withheld):
+    """The Secret that the webhook's headers are in does not exist, or holds what is no text."""
+
+    why = Reason.HEADERS_NOT_FOUND
 
 
 async def wanted_settings(context: Context, draft: Draft) -> dict[str, object]:
@@ -80,10 +82,8 @@ async def synchronise(context: Context, server: Server, draft: Draft) -> Reason:
         return Reason.SYNCED if _configured(draft) else Reason.CONFIGURATION_PENDING
     try:
         return await _bring_all(context, server, draft)
-    except keepsake.Changed:
-        return Reason.KEEPSAKE_CHANGED
-    except tokens.TokenMissing:
-        return Reason.SECRET_NOT_OURS
+    except owned.Withheld as withheld:
+        return withheld.why
 
 
 async def _bring_all(context: Context, server: Server, draft: Draft) -> Reason:
@@ -152,8 +152,8 @@ async def _settings(context: Context, server: Server, draft: Draft) -> Reason:
 async def _webhook(context: Context, server: Server, draft: Draft) -> Reason:
     try:
         wanted = await wanted_webhook(context, draft)
-    except HeadersMissing:
-        return Reason.HEADERS_NOT_FOUND
+    except HeadersMissing as missing:
+        return missing.why
     name, client = draft.instance.remote_name, server.client  # which the server may lose while one of these waits
     if wanted is None:
         return Reason.SYNCED

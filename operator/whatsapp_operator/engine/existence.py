@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from whatsapp_operator.engine import configuration, currency, fence, keepsake, ports, tokens
+from whatsapp_operator.engine import configuration, currency, fence, keepsake, owned, ports, tokens
 from whatsapp_operator.engine.announce import Announcer
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
@@ -51,12 +51,8 @@ class Existence:
             if row is not None:
                 return await self._claim(draft, row)
             return await self._create(server, draft)
-        except tokens.TokenMissing as missing:
-            return missing.why
-        except configuration.HeadersMissing:
-            return Reason.HEADERS_NOT_FOUND
-        except keepsake.Changed:
-            return Reason.KEEPSAKE_CHANGED
+        except owned.Withheld as withheld:
+            return withheld.why
 
     @staticmethod
     def _row(server: Server, draft: Draft) -> evidence.Row | None:

@@ -21,6 +21,7 @@ from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Keepsake
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.resources import instance
+from whatsapp_operator.resources.reasons import Reason
 
 _KEY = "configuration"
 _SALT_BITS = 128
@@ -30,12 +31,16 @@ class Unreadable(Exception):  # noqa: N818 - the fact is the name
     """The webhook could not be read, so what the step would take is not known."""
 
 
-class Changed(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+class Changed(owned.Withheld):
     """The Secret does not hold what was stored in it."""
 
+    why = Reason.KEEPSAKE_CHANGED
 
-class NotOurs(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+
+class NotOurs(owned.Withheld):
     """There is a Secret of the name that is not this resource's; it is not overwritten."""
+
+    why = Reason.KEEPSAKE_NOT_OURS
 
 
 async def require_room(context: Context, draft: Draft) -> None:

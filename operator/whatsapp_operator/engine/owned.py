@@ -1,10 +1,20 @@
-"""Secrets that a resource owns: only these are deleted, and they are disowned where they are to outlive it."""
+"""Secrets that a resource owns: only these are deleted, and they are disowned where they are to outlive it.
+
+And what is said where a Secret, whoever's it is, does not hold what is needed of it.
+"""
 
 from __future__ import annotations
 
 from whatsapp_operator.engine import ports
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft
+from whatsapp_operator.resources.reasons import Reason
+
+
+class Withheld(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+    """A Secret does not hold what is needed, or is not there, or is another's: a person has to see to it."""
+
+    why: Reason
 
 
 async def delete(context: Context, draft: Draft, name: str) -> None:

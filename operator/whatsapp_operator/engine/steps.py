@@ -14,14 +14,13 @@ from datetime import timedelta
 
 from whatsapp_operator.engine import (
     approvals,
-    configuration,
     existence,
     keepsake,
+    owned,
     plugged,
     ports,
     requests,
     server_restart,
-    tokens,
     treasury,
 )
 from whatsapp_operator.engine.announce import Announcer
@@ -130,15 +129,16 @@ class Steps:
         assert step is not None  # noqa: S101 - nothing else is due
         assert step_class is not None  # noqa: S101 - a step has one
         before = _beforehand(step, step_class)
-        if before.configures and not await self._has_room(draft):
+        if not await self._is_at_hand(server, draft, before):
             return
         if step in _TAKES_CONFIGURATION and not await self._row_is_still_so(server, draft):
             return
         if not await self._is_still_so(server, draft):
             return
-        work = await self._prepare(server, draft, before, step=step)
+        work = await self._prepare(server, draft, before)
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
+        draft.subject.withheld = None
         await self._announce(server, draft, step, step_class)
         effect = before
         try:
@@ -157,7 +157,7 @@ class Steps:
         made = await self._plugged.run(one, server, draft, work, step_class=step_class)
         return Effect(done=made.anew, creates=made.recreated, configures=made.configured)
 
-    async def _prepare(self, server: Server, draft: Draft, wanted: Effect, *, step: Step) -> strategies.Work | None:
+    async def _prepare(self, server: Server, draft: Draft, wanted: Effect) -> strategies.Work | None:
         """All that the step needs, had before it is announced; None when something is missing, which is shown."""
         try:
             if wanted.configures:
@@ -165,36 +165,33 @@ class Steps:
             return await self._existence.work(
                 server, draft, creates=wanted.creates, spare_open=not _is_open(draft.subject.record)
             )
-        except tokens.TokenMissing as missing:
-            draft.synced = missing.why
-        except configuration.HeadersMissing:
-            draft.synced = Reason.HEADERS_NOT_FOUND
-        except keepsake.Changed:
-            draft.synced = Reason.KEEPSAKE_CHANGED
-        except keepsake.NotOurs:
-            self._hold_for_room(draft)
-            why, cost = Reason.KEEPSAKE_NOT_OURS, draft.plan.step_class
-            self._announcer.audit_refused(server, draft, step, step_class=cost, against=(why,))
-            self._announcer.announce(draft, why, detail=f"{step} is not taken.")
+        except owned.Withheld as withheld:
+            self._hold(server, draft, withheld.why)
         except keepsake.Unreadable:
             # What it would take is not known; the next look tries again.
             self._context.hurry(server)
         return None
 
-    async def _has_room(self, draft: Draft) -> bool:
-        """Whether what the step takes can be kept, as far as that is known without a call to the server."""
+    async def _is_at_hand(self, server: Server, draft: Draft, wanted: Effect) -> bool:
+        """Whether the Secrets have what the step needs, and room for what it takes: known without the server."""
         try:
-            await keepsake.require_room(self._context, draft)
-        except keepsake.NotOurs:
-            self._hold_for_room(draft)
+            if wanted.configures:
+                await keepsake.require_room(self._context, draft)
+            if wanted.creates:
+                await self._existence.wanted(draft)
+        except owned.Withheld as withheld:
+            self._hold(server, draft, withheld.why)
             return False
         return True
 
-    @staticmethod
-    def _hold_for_room(draft: Draft) -> None:
+    def _hold(self, server: Server, draft: Draft, why: Reason) -> None:
         """The step waits for a person, and not for a time; the next observation brings the next look."""
-        draft.synced = Reason.KEEPSAKE_NOT_OURS
-        draft.plan = replace(draft.plan, at=None, blocked_by=(*draft.plan.blocked_by, Reason.KEEPSAKE_NOT_OURS))
+        one, plan = draft.subject, draft.plan
+        draft.synced, draft.plan = why, replace(plan, at=None, blocked_by=(*plan.blocked_by, why))
+        if one.withheld is not why and plan.step is not None:
+            one.withheld = why
+            self._announcer.audit_refused(server, draft, plan.step, step_class=plan.step_class, against=(why,))
+            self._announcer.announce(draft, why, detail=f"{plan.step} is not taken.")
 
     def _refused_since(self, server: Server, draft: Draft, step_class: StepClass, *, asked: bool) -> bool:
         """Whether something came up since it was planned: others were taken, or a list that has another incarnation."""

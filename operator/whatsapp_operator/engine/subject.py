@@ -145,6 +145,8 @@ class Subject:
     probing: Probing = field(default_factory=Probing)
     told_against: frozenset[Reason] | None = None
     """What was last told to hold its step back; None in a process that told nothing yet."""
+    withheld: Reason | None = None
+    """What was last told of a Secret that a step waits for."""
     steady: bool = False
     """Nothing is to be done before an observation differs."""
     restored: bool = False

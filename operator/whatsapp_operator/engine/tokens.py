@@ -14,7 +14,7 @@ from whatsapp_operator.resources.reasons import Reason
 _TOKEN_BITS = 160
 
 
-class TokenMissing(Exception):  # noqa: N818 - a fact about a Secret, which the caller shows
+class TokenMissing(owned.Withheld):
     """The Secret is there, without a text under the key; it is not overwritten."""
 
     why = Reason.SECRET_NOT_OURS

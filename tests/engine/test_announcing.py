@@ -383,6 +383,7 @@ async def test_step_that_finds_no_room_for_what_it_takes_waits_for_a_person_and_
 
     assert play.listing.asked > 1
     assert play.draft.recovery.in_flight is not None
+    assert play.one.withheld is None, "were it to wait again, it would be told again"
 
 
 async def test_step_that_takes_nothing_needs_no_room() -> None:

@@ -188,7 +188,8 @@ class Steps:
         """The step waits for a person, and not for a time; the next observation brings the next look."""
         one, plan = draft.subject, draft.plan
         draft.synced, draft.plan = why, replace(plan, at=None, blocked_by=(*plan.blocked_by, why))
-        if one.withheld is not why and plan.step is not None:
+        assert plan.step is not None  # noqa: S101 - nothing else is held
+        if one.withheld is not why:
             one.withheld = why
             self._announcer.audit_refused(server, draft, plan.step, step_class=plan.step_class, against=(why,))
             self._announcer.announce(draft, why, detail=f"{plan.step} is not taken.")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from engine.test_burden import House, a_subject, settle
+from support import surroundings
 from support.world import a_row
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine import existence, ports, tokens
@@ -163,6 +165,48 @@ async def test_no_worker_waits_for_the_first_connect_and_nothing_else_is_done_me
     await settle()
     assert not draft.subject.connecting
     assert draft.subject.key in [item.key for item in await house.due()]
+
+
+class Claims(surroundings.AllHeld):
+    """The claim of a replica that may have to hand it over, and cannot while work is under way."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.yielding, self.at_work = False, list[ports.Key]()
+
+    @contextlib.contextmanager
+    def work(self, server: ports.Key, /) -> Iterator[bool]:
+        if self.yielding:
+            yield False
+            return
+        self.at_work.append(server)
+        yield True
+        self.at_work.remove(server)
+
+
+async def test_server_is_not_handed_over_while_the_first_connect_is_under_way() -> None:
+    house, draft = begun(Secrets())
+    house.context.claims = claims = Claims()
+
+    api, _, _ = await created(house, draft)
+    await settle()
+
+    assert claims.at_work == [house.server.key]
+    api.answer.set()
+    await settle()
+    assert claims.at_work == []
+
+
+async def test_server_that_is_handed_over_gets_no_first_connect_from_the_replica_before() -> None:
+    house, draft = begun(Secrets())
+    house.context.claims = claims = Claims()
+
+    api, _, _ = await created(house, draft)
+    claims.yielding = True
+    await settle()
+
+    assert api.acts == ["create"]
+    assert not draft.subject.connecting
 
 
 async def test_instance_of_a_channel_is_not_connected() -> None:

@@ -158,10 +158,11 @@ class Existence:
         return Reason.CONFIGURATION_PENDING
 
     async def _connect(self, server: Server, one: Subject, name: str) -> None:
-        """The server takes seconds to answer this; no worker waits for it."""
+        """The server takes seconds to answer this; no worker waits for it, but a handover of the server does."""
         try:
-            if server.client is not None:
-                await server.client.connect(name)
+            with self._context.claims.work(server.key) as is_ours:
+                if is_ours and server.client is not None:
+                    await server.client.connect(name)
         finally:
             one.connecting = False
             one.stepped_at = self._context.clock.monotonic()

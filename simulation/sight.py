@@ -78,8 +78,8 @@ class Sight:
         """By process and server."""
         self.acted_at: dict[Remote, float] = {}
         """When the last call that changes something was answered."""
-        self.vouched: dict[str, list[tuple[float, str]]] = defaultdict(list)
-        """By server: when an instance opened, or answered a probe, and which."""
+        self.vouched: dict[str, list[tuple[float, str, str]]] = defaultdict(list)
+        """By server: when an instance opened, or answered a probe, which, and through which proxy."""
         self.specs: dict[str, list[tuple[float, Body]]] = defaultdict(list)
         """By uid: the versions of a resource, with the time at which each was written."""
         self.created: dict[Remote, list[tuple[float, str]]] = defaultdict(list)
@@ -139,7 +139,7 @@ class Sight:
                 self.left_open[there.name, name] = now
             seen.append((now, state))
             if state is ConnectionState.OPEN:
-                self.vouched[there.name].append((now, name))
+                self._note_voucher((there.name, name))
 
     def _arrived(self, one: host.Arrival) -> None:
         if one.route == "restart":
@@ -165,12 +165,15 @@ class Sight:
         elif one.route == "connectionState" and reply.status in (200, 404):
             reads.single[one.instance or ""].append(now)
         elif one.route == "fetchBusinessProfile" and good:
-            self.vouched[name].append((now, one.instance or ""))
+            self._note_voucher((name, one.instance or ""))
         elif one.route == "create" and reply.status == 201:
             self.created[name, one.instance or ""].append((now, one.caller))
             self._note_owner((name, one.instance or ""))
         if one.steps:
             self.acted_at[name, one.instance or ""] = now
+
+    def _note_voucher(self, remote: Remote) -> None:
+        self.vouched[remote[0]].append((self.stage.loop.time(), remote[1], self.way(remote)))
 
     def _written(self, change: server.Change) -> None:
         if change.kind is not kinds.INSTANCES:
@@ -242,6 +245,11 @@ class Sight:
         """The instance in memory, if there is one."""
         found = self.stage.hosts.get(remote[0])
         return found.model.memory.get(remote[1]) if found is not None else None
+
+    def way(self, remote: Remote) -> str:
+        """The proxy through which an instance goes to WhatsApp; empty where it needs none, or has no row."""
+        row = self.row(remote)
+        return row.dials_through if row is not None else ""
 
     def state_since(self, remote: Remote) -> tuple[float, ConnectionState | None]:
         """The memory state, and since when."""

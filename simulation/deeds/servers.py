@@ -10,6 +10,8 @@ from simulation.kubernetes import kinds
 from simulation.stage import Stage
 
 HAND_WEBHOOK = "http://hand.example/hook"
+PROXY_HOST, PROXY_PORT = "proxy.example", "3128"
+PROXY = f"{PROXY_HOST}:{PROXY_PORT}"
 
 
 @deed
@@ -157,6 +159,20 @@ def hand_webhook(stage: Stage, *, server: str, name: str) -> None:
     changes = {"url": HAND_WEBHOOK, "enabled": True, "events": ["MESSAGES_UPSERT"]}
     model.database.save_webhook(row, now=model.scheduler.now(), changes=changes)
     stage.hand_webhooks[server, name] = stage.loop.time(), HAND_WEBHOOK
+
+
+@deed
+def hand_proxy(stage: Stage, *, server: str, name: str) -> None:
+    """Somebody puts an instance behind a proxy, by hand: its next connection goes that way."""
+    model = stage.hosts[server].model
+    row, one = model.database.rows.get(name), model.memory.get(name)
+    if row is None or model.database.down:
+        return
+    values = {"enabled": True, "host": PROXY_HOST, "port": PROXY_PORT, "protocol": "http"}
+    model.database.save_proxy(row, now=model.scheduler.now(), values=values | {"username": "", "password": ""})
+    client = one.client if isinstance(one, instances.BaileysInstance) else None
+    if client is not None and client.open:
+        client.close(reasons.transient(428, gap=0.1))
 
 
 @deed

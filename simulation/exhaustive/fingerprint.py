@@ -289,8 +289,10 @@ class Fingerprint:
     def _seen(self) -> Iterator[str]:
         sight, walk = self._game.sight, self._walk
         yield walk.text([self._announced(), _times(sight.acted_at), _times(sight.left_open), sight.owned_ids])
-        for pairs in (*sight.vouched.values(), *sight.created.values()):
-            yield str([f"{moments.of(at)} {who}" for at, who in pairs])
+        for vouchers in sight.vouched.values():
+            yield str([f"{moments.of(at)} {who} {way}" for at, who, way in vouchers])
+        for creates in sight.created.values():
+            yield str([f"{moments.of(at)} {who}" for at, who in creates])
         for where, states in sorted(sight.states.items()):
             yield f"{where} {[f'{moments.of(at)} {state}' for at, state in list(states)[-_ENOUGH_READS:]]}"
         yield str([(name, [moments.of(at) for at in times]) for name, times in sorted(sight.restarts.items())])

@@ -205,7 +205,7 @@ def protected_ends_only_under_the_gates_of_its_class(sight: Sight, one: host.Arr
 
 
 def _protected_since(sight: Sight, one: host.Arrival) -> float:
-    opened = [at for at, name in sight.vouched[one.host.name] if name == one.instance]
+    opened = [at for at, name, _ in sight.vouched[one.host.name] if name == one.instance]
     touched = sight.stage.fault_times.get("messages", 0.0)
     return max((*opened[-1:], touched), default=0.0)
 

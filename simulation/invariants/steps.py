@@ -23,6 +23,8 @@ Check = Callable[[Sight, Announced, server.Change], str | None]
 
 _SLACK_SECONDS = 15.0
 _VOUCHED_SECONDS = 60.0 + 2 * _SLACK_SECONDS
+_LISTED_SECONDS = 75.0
+"""A proxy that somebody set so short a time ago may not be in a list that was read."""
 _NOTICE_SECONDS = 15.0
 """A server that restarted so short a time ago may not have been looked at since."""
 _CLOSED_WITHIN_SECONDS = 40.0
@@ -173,14 +175,20 @@ def _clock_slack(sight: Sight) -> float:
 
 
 def loses_a_session_only_when_vouched_for(sight: Sight, one: Announced, change: server.Change) -> str | None:
-    """Invariants 1 and 5: another instance proves that WhatsApp can be reached, or the long wait is over."""
+    """Invariants 1 and 5: another with the same proxy proves that WhatsApp can be reached, or the long wait is over."""
     if one.step_class is not StepClass.SESSION_LOSS or one.approval is not None:
         return None
-    now, others = _now(sight), sight.vouched[one.remote[0]]
-    if any(name != one.remote[1] and now - at < _VOUCHED_SECONDS for at, name in others):
+    now, any_way = _now(sight), _has_a_new_proxy(sight)
+    late = [each for each in sight.vouched[one.remote[0]] if now - each[0] < _VOUCHED_SECONDS]
+    if any(name != one.remote[1] and (any_way or way == sight.way(one.remote)) for _, name, way in late):
         return None
     began = _last_resort_since(sight, one, change)
     return None if _is_over(sight, change, began) else f"nobody vouches for it, and the last resort began at {began}"
+
+
+def _has_a_new_proxy(sight: Sight) -> bool:
+    since = sight.stage.fault_times.get("hand_proxy", float("-inf"))
+    return _now(sight) - since < _VOUCHED_SECONDS + _LISTED_SECONDS
 
 
 def _last_resort_since(sight: Sight, one: Announced, change: server.Change) -> float | None:

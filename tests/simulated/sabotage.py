@@ -13,6 +13,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "no storm": (keeping.without_hold("storm_holds"), "meets_no_storm"),
     "no voucher": (beliefs.without_gate(gates.may_be_an_outage), "loses_a_session_only_when_vouched_for"),
     "first voucher is enough": (beliefs.the_first_voucher_is_enough, "gives_what_was_cut_off_time_to_come_back"),
+    "voucher of another proxy": (beliefs.any_proxy_leads_the_same_way, "loses_a_session_only_when_vouched_for"),
     "no sessionLoss Never": (beliefs.without_gate(gates.may_never_be_lost), "loses_a_session_only_as_allowed"),
     "no approval": (beliefs.without_gate(gates.waits_for_approval), "loses_a_session_only_as_allowed"),
     "no delay": (beliefs.without_gate(gates.incident_is_young), "loses_a_session_only_late_in_an_incident"),

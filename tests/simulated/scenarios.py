@@ -112,6 +112,13 @@ WAITING: dict[str, Scenario] = {
         recovery=SOON | {"lastResortDelaySeconds": 900},
         budget=ROOMY,
     ),
+    "voucher of another proxy": scenario(
+        (0, *of_server("hand_proxy", name="i0")),
+        (60, *broken("i0", "S7")),
+        ends=1500.0,
+        recovery=SOON | {"lastResortDelaySeconds": 3600},
+        budget=ROOMY,
+    ),
     "no sessionLoss Never": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "Never"}),
     "no approval": scenario((0, *broken("i0", "S2")), recovery=SOON | {"sessionLoss": "RequireApproval"}),
     "no delay": scenario((0, *broken("i0", "S2")), recovery=SOON),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from whatsapp_operator.engine import server, standing, steps, warmup
+from whatsapp_operator.engine import server, standing, steps, vouchers, vouching, warmup
 from whatsapp_operator.evolution import client, evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
 from whatsapp_operator.health import record as records
@@ -148,6 +148,14 @@ def acts_before_it_writes() -> AbstractContextManager[Any]:
 def the_first_voucher_is_enough() -> AbstractContextManager[Any]:
     """As it was before a month of a fleet found it: the first to reopen vouches for those that are about to."""
     return mock.patch.object(gates, "_may_be_about_to_reopen", return_value=None)
+
+
+def any_proxy_leads_the_same_way() -> AbstractContextManager[Any]:
+    """An instance that goes through another proxy, or none, vouches for the way as well."""
+    stack = ExitStack()
+    for module in (vouchers, vouching):
+        stack.enter_context(mock.patch.object(module, "way_of", return_value=None))
+    return stack
 
 
 def time_goes_on_where_the_clock_went_back() -> AbstractContextManager[Any]:

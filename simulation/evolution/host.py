@@ -6,6 +6,7 @@ What `evolution_simulator.listener` does between socket and model is done here b
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,7 @@ class Host:
         self._api = router.Api(model)
         self._loop = loop
         self._open: dict[int, Answered] = {}
+        self._held: list[Callable[[], None]] = []
         self._arrivals = 0
         self.faults = faults.Faults()
         self.on_arrival: list[Callable[[Arrival], None]] = []
@@ -74,6 +76,12 @@ class Host:
             cut, self._open = self._open, {}
             for answered in cut.values():
                 answered(errors.Broken)
+
+    def release(self) -> None:
+        """Let go of all requests that are held."""
+        held, self._held = self._held, []
+        for each in held:
+            each()
 
     def arrive(self, request: message.Request, *, caller: str, sent_at: float, answered: Answered) -> None:
         """Take a request; `answered` is called when the answer leaves, or the connection ends."""
@@ -127,9 +135,11 @@ class Host:
         elif kind is faults.Kind.REFUSED:
             answered(errors.Broken)
         elif kind is faults.Kind.HALF_OPEN:
-            return
+            self._held.append(functools.partial(answered, errors.Broken))
+        elif kind is faults.Kind.HOLD_BEFORE:
+            self._held.append(functools.partial(self._late, one, answered, self.model.process))
         else:
-            self._handle(one, _spoilt(kind, answered))
+            self._handle(one, self._spoilt(kind, answered))
 
     def _late(self, one: Arrival, answered: Answered, process: int) -> None:
         if process == self.model.process and self.model.listening:
@@ -146,16 +156,15 @@ class Host:
 
         self._api.handle(one.request, respond)
 
+    def _spoilt(self, kind: faults.Kind, answered: Answered) -> Answered:
+        """The effect happens, and its answer is lost, cut, or held."""
 
-def _spoilt(kind: faults.Kind, answered: Answered) -> Answered:
-    """The effect happens, and its answer is lost, cut, or never comes."""
+        def answer(what: message.Reply | Lost) -> None:
+            if kind is faults.Kind.RESET:
+                answered(errors.Broken)
+            elif kind is faults.Kind.TRUNCATED and isinstance(what, message.Reply):
+                answered(replace(what, body=listening.halved(what).body))
+            else:
+                self._held.append(functools.partial(answered, what))
 
-    def answer(what: message.Reply | Lost) -> None:
-        if kind is faults.Kind.RESET:
-            answered(errors.Broken)
-        elif kind is faults.Kind.TRUNCATED and isinstance(what, message.Reply):
-            answered(replace(what, body=listening.halved(what).body))
-        elif kind is not faults.Kind.HOLD_AFTER:
-            answered(what)
-
-    return answer
+        return answer

@@ -13,13 +13,15 @@ import pytest
 from simulation.evolution import host, wire
 from simulation.life import Life
 
-from evolution_simulator import clock, listener, version, world
+from evolution_simulator import clock, faults, listener, version, world
 from support import evolution_operations as operations
 from whatsapp_operator.evolution import client, evidence, urls
 
 KEY = "key"
 BEGIN = 1_800_000_000.0
 OPERATIONS = 80
+HELD_TURNS = 20
+"""After so many turns of waiting, what is held is let go."""
 PASSES = 1.5
 """Seconds of the model's time after each operation."""
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -56,17 +58,22 @@ class Way:
     model: world.World
     time: clock.DrivenClock
     api: client.Client
+    server: listener.Listener | host.Host
 
     async def play(self, one: operations.Operation) -> object:
         """Do a deed or make a call; the model's time passes until it is answered."""
         if operations.is_deed(one):
-            operations.do(self.model, one)
+            operations.do(self.model, self.server.faults, one)
             self.time.advance(PASSES)
             return None
         running = asyncio.ensure_future(operations.call(self.api, one))
+        turns = 0
         while not running.done():
             await asyncio.sleep(0.002)
             self.time.advance(0.1)
+            turns += 1
+            if turns > HELD_TURNS:
+                self.server.release()
         return running.result()
 
 
@@ -81,7 +88,7 @@ async def over_the_socket() -> AsyncIterator[Callable[[str], Any]]:
         await ear.open()
         api = a_client(f"http://127.0.0.1:{ear.port}")
         opened.append((ear, api))
-        return Way(model, time, api)
+        return Way(model, time, api, ear)
 
     yield open_one
     for ear, api in opened:
@@ -103,7 +110,7 @@ def in_process(release: str) -> Way:
         life=Life(loop, on_death=lambda: None),
         chance=random.Random(1),  # noqa: S311 - of how long a call is on its way
     )
-    return Way(model, time, a_client("http://main", wire=way))
+    return Way(model, time, a_client("http://main", wire=way), there)
 
 
 @pytest.mark.parametrize("release", ["2.3.7", "2.3.6"])
@@ -140,3 +147,18 @@ async def test_generated_operations_reach_answers_refusals_and_nothing_proved(
         proved.add(type(await there.play(one)))
 
     assert {evidence.Created, evidence.Accepted, evidence.Refused, evidence.Unknown, evidence.InMemory} <= proved
+
+
+async def test_request_that_is_held_has_its_effect_when_it_is_let_go_though_nobody_waits_any_more() -> None:
+    here = in_process("2.3.7")
+    assert isinstance(here.server, host.Host)
+    here.server.faults.add(faults.Kind.HOLD_BEFORE, route="create", count=1)
+    call = asyncio.ensure_future(operations.call(here.api, operations.Operation("create", "shop")))
+    await asyncio.sleep(0.05)
+    assert not call.done()
+    call.cancel()
+
+    before = set(here.model.memory)
+    here.server.release()
+
+    assert (before, set(here.model.memory)) == (set(), {"shop"})

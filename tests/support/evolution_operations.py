@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from evolution_simulator import breakage, population, world
+from evolution_simulator import breakage, faults, population, world
 from whatsapp_operator.evolution import client, evidence
 
 NAMES = ("shop", "sales", "nobody")
@@ -53,7 +53,10 @@ _CALLS = (
     "set_webhook",
     "probe",
 )
-_DEEDS = ("scan", "break", "database", "pair")
+_DEEDS = ("scan", "break", "database", "pair", "fault")
+_LATE_SECONDS = 0.2
+_BREAKS = (faults.Kind.REFUSED, faults.Kind.RESET, faults.Kind.HALF_OPEN)
+"""Reads go over the socket once more where their connection breaks, as `evolution.transport` says."""
 
 
 def draw(seed: int, *, count: int) -> Iterator[Operation]:
@@ -61,7 +64,8 @@ def draw(seed: int, *, count: int) -> Iterator[Operation]:
     chance = random.Random(seed)  # noqa: S311 - a sequence that can be repeated, no cryptography
     for _ in range(count):
         what = chance.choice(_CALLS) if chance.random() < 0.75 else chance.choice(_DEEDS)
-        yield Operation(what, chance.choice(NAMES), chance.choice(tuple(breakage.BREAKAGES)))
+        details = tuple(faults.Kind) if what == "fault" else tuple(breakage.BREAKAGES)
+        yield Operation(what, chance.choice(NAMES), str(chance.choice(details)))
 
 
 async def call(api: client.Client, one: Operation) -> object:
@@ -90,10 +94,14 @@ async def call(api: client.Client, one: Operation) -> object:
     return await getattr(api, one.what)(one.name)
 
 
-def do(model: world.World, one: Operation) -> None:
+def do(model: world.World, spoilt: faults.Faults, one: Operation) -> None:
     """Do a deed; one that does not fit does nothing."""
     known = model.memory.get(one.name)
     match one.what:
+        case "fault":
+            kind = faults.Kind(one.detail)
+            method = "POST" if kind in _BREAKS else None
+            spoilt.add(kind, count=1, method=method, status=502, seconds=_LATE_SECONDS)
         case "scan":
             model.scan(one.name)
         case "database":

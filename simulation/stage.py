@@ -84,6 +84,7 @@ class Stage:
         self.slow_rollouts: dict[str, float] = {}
         """Seconds that the next pod of a server takes."""
         self.roll_outs_in_restart: list[float] = []
+        self.stalls_in_restart: list[float] = []
         self.calm_since = float("inf")
         """When all faults stopped."""
         self.jumped = 0.0

@@ -20,6 +20,7 @@ def heal(stage: Stage) -> None:
     stage.crash_after_announcement.clear()
     stage.slow_rollouts.clear()
     stage.roll_outs_in_restart.clear()
+    stage.stalls_in_restart.clear()
     people.resume_everything(stage)
     for one in stage.setup.servers:
         _heal_server(stage, one.name)

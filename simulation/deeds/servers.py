@@ -103,6 +103,13 @@ def roll_out_in_restart(stage: Stage, *, server: str, name: str, seconds: float)
 
 
 @deed
+def stall_in_restart(stage: Stage, *, server: str, name: str, seconds: float) -> None:
+    """An instance needs a restart of its server; whoever has announced that stands still before it is carried out."""
+    stage.stalls_in_restart.append(seconds)
+    break_instance(stage, server=server, name=name, state="S1")
+
+
+@deed
 def database_down(stage: Stage, *, server: str, seconds: float, drops: bool) -> None:
     """The database is away; with `drops` connections end meanwhile, and nobody hears of it."""
     model = stage.hosts[server].model

@@ -111,7 +111,14 @@ class Watchdog:
         if self._stage.roll_outs_in_restart:
             seconds = self._stage.roll_outs_in_restart.pop(0)
             self._stage.loop.call_later(seconds, self._stage.roll_out_by_hand, change.name)
+        if self._stage.stalls_in_restart:
+            self._freeze(change.writer, self._stage.stalls_in_restart.pop(0))
         self._crash_if_told(change.writer)
+
+    def _freeze(self, identity: str, seconds: float) -> None:
+        for replica in self._stage.replicas:
+            if replica.identity == identity:
+                replica.life.freeze(seconds)
 
     def _crash_if_told(self, identity: str) -> None:
         if not self._stage.crash_after_announcement:

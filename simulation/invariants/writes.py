@@ -18,6 +18,7 @@ from whatsapp_operator.resources import names
 Check = Callable[[Sight, server.Change], str | None]
 
 _OURS = (kinds.INSTANCES, kinds.SERVERS)
+_WORKLOADS = (kinds.DEPLOYMENTS, kinds.STATEFUL_SETS)
 _POLL_SECONDS = 45.0
 _NOTICE_SECONDS = 40.0
 """What lasts no longer may not have been seen."""
@@ -25,10 +26,11 @@ _SECRET = re.compile(rf"2@[\w+/=,]{{20,}}|5511\d{{8}}|data:image|{KEY}")
 
 
 def only_the_holder_of_the_claim_writes(sight: Sight, change: server.Change) -> str | None:
-    """A resource is written by whoever works on its server."""
-    if change.kind not in _OURS:
+    """A resource is written, and the workload of a server restarted, by whoever works on the server."""
+    if change.kind not in (*_OURS, *_WORKLOADS):
         return None
-    name = change.name if change.kind is kinds.SERVERS else remote_of(change.after)[0]
+    # A workload has the name of its server here.
+    name = remote_of(change.after)[0] if change.kind is kinds.INSTANCES else change.name
     holder = sight.holder(name)
     if holder in (None, change.writer) or sight.server_body(name) is None:
         return None

@@ -461,6 +461,21 @@ async def test_what_comes_between_announcement_and_change_stops_it_and_costs_not
     assert here.results == [StepResult.INTERRUPTED]
 
 
+async def test_server_that_is_lost_between_announcement_and_change_is_not_restarted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = stage(*WAITING)
+
+    def lose() -> None:
+        monkeypatch.setattr(AllHeld, "holds", lambda *_: False)
+
+    here.cluster.during["write status"] = lose
+    await here.look()
+
+    assert here.cluster.restarted == []
+    assert here.results == [StepResult.INTERRUPTED]
+
+
 async def test_rollout_by_somebody_else_is_noticed_with_the_moment_from_which_on_it_may_have_come() -> None:
     here = stage()
     await here.look()

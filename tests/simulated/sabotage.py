@@ -98,6 +98,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "status tells the time": (keeping.status_tells_the_time, "nothing_is_written_at_rest"),
     # Two processes, and what gets lost between
     "no fence": (keeping.lapse_goes_unnoticed, "only_the_holder_of_the_claim_changes"),
+    "restarts a server that it lost": (keeping.no_claim_is_required, "only_the_holder_of_the_claim_writes"),
     "conflict swallowed": (keeping.conflict_is_swallowed, "restart_only_in_a_step"),
     "retry lost": (keeping.retries_are_lost, "everything_is_ready_or_says_why"),
     "retry without a pause": (keeping.retries_come_at_once, "what_fails_is_not_repeated_at_once"),

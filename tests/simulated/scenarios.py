@@ -287,6 +287,9 @@ KEPT: dict[str, Scenario] = {
 }
 SHARED: dict[str, Scenario] = {
     "no fence": scenario((0, "partition", {"slot": 0, "seconds": 150.0}), replicas=2, scans=None),
+    "restarts a server that it lost": scenario(
+        (0, *of_server("stall_in_restart", name="i0", seconds=60.0)), replicas=2, workloadRef=ROLLED_OUT, budget=ROOMY
+    ),
     "conflict swallowed": scenario(
         (0, *broken("i0", "S17")), (32, *refused("409", "patch", "whatsappinstances/status", count=3))
     ),

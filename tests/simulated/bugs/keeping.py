@@ -13,6 +13,7 @@ from whatsapp_operator.engine import (
     announce,
     approvals,
     configuration,
+    context,
     controller,
     draft,
     keepsake,
@@ -47,6 +48,11 @@ def without_hold(name: str) -> Any:
 def lapse_goes_unnoticed() -> AbstractContextManager[Any]:
     """Whoever could not renew its Lease goes on as if it had."""
     return mock.patch.object(leadership.Leadership, "_notice_a_lapse", return_value=None)
+
+
+def no_claim_is_required() -> AbstractContextManager[Any]:
+    """Right before a resource is written, or a workload restarted, nobody asks whether the claim still holds."""
+    return mock.patch.object(context.Context, "require_claim", return_value=None)
 
 
 def server_that_goes_takes_new_instances() -> AbstractContextManager[Any]:

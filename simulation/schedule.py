@@ -9,6 +9,7 @@ from typing import Any
 
 from evolution_simulator import breakage, faults
 from simulation import setup as setups
+from simulation.deeds import servers
 from simulation.kubernetes import faults as kubernetes_faults
 from simulation.pace import USUAL, Pace
 from simulation.system import stream
@@ -123,8 +124,11 @@ def _given_up(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str
     return "break_and_delete", place | {"state": state, "seconds": _span(chance, 5, 40)}
 
 
+_CODES = (401, 402, 403, 406, 408, 411, 428, 440, 500, 503, 515)
+
+
 def _disconnect(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
-    return "disconnect", _remote(chance, setup) | {"code": chance.choice((401, 403, 408, 428))}
+    return "disconnect", _remote(chance, setup) | {"code": chance.choice(_CODES)}
 
 
 def _phone(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
@@ -142,6 +146,8 @@ def _server_trouble(chance: random.Random, setup: setups.Setup) -> tuple[str, di
 
 
 def _rollout(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
+    if chance.random() < 0.2:
+        return "stall_in_restart", _remote(chance, setup) | {"seconds": _span(chance, 25, 90)}
     if chance.random() < 0.5:
         return "roll_out_in_restart", _remote(chance, setup) | {"seconds": _span(chance, 0.01, 1, 10)}
     return "slow_rollout", _remote(chance, setup) | {"seconds": _span(chance, 60, 900)}
@@ -154,11 +160,13 @@ def _version(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str,
 def _reach(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
     how = chance.choice(("refused", "silent", "stalled", "blackholed"))
     args = _remote(chance, setup) if chance.random() < 0.5 else _server(chance, setup)
+    if "name" not in args and chance.random() < 0.2:
+        args["proxy"] = servers.PROXY
     return "reach", args | {"how": how, "seconds": _span(chance, 30, 200, 900)}
 
 
 def _outsider(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
-    return chance.choice(("outsider_row", "outsider_instance")), _remote(chance, setup)
+    return chance.choice(("outsider_row", "outsider_instance", "hand_proxy")), _remote(chance, setup)
 
 
 _SPECS: tuple[Mapping[str, Any], ...] = (
@@ -217,18 +225,19 @@ def _server_resource(chance: random.Random, setup: setups.Setup) -> tuple[str, d
     return "recreate_server", _server(chance, setup) | {"seconds": _span(chance, 2, 60)}
 
 
+_LATE_SECONDS = (0.5, 3.0, 20.0, 50.0)
+"""The last ones are longer than the operator waits."""
 _ROUTES = (None, None, "create", "connect", "restart", "logout", "delete", "metrics", "fetchInstances")
 _MORE_ROUTES = ("connectionState", "webhookFind", "webhookSet", "settingsSet", "fetchBusinessProfile")
 
 
 def _evolution_fault(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
-    kinds = [kind for kind in faults.Kind if kind is not faults.Kind.HOLD_BEFORE]
     return "evolution_fault", _server(chance, setup) | {
-        "fault": str(chance.choice(kinds)),
+        "fault": str(chance.choice(tuple(faults.Kind))),
         "route": chance.choice(_ROUTES + _MORE_ROUTES),
         "count": chance.choice((1, 1, 3, 10)),
         "status": chance.choice((500, 502, 429, 404)),
-        "seconds": chance.choice((0.5, 3.0)),
+        "seconds": chance.choice(_LATE_SECONDS),
     }
 
 

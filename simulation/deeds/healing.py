@@ -35,6 +35,7 @@ def heal(stage: Stage) -> None:
 def _heal_server(stage: Stage, name: str) -> None:
     there = stage.hosts[name]
     there.faults.remove()
+    there.release()
     model = there.model
     model.database.down = False
     servers.server_up(stage, name)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from evolution_simulator import faults
-from simulation.deeds.doing import deed
+from simulation.deeds.doing import deed, later
+from simulation.evolution import host
 from simulation.kubernetes import faults as kubernetes_faults
 from simulation.kubernetes import watch
 from simulation.stage import Stage
+
+_HOLDS = (faults.Kind.HOLD_BEFORE, faults.Kind.HOLD_AFTER, faults.Kind.HALF_OPEN)
 
 
 @deed
 def evolution_fault(
     stage: Stage, *, server: str, fault: str, route: str | None, count: int, status: int, seconds: float
 ) -> None:
-    """The next requests to a server are spoilt."""
-    stage.hosts[server].faults.add(faults.Kind(fault), route=route, count=count, status=status, seconds=seconds)
+    """The next requests to a server are spoilt; those that are held are let go some time later."""
+    there = stage.hosts[server]
+    there.faults.add(faults.Kind(fault), route=route, count=count, status=status, seconds=seconds)
+    if faults.Kind(fault) in _HOLDS:
+        later(stage, seconds, _let_go, there)
+
+
+def _let_go(there: host.Host) -> None:
+    """Held requests arrive now; what they match from now on is held no more."""
+    there.faults.active = [one for one in there.faults.active if one.kind not in _HOLDS]
+    there.release()
 
 
 @deed

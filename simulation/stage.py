@@ -55,6 +55,8 @@ class Stage:
         self.replicas: list[Replica] = []
         self.fault_times: dict[str, float] = {}
         self.on_audit: list[Callable[[reporting.Audit], None]] = []
+        self.on_said: list[Callable[[str], None]] = []
+        """Told what a process logs."""
         self.on_hit: list[Callable[[str], None]] = []
         """Told who made a call to the API server that is spoilt."""
         self.on_strike: Callable[[str], None] = lambda _: None
@@ -218,7 +220,12 @@ class Stage:
         def crashed(where: str, error: Exception) -> None:
             self.history.violate("NoLookFails", f"{short}: {where}: {error!r}")
 
-        return Told(note=lambda line: self.history.note(f"{short} {line}"), on_audit=self._audited, on_crash=crashed)
+        def said(line: str) -> None:
+            self.history.note(f"{short} {line}")
+            for listener in self.on_said:
+                listener(line)
+
+        return Told(note=said, on_audit=self._audited, on_crash=crashed)
 
     def _audited(self, entry: reporting.Audit) -> None:
         for listener in self.on_audit:

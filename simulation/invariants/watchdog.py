@@ -34,6 +34,7 @@ class Watchdog:
         self._failures: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_FAILURES))
         stage.api.listeners.append(self._written)
         stage.on_audit.append(self._audited)
+        stage.on_said.append(self._said)
         stage.on_hit.append(self._failed)
         for one in stage.hosts.values():
             one.on_arrival.append(self._arrived)
@@ -144,7 +145,13 @@ class Watchdog:
         elif change.kind is not kinds.EVENTS:
             self._history.note(f"{who} {change.type} {what} {change.subresource}".rstrip())
 
+    def _said(self, line: str) -> None:
+        """Invariant 10: no secret in the log either, nor in the audit trail."""
+        if writes.holds_a_secret(self._sight, line):
+            self._violate("no_secret_is_told", "the log holds a secret")
+
     def _audited(self, entry: reporting.Audit) -> None:
+        self._said(repr(entry))
         if entry.phase is not reporting.Phase.RESULT:
             return
         self._history.note(f"verdict on {entry.step} of {entry.key.name}: {entry.result}")

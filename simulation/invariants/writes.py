@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from evolution_simulator.version import ConnectionState
@@ -61,14 +61,18 @@ def no_secret_is_told(sight: Sight, change: server.Change) -> str | None:
         told = status_of(change.after)
     else:
         return None
-    text = json.dumps(told)
-    found = _SECRET.search(text)
-    tokens = _tokens(sight) if found is None else []
-    return "it holds a secret" if found or any(token in text for token in tokens) else None
+    return "it holds a secret" if holds_a_secret(sight, json.dumps(told)) else None
 
 
-def _tokens(sight: Sight) -> list[str]:
-    return [row.token for one in sight.stage.hosts.values() for row in one.model.database.rows.values() if row.token]
+def holds_a_secret(sight: Sight, text: str) -> bool:
+    """Whether a text has a key, a token, a QR code or a phone number in it."""
+    return _SECRET.search(text) is not None or any(secret in text for secret in _secrets(sight))
+
+
+def _secrets(sight: Sight) -> Iterator[str]:
+    for one in sight.stage.hosts.values():
+        yield one.model.settings.api_key
+        yield from (row.token for row in one.model.database.rows.values() if row.token)
 
 
 def finalizer_stays_until_the_instance_is_gone(sight: Sight, change: server.Change) -> str | None:

@@ -89,6 +89,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "token written over": (keeping.token_is_written_over, "secret_of_others_is_left_alone"),
     "token goes with what is retained": (keeping.token_goes_with_the_resource, "retained_keeps_its_token"),
     "token told": (keeping.token_is_told, "no_secret_is_told"),
+    "token audited": (keeping.token_is_audited, "no_secret_is_told"),
     "keepsake not kept": (keeping.keepsake_is_not_kept, "configuration_is_as_it_was_asked_for"),
     "webhook stays off": (keeping.webhook_stays_off, "configuration_is_as_it_was_asked_for"),
     "settings set at each look": (

@@ -268,6 +268,7 @@ KEPT: dict[str, Scenario] = {
     "token goes with what is retained": scenario(
         (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))
     ),
+    "token audited": scenario((0, *broken("i0", "S17"))),
     "token told": scenario((0, *broken("i0", "S17"))),
     "keepsake not kept": scenario(
         (0, *of_server("hand_webhook", name="i0")),

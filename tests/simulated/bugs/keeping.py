@@ -293,6 +293,17 @@ def token_is_told() -> AbstractContextManager[Any]:
     return mock.patch.object(announce.Announcer, "announce", telling)
 
 
+def token_is_audited() -> AbstractContextManager[Any]:
+    """The evidence in the audit trail carries the token that it was read with."""
+    words = announce.witnesses
+
+    def witnesses(given: draft.Draft) -> str:
+        token = given.subject.token
+        return f"{words(given)} {token.value if token is not None else ''}"
+
+    return mock.patch.object(announce, "witnesses", witnesses)
+
+
 def status_tells_the_time() -> AbstractContextManager[Any]:
     """A moment that moves at each look is part of the status, and each read is worth a look."""
     present = presentation.present

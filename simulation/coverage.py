@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from simulation import schedule
 from simulation.kubernetes import kinds, server
 from simulation.stage import condition, status_of
 from whatsapp_operator.engine import reporting
@@ -82,26 +83,31 @@ class Coverage:
         lines = [f"transition {before} -> {after}: {n}" for (before, after), n in sorted(self.transitions.items())]
         lines += [f"refused {step} {reason}: {n}" for (step, reason), n in sorted(self.refusals.items())]
         lines += [f"struck {reason} by {fault}: {n}" for (reason, fault), n in sorted(self.struck.items())]
-        states, faults = ({pair[side] for pair in self.struck} for side in (0, 1))
-        missed = sorted({(state, fault) for state in states for fault in faults} - self.struck.keys())
+        missed = sorted(self._pairs() - self.struck.keys())
         return "\n".join([*lines, *(f"not struck {reason} by {fault}" for reason, fault in missed), ""])
+
+    def _pairs(self) -> set[tuple[str, str]]:
+        """All that there could be: every fault, whether or not it has struck, in every state that is known of."""
+        states = {reason for reason, _ in self.struck} | {reason.value for reason in _CONCLUDED}
+        return {(state, fault) for state in states for fault in schedule.every_fault()}
 
     def _reached(self) -> Iterable[str]:
         faults = {fault for _, fault in self.struck}
-        states = {reason for reason, _ in self.struck}
         yield f"states of instances    {len(self.reasons)}"
         yield f"transitions            {len(self.transitions)}"
         yield f"steps by verdict       {len(self.steps)}, {sum(self.steps.values())} in all"
         yield f"deletions              {', '.join(f'{what} {n}' for what, n in sorted(self.deletions.items()))}"
         yield f"refusals by step       {len(self.refusals)}"
-        yield f"faults                 {len(faults)}"
-        yield f"pairs of state, fault  {len(self.struck)} of {len(faults) * len(states)}"
+        yield f"faults                 {len(faults)} of {len(schedule.every_fault())}"
+        yield f"pairs of state, fault  {len(self.struck)} of {len(self._pairs())}"
         for step, verdict in sorted(self.steps):
             yield f"  {step} {verdict}: {self.steps[step, verdict]}"
 
     def _missed(self) -> Iterable[str]:
         told = {reason.value for reason in _CONCLUDED} - self.reasons.keys()
         yield f"states never reached: {', '.join(sorted(told)) or 'none'}"
+        struck = {fault for _, fault in self.struck}
+        yield f"faults that never struck: {', '.join(sorted(schedule.every_fault() - struck)) or 'none'}"
         refused = {reason for _, reason in self.refusals}
         yield f"refusals never met: {', '.join(sorted(_AGAINST - refused)) or 'none'}"
         # A DELETE has no verdict: it is sent again until the instance is gone.

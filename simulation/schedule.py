@@ -170,7 +170,14 @@ def _reach(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, A
     return "reach", args | {"how": how, "seconds": _span(chance, 30, 200, 900)}
 
 
+_GIVEN = "given"
+"""A Secret with the token of an instance, for whoever adopts it."""
+
+
 def _outsider(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
+    if chance.random() < 0.3:
+        one = chance.choice(setup.instances)
+        return "hand_secret", {"namespace": one.namespace, "name": _GIVEN, "server": one.server, "of": one.name}
     return chance.choice(("outsider_row", "outsider_instance", "hand_proxy")), _remote(chance, setup)
 
 
@@ -214,6 +221,8 @@ def _creation(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str
     spec = {name: value for name, value in one.spec.items() if name != "integration"}
     if chance.random() < 0.4:
         spec |= {"instanceName": one.name}
+    if chance.random() < 0.3:
+        spec |= {"tokenSecretRef": {"name": _GIVEN}}
     return "create", {"namespace": one.namespace, "name": f"n{chance.randrange(1000)}", "spec": spec}
 
 

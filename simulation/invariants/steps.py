@@ -100,7 +100,6 @@ def keeps_to_the_number_at_once(sight: Sight, one: Announced, _: server.Change |
         and each.key != one.key
         and each.over_at is None
         and each.begun
-        and each.by == one.by
         and not sight.goes(each.remote)
     }
     limit = sight.budget(one.remote[0]).max_in_flight

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from simulation import campaign, run
+from simulation import campaign, deeds, run
 from simulation.shrink import shrink
 
 _SHOWN = 3
@@ -77,9 +77,9 @@ def _many(given: argparse.Namespace) -> int:
     print(
         f"{total.seconds / 86400:.1f} simulated days, {total.calls} Evolution calls, {total.writes} Kubernetes writes"
     )
-    print(total.coverage.report())
+    print(total.coverage.report(deeds.every_fault()))
     if given.coverage is not None:
-        given.coverage.write_text(total.coverage.details())
+        given.coverage.write_text(total.coverage.details(deeds.every_fault()))
     for result in sorted(total.failed, key=lambda one: one.seed)[:_SHOWN]:
         _show(_shrunk(run.run(result.seed)))
     return int(bool(total.failed))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from simulation import schedule
 from simulation.kubernetes import kinds, server
 from simulation.stage import condition, status_of
 from whatsapp_operator.engine import reporting
@@ -74,40 +73,40 @@ class Coverage:
         """A fault strikes while instances say what they say."""
         self.struck.update((reason, fault) for reason in reasons)
 
-    def report(self) -> str:
-        """What was reached, and what was not."""
-        return "\n".join([*self._reached(), *self._missed()])
+    def report(self, every: Collection[str]) -> str:
+        """What was reached, and what was not, of every fault that there is."""
+        return "\n".join([*self._reached(every), *self._missed(every)])
 
-    def details(self) -> str:
+    def details(self, every: Collection[str]) -> str:
         """Each pair that was reached, and how often; then the pairs of a state and a fault that were not."""
         lines = [f"transition {before} -> {after}: {n}" for (before, after), n in sorted(self.transitions.items())]
         lines += [f"refused {step} {reason}: {n}" for (step, reason), n in sorted(self.refusals.items())]
         lines += [f"struck {reason} by {fault}: {n}" for (reason, fault), n in sorted(self.struck.items())]
-        missed = sorted(self._pairs() - self.struck.keys())
+        missed = sorted(self._pairs(every) - self.struck.keys())
         return "\n".join([*lines, *(f"not struck {reason} by {fault}" for reason, fault in missed), ""])
 
-    def _pairs(self) -> set[tuple[str, str]]:
+    def _pairs(self, every: Collection[str]) -> set[tuple[str, str]]:
         """All that there could be: every fault, whether or not it has struck, in every state that is known of."""
         states = {reason for reason, _ in self.struck} | {reason.value for reason in _CONCLUDED}
-        return {(state, fault) for state in states for fault in schedule.every_fault()}
+        return {(state, fault) for state in states for fault in every}
 
-    def _reached(self) -> Iterable[str]:
+    def _reached(self, every: Collection[str]) -> Iterable[str]:
         faults = {fault for _, fault in self.struck}
         yield f"states of instances    {len(self.reasons)}"
         yield f"transitions            {len(self.transitions)}"
         yield f"steps by verdict       {len(self.steps)}, {sum(self.steps.values())} in all"
         yield f"deletions              {', '.join(f'{what} {n}' for what, n in sorted(self.deletions.items()))}"
         yield f"refusals by step       {len(self.refusals)}"
-        yield f"faults                 {len(faults)} of {len(schedule.every_fault())}"
-        yield f"pairs of state, fault  {len(self.struck)} of {len(self._pairs())}"
+        yield f"faults                 {len(faults)} of {len(every)}"
+        yield f"pairs of state, fault  {len(self.struck)} of {len(self._pairs(every))}"
         for step, verdict in sorted(self.steps):
             yield f"  {step} {verdict}: {self.steps[step, verdict]}"
 
-    def _missed(self) -> Iterable[str]:
+    def _missed(self, every: Collection[str]) -> Iterable[str]:
         told = {reason.value for reason in _CONCLUDED} - self.reasons.keys()
         yield f"states never reached: {', '.join(sorted(told)) or 'none'}"
         struck = {fault for _, fault in self.struck}
-        yield f"faults that never struck: {', '.join(sorted(schedule.every_fault() - struck)) or 'none'}"
+        yield f"faults that never struck: {', '.join(sorted(set(every) - struck)) or 'none'}"
         refused = {reason for _, reason in self.refusals}
         yield f"refusals never met: {', '.join(sorted(_AGAINST - refused)) or 'none'}"
         # A DELETE has no verdict: it is sent again until the instance is gone.

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from evolution_simulator import breakage, faults
-from simulation import deeds
 from simulation import setup as setups
 from simulation.kubernetes import faults as kubernetes_faults
-from simulation.kubernetes import watch
 from simulation.pace import USUAL, Pace
 from simulation.system import stream
 
@@ -114,18 +112,18 @@ def _breakage(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str
     return "break_instance", _remote(chance, setup) | {"state": chance.choice(tuple(breakage.BREAKAGES))}
 
 
-_OF_ALL = ("S1", "S3", "S5", "S17", "S13")
-_OF_ONE_GIVEN_UP = ("S3", "S4", "S10", "S11", "S17")
+OF_ALL = ("S1", "S3", "S5", "S17", "S13")
+OF_ONE_GIVEN_UP = ("S3", "S4", "S10", "S11", "S17")
 
 
 def _breakages(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
-    return "break_all", _server(chance, setup) | {"state": chance.choice(_OF_ALL)}
+    return "break_all", _server(chance, setup) | {"state": chance.choice(OF_ALL)}
 
 
 def _given_up(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, Any]]:
     one = chance.choice(setup.instances)
     place = {"server": one.server, "namespace": one.namespace, "name": one.name}
-    state = chance.choice(_OF_ONE_GIVEN_UP)
+    state = chance.choice(OF_ONE_GIVEN_UP)
     return "break_and_delete", place | {"state": state, "seconds": _span(chance, 5, 40)}
 
 
@@ -166,7 +164,7 @@ def _reach(chance: random.Random, setup: setups.Setup) -> tuple[str, dict[str, A
     how = chance.choice(("refused", "silent", "stalled", "blackholed"))
     args = _remote(chance, setup) if chance.random() < 0.5 else _server(chance, setup)
     if "name" not in args and chance.random() < 0.2:
-        args["proxy"] = deeds.servers.PROXY
+        args["proxy"] = setups.PROXY
     return "reach", args | {"how": how, "seconds": _span(chance, 30, 200, 900)}
 
 
@@ -324,12 +322,3 @@ _WEIGHTS: Mapping[Draw, float] = {
     _crash: 2.5,
     _process: 1.5,
 }
-
-
-def every_fault() -> frozenset[str]:
-    """The names of all that can strike, as a run tells them."""
-    breaks = {"break_instance": tuple(breakage.BREAKAGES), "break_all": _OF_ALL, "break_and_delete": _OF_ONE_GIVEN_UP}
-    kinds = {"evolution": faults.Kind, "kubernetes": kubernetes_faults.Fault, "watch": watch.Trouble}
-    named = {f"{what} {state}" for what, states in breaks.items() for state in states}
-    spoilt = {f"{where} {kind}" for where, every in kinds.items() for kind in every}
-    return frozenset(deeds.DEEDS.keys() - breaks.keys() | named | spoilt)

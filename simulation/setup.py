@@ -16,6 +16,8 @@ HOME = "messaging"
 TENANT = "shops"
 """Another one, whose instances may live on them."""
 CLIENT_NAME = "evolution"
+PROXY = "proxy.example:3128"
+"""Behind which people put instances."""
 
 Spec = Mapping[str, Any]
 

@@ -9,5 +9,6 @@ from __future__ import annotations
 from simulation.deeds import people, processes, servers, ways
 from simulation.deeds.doing import DEEDS, do
 from simulation.deeds.healing import heal
+from simulation.deeds.naming import every_fault
 
-__all__ = ["DEEDS", "do", "heal", "people", "processes", "servers", "ways"]
+__all__ = ["DEEDS", "do", "every_fault", "heal", "people", "processes", "servers", "ways"]

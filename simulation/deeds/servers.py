@@ -10,8 +10,6 @@ from simulation.kubernetes import kinds
 from simulation.stage import Stage
 
 HAND_WEBHOOK = "http://hand.example/hook"
-PROXY_HOST, PROXY_PORT = "proxy.example", "3128"
-PROXY = f"{PROXY_HOST}:{PROXY_PORT}"
 
 
 @deed
@@ -175,7 +173,8 @@ def hand_proxy(stage: Stage, *, server: str, name: str) -> None:
     row, one = model.database.rows.get(name), model.memory.get(name)
     if row is None or model.database.down:
         return
-    values = {"enabled": True, "host": PROXY_HOST, "port": PROXY_PORT, "protocol": "http"}
+    host, port = setups.PROXY.split(":")
+    values = {"enabled": True, "host": host, "port": port, "protocol": "http"}
     model.database.save_proxy(row, now=model.scheduler.now(), values=values | {"username": "", "password": ""})
     client = one.client if isinstance(one, instances.BaileysInstance) else None
     if client is not None and client.open:

@@ -324,6 +324,16 @@ def test_outage_ends_no_deafness() -> None:
     assert run(1, scenario=deafened((1000, *away), (1200, "is_deaf", {"said": True}))).broken is None
 
 
+@pytest.mark.parametrize("metrics", [True, False], ids=["with /metrics", "without"])
+def test_instance_that_loses_its_resource_for_a_while_ends_no_deafness_of_others(metrics: bool) -> None:
+    wanted = {"deletionPolicy": "Retain", "tokenSecretRef": {"name": "i2-token"}}
+    kept = (940, *named("edit", "i2", spec=wanted))
+    goes, comes_back = (1000, *named("delete", "i2")), (1060, *created("i2", **wanted))
+    scene = deafened(NO_WORKLOAD, kept, goes, comes_back, (1200, "is_deaf", {"said": True}), metrics=metrics)
+
+    assert run(1, scenario=scene).broken is None
+
+
 def test_deaf_instance_that_hangs_or_is_gone_gets_what_heals_that() -> None:
     hangs = told(deafened(NO_WORKLOAD, (1000, *broken("i0", "S17")), ends=2000.0))
     gone = told(deafened(NO_WORKLOAD, (1000, "wipe", {"server": "main", "names": ("i0",)}), HEARS, ends=2000.0))

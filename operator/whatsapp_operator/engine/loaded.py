@@ -43,7 +43,10 @@ class Loaded:
         unread: AbstractSet[str],
         at: datetime,
     ) -> Loaded:
-        """With one more list, and the memory that was read after it; of what is `unread` nothing is known."""
+        """With one more list, and the memory that was read after it; of what is `unread` nothing is known.
+
+        So it is of what was not asked for, as where a server without `/metrics` has instances that have no resource.
+        """
         known = {name: one for name, one in self._lost.items() if name in rows and rows[name].id == one.id}
         back = [one.held_at for name, one in known.items() if name in states]
         lost = {name: one for name, one in known.items() if name not in states} | self._newly_lost(rows, states, unread)

@@ -173,7 +173,7 @@ class Observer:
         answer = await client.list_memory() if seen.has_metrics is not False else None
         if isinstance(answer, evidence.MemoryList):
             seen.has_metrics, seen.version, seen.client_name = True, answer.version, answer.client_name
-            seen.unread = {}
+            seen.unread, seen.asked = {}, None
             self._context.telemetry.check_took("memory", self._context.clock.monotonic() - began)
             return answer.states
         if isinstance(answer, evidence.Unknown) and answer.why is not evidence.Ignorance.NO_SUCH_ROUTE:
@@ -186,10 +186,12 @@ class Observer:
         await self._identify()
         client = self._server.client
         assert client is not None  # noqa: S101 - `run` reads only with a client
-        answer = await rounds.read(client, list(self._server.subjects))
+        names = tuple(self._server.subjects)  # more may come while these are asked for
+        answer = await rounds.read(client, names)
         if isinstance(answer, evidence.Unknown):
             self._failed(answer, over=client)
             return None
+        self._server.observed.asked = frozenset(names)
         self._note_unread(answer)
         return answer.states
 

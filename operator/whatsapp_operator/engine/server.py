@@ -54,6 +54,8 @@ class Observed:
     """Why the last read proved nothing; None when it did."""
     unread: Mapping[str, datetime] = field(default_factory=dict)
     """Instances for which alone the server does not answer, and when it last did."""
+    asked: frozenset[str] | None = None
+    """For which alone memory was last read; None where `/metrics` has told of all of them."""
     ever_read: bool = False
     began_at: datetime | None = None
     """When this process first tried to read the server."""
@@ -74,7 +76,8 @@ class Observed:
         """Take a list, and the memory that was read after it."""
         self.rows, self.rows_at, self.rows_begun = rows, at, begun
         self.sessionless = self.sessionless.after(rows, states)
-        self.loaded = self.loaded.after(rows, states, unread=self.unread.keys(), at=at)
+        not_asked = rows.keys() - self.asked if self.asked is not None else frozenset()
+        self.loaded = self.loaded.after(rows, states, unread=self.unread.keys() | not_asked, at=at)
 
     def is_cut_off(self, at: datetime) -> bool:
         """Whether nothing that was read before lasts until now: a read has failed, or the wall clock has gone back."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -988,3 +988,51 @@ async def test_instance_that_is_deleted_takes_along_what_a_step_took_from_it() -
 
     assert play.cluster.events == [Reason.DELETING, Reason.DELETED]
     assert play.cluster.secrets[KEPT].owner_uids
+
+
+SWITCHED_OFF = "Its webhook may be off: the server was asked to delete it before, which begins with that."
+
+
+def refused_deletion(**spec: Any) -> Scene:
+    """An instance that the server did not delete, so that it is to stay."""
+    asked_at = f"{START - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
+    play = Scene(status={"instanceID": OURS, "deletionAskedAt": asked_at}, deletionPolicy="Retain", **spec)
+    play.evolution = evolution = Hooked()
+    client: Any = evolution
+    play.server.client = play.context.observers[play.server.key] = client
+    play.server.observed.rows = {"i0": a_row("connecting", identity=OURS)}
+    return play
+
+
+WITH_HOOK = {"webhook": {"url": HOOK.url, "events": sorted(HOOK.events)}}
+
+
+async def test_webhook_of_the_spec_is_on_again_where_a_deletion_that_was_refused_is_given_up() -> None:
+    play = refused_deletion(**WITH_HOOK)
+
+    assert ((await play.look())[0], play.is_released) == (None, True)
+    assert hook_of(play).enabled
+    assert play.cluster.told == ["The instance, if there is one, stays on the server as it is."]
+
+
+async def test_webhook_is_not_put_back_while_the_logout_of_a_deletion_may_be_under_way() -> None:
+    play = refused_deletion(**WITH_HOOK)
+    play.begun(sent=1, next_at=play.time.monotonic() + 60.0)
+    waits = list[float | None]()
+
+    for seconds in (0, 29, 30):
+        play.time.seconds = seconds
+        waits.append((await play.look())[0])
+
+    assert waits == [POLL, POLL, None]
+    assert hook_of(play).enabled
+
+
+@pytest.mark.parametrize("spec", [{}, WITH_HOOK], ids=["in no spec", "that cannot be put back"])
+async def test_webhook_that_a_refused_deletion_has_switched_off_is_told_of(spec: Mapping[str, Any]) -> None:
+    play = refused_deletion(**spec)
+    play.evolution.answer = evidence.Refused(evidence.Refusal.INVALID)  # type: ignore[attr-defined] # it has a webhook
+
+    assert ((await play.look())[0], play.is_released) == (None, True)
+    assert not hook_of(play).enabled
+    assert play.cluster.told[0].startswith(SWITCHED_OFF)

@@ -252,6 +252,29 @@ def test_deletion_that_the_server_refuses_goes_on_to_say_so_in_a_process_that_ha
     assert outcome.coverage.deletions == {Reason.DELETION_REFUSED: 1}
 
 
+@deeds.doing.deed
+def hears(stage: Stage, *, name: str, whether: bool) -> None:
+    """Looks whether the webhook of an instance is on."""
+    found = stage.hosts["main"].model.database.rows[name].webhook
+    assert (found is not None and found.enabled) is whether
+
+
+@pytest.mark.parametrize("state", ["S3", "S4"])
+def test_zombie_that_the_server_does_not_delete_gets_its_webhook_back_where_it_is_retained_then(state: str) -> None:
+    given_up = {"server": "main", "namespace": setups.HOME, "name": "i0", "state": state, "seconds": 1.0}
+    webhook = {"url": "http://shop.example/hook", "events": ["MESSAGES_UPSERT"]}
+    scene = scenario(
+        (0, "break_and_delete", given_up),
+        (100, "hears", {"name": "i0", "whether": False}),
+        (200, *named("edit", "i0", spec={"deletionPolicy": "Retain"})),
+        (260, "hears", {"name": "i0", "whether": True}),
+        ends=300.0,
+        wanted={"webhook": webhook},
+    )
+
+    assert "DELETED WhatsAppInstance messaging/i0" in told(scene)
+
+
 def test_instances_of_a_server_that_comes_back_with_another_database_no_longer_say_that_it_does_not_answer() -> None:
     away = ("server_down", {"server": "main", "seconds": 60.0, "listener_only": True})
 

@@ -133,25 +133,41 @@ class Deletions:
         return draft.instance_id is None or acting.status.instance_id == draft.instance_id
 
     async def _retain(self, server: Server | None, draft: Draft) -> float | None:
-        """Let it stay; what a step has taken from it is put back before, unless that cannot be done soon.
+        """Let it stay; what a step has taken from it is put back before, unless that cannot be done soon."""
+        if draft.deletion_asked_at is not None:
+            # DELETE was asked for, and did not end it; before that its webhook was switched off.
+            draft.configured_generation = None
+        if server is not None and _lacks_something(draft) and not await self._has_all_back(server, draft):
+            draft.verdict = Verdict(HealthState.UNKNOWN, Reason.RECOVERING)
+            draft.synced = Reason.CONFIGURATION_PENDING
+            return _POLL_SECONDS
+        is_off = draft.deletion_asked_at is not None and draft.configured_generation is None
+        return await self._release(draft, Reason.RETAINED, left=sentences.WEBHOOK_IS_OFF if is_off else "")
 
-        Not in the step's own time: a logout may still be under way, and would be told to a webhook that is on.
-        """
-        if draft.keepsake is not None and server is not None and self._may_be_put_back(server, draft):
-            flying = draft.recovery.in_flight
-            over = flying.since + seconds(draft.policy.recovery.step_timeout_seconds) if flying is not None else None
-            begins = max(filter(None, (draft.instance.metadata.deletion_timestamp, over)))
-            if not await self._is_settled(server, draft, begins=begins):
-                draft.verdict = Verdict(HealthState.UNKNOWN, Reason.RECOVERING)
-                draft.synced = Reason.CONFIGURATION_PENDING
-                return _POLL_SECONDS
-        return await self._release(draft, Reason.RETAINED)
+    async def _has_all_back(self, server: Server, draft: Draft) -> bool:
+        """Whether nothing more is to be put back, or can be."""
+        if not self._may_be_put_back(server, draft):
+            return True
+        return await self._is_settled(server, draft, begins=self._quiet_from(draft))
+
+    def _quiet_from(self, draft: Draft) -> datetime:
+        """Not in the step's own time: a logout may still be under way, and would be told to a webhook that is on."""
+        flying, deletion, asked = draft.recovery.in_flight, draft.subject.deletion, draft.deletion_asked_at
+        ended = [flying.since] if flying is not None else []
+        ended += [asked] if asked is not None else []
+        if deletion is not None:
+            waits = deletion.next_at - self._context.clock.monotonic()
+            ended.append(draft.now + timedelta(seconds=waits - _retry_delay(self._context, deletion.sent - 1)))
+        over = max(ended, default=None)
+        quiet = over + seconds(draft.policy.recovery.step_timeout_seconds) if over is not None else None
+        return max(filter(None, (draft.instance.metadata.deletion_timestamp, quiet)))
 
     @staticmethod
     def _may_be_put_back(server: Server, draft: Draft) -> bool:
-        """No pause forbids it, no other resource has it now, and no DELETE of ours, which waits for a webhook, runs."""
+        """No pause forbids it, no other resource has it now, and no DELETE of a Recreate, which may end yet, runs."""
         acts = server.subjects.get(draft.instance.remote_name) is draft.subject
-        return acts and not draft.paused and draft.subject.deletion is None
+        runs = draft.subject.deletion is not None and draft.deletion_asked_at is None
+        return acts and not draft.paused and not runs
 
     async def _is_settled(self, server: Server, draft: Draft, *, begins: datetime) -> bool:
         """Whether it was put back, or will not be: the server refuses it, or was not to be had in all the time."""
@@ -205,7 +221,7 @@ class Deletions:
         return await self._send(deletion, work)
 
     async def _send(self, deletion: Deletion, work: strategies.Work) -> bool:
-        delay = _retry_delay(self._context, deletion)
+        delay = _retry_delay(self._context, deletion.sent)
         deletion.sent += 1
         done = await strategies.delete(work)
         deletion.next_at = self._context.clock.monotonic() + delay
@@ -269,9 +285,9 @@ class Deletions:
             server.key.namespace
         )
 
-    async def _release(self, draft: Draft, reason: Reason) -> float | None:
+    async def _release(self, draft: Draft, reason: Reason, *, left: str = "") -> float | None:
         """Let the resource go; there is no next look."""
-        one, left = draft.subject, ""
+        one = draft.subject
         if reason is Reason.RETAINED:
             await tokens.outlive(self._context, draft)
             if await keepsake.outlive(self._context, draft):
@@ -311,7 +327,7 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     if _is_anothers(listed.rows.get(draft.instance.remote_name), deletion):
         one.deletion = None
     elif context.clock.monotonic() >= deletion.next_at:
-        deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion)
+        deletion.next_at = context.clock.monotonic() + _retry_delay(context, deletion.sent)
         deletion.sent += 1
         await strategies.delete(work)
 
@@ -320,6 +336,12 @@ def _still(draft: Draft, blocked: frozenset[Reason]) -> Reason:
     """What `Synced` said before, where it is one of these: that nothing was seen yet does not make it untrue."""
     told = {one.reason for one in draft.instance.status.conditions if one.type is ConditionType.SYNCED}
     return next(iter(told & blocked), draft.synced)
+
+
+def _lacks_something(draft: Draft) -> bool:
+    """Whether a step, or a DELETE that was refused, has taken what is known and can be put back."""
+    is_off = draft.deletion_asked_at is not None and draft.instance.spec.webhook is not None
+    return draft.keepsake is not None or is_off
 
 
 def _is_newer(server: Server, deletion: Deletion) -> bool:
@@ -344,5 +366,6 @@ def _is_still_shown(one: Subject, deletion: Deletion) -> bool:
     return asked_again and (one.record.memory is not None or one.record.row is not None)
 
 
-def _retry_delay(context: Context, deletion: Deletion) -> float:
-    return min(context.spans.delete_retry * 2.0 ** min(deletion.sent, 16), _LONGEST_RETRY)
+def _retry_delay(context: Context, sent: int) -> float:
+    """Seconds from a DELETE to the next one; `sent` is how often it was sent before."""
+    return min(context.spans.delete_retry * 2.0 ** min(sent, 16), _LONGEST_RETRY)

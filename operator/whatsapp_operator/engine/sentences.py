@@ -195,6 +195,10 @@ _KEEPSAKE_STAYS = (
     "The Secret {keepsake} stays as well: it holds webhook and settings as they were before a step, which could not be "
     "put back. Set them on the server by hand, then delete it."
 )
+WEBHOOK_IS_OFF = (
+    "Its webhook may be off: the server was asked to delete it before, which begins with that. Set it on the server by "
+    "hand."
+)
 ORPHANED_UNREAD = (
     "The instance may still be on the server: its spec was not understood, and nobody corrected it while its namespace "
     "was being deleted."

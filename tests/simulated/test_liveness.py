@@ -15,7 +15,7 @@ from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage, status_of
 
 from evolution_simulator.version import ConnectionState
-from simulated.scenarios import ROOMY, SOON, broken, created, named, of_server, refused, scenario
+from simulated.scenarios import PAIRED, ROOMY, SOON, broken, created, named, of_server, refused, scenario
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -436,3 +436,33 @@ def test_step_that_finds_no_room_for_what_it_takes_says_so_and_is_taken_once_the
     held = "tells of i0: Credentials Ready=False/Credentials plans Relogin against [KeepsakeNotOurs]"
     assert history.count(held) == 1
     assert history.index(held) < history.index("announces Relogin of i0")
+
+
+AWAY_SECONDS = 500.0
+
+
+def out_of_reach(*jumps: Deed) -> str:
+    """One opens again, as it is let in; soon after that WhatsApp answers nobody, and all connections are lost."""
+    opens_again = (
+        (-30, *of_server("reach", name="i1", how="refused", seconds=25.0)),
+        (-29, *of_server("disconnect", name="i1", code=408)),
+    )
+    lost = ((41, *of_server("disconnect", name=f"i{number}", code=408)) for number in range(3))
+    away = (40, *of_server("reach", how="silent", seconds=3000.0))
+    patient = SOON | {"lastResortDelaySeconds": 7200}
+    return told(
+        scenario(
+            *jumps, *opens_again, away, *lost, ends=AWAY_SECONDS, workloadRef=WORKLOAD, recovery=patient, budget=ROOMY
+        )
+    )
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0, 86400.0])
+def test_voucher_from_before_a_clock_went_back_vouches_for_nobody_in_an_outage(seconds: float) -> None:
+    ahead, right = ({"slot": 0, "seconds": by} for by in (seconds, -seconds))
+
+    history = out_of_reach((-10, "clock_jump", ahead), (20, "clock_jump", right))
+
+    restarted = [float(line.split()[0]) for line in history.splitlines() if "announces RestartServer" in line]
+    assert "plans RestartServer against [NotVouchedFor" in history
+    assert all(at > PAIRED + AWAY_SECONDS for at in restarted)

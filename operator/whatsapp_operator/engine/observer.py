@@ -248,9 +248,7 @@ class Observer:
             server.observed.vanished = server.vanished(rows.rows)
             self._latch_identity(rows)
         if states is not None and not isinstance(rows, evidence.Unknown):
-            server.observed.unknown, server.observed.ever_read = None, True
-            server.observed.memory_at = at
-            server.observed.key_accepted = True
+            server.observed.was_read(at)
             if gap:
                 self._forget_before_gap(server.subjects.values())
         if server.identity_confirmed and states is not None:

@@ -79,6 +79,13 @@ class Observed:
         not_asked = rows.keys() - self.asked if self.asked is not None else frozenset()
         self.loaded = self.loaded.after(rows, states, unread=self.unread.keys() | not_asked, at=at)
 
+    def was_read(self, at: datetime) -> None:
+        """Take note of a read that proved something."""
+        if self.memory_at is not None and at < self.memory_at:
+            # The wall clock has gone back: a voucher from what is the future now would vouch up to then.
+            self.vouchers = vouchers.Vouchers()
+        self.unknown, self.ever_read, self.key_accepted, self.memory_at = None, True, True, at
+
     def is_cut_off(self, at: datetime) -> bool:
         """Whether nothing that was read before lasts until now: a read has failed, or the wall clock has gone back."""
         return self.unknown is not None or (self.memory_at is not None and at < self.memory_at)

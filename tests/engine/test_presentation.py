@@ -349,7 +349,7 @@ def test_turns_of_close_and_connecting_are_written_down_and_taken_up_again() -> 
     subject = Subject(key=ports.Key("messaging", "shop"), body={"metadata": {"name": "shop"}})
     subject.instance = an_instance(status)
 
-    restore(subject)
+    restore(subject, now=one.now)
 
     assert subject.record.turned is not None
     assert subject.record.turned == one.record.turning

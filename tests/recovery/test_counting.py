@@ -111,3 +111,30 @@ def test_step_is_tried_as_often_as_the_policy_says_unless_its_rung_says_otherwis
     assert ladder.Terrain(protected=True, restartable=True) == ladder.Terrain(
         protected=True, restartable=True, relogin_deafens=False, refuses_zombies=False
     )
+
+
+AHEAD, NOW = START + timedelta(days=1), START + timedelta(seconds=1)
+DONE = StepRecord(
+    step=Step.RESTART, reason=Reason.CONNECTING, incident="i", start_time=START, end_time=START, result="Failed"
+)
+
+
+@pytest.mark.parametrize("moment", ["started_at", "last_resort_since", "deaf_since", "healthy_since"])
+def test_moment_of_the_future_was_now(moment: str) -> None:
+    kept = RecoveryStatus(incident="i", **{moment: AHEAD})
+
+    assert getattr(incident.without_future(kept, now=NOW), moment) == NOW
+
+
+def test_steps_of_the_future_were_taken_now_and_others_when_they_were() -> None:
+    under_way, later = DONE.replace(end_time=AHEAD), DONE.replace(start_time=AHEAD, end_time=None)
+
+    found = incident.without_future(RecoveryStatus(history=(DONE, under_way, later)), now=NOW).history
+
+    assert [(one.start_time, one.end_time) for one in found] == [(START, START), (START, NOW), (NOW, NOW)]
+
+
+def test_what_has_no_future_stays_as_it_is() -> None:
+    kept = RecoveryStatus(incident="i", started_at=START, history=(DONE,))
+
+    assert incident.without_future(kept, now=START) is kept

@@ -466,3 +466,27 @@ def test_voucher_from_before_a_clock_went_back_vouches_for_nobody_in_an_outage(s
     restarted = [float(line.split()[0]) for line in history.splitlines() if "announces RestartServer" in line]
     assert "plans RestartServer against [NotVouchedFor" in history
     assert all(at > PAIRED + AWAY_SECONDS for at in restarted)
+
+
+DAY = 86_400.0
+
+
+def set_right(state: str, *deeds: Deed, **spec: Any) -> str:
+    """An instance breaks, and is taken care of, while the clock is ahead by a day; then that is set right."""
+    ahead, right = ({"slot": 0, "seconds": by} for by in (DAY, -DAY))
+    jumps = ((-20, "clock_jump", ahead), (100, "clock_jump", right))
+    return told(scenario(*jumps, (0, *broken("i0", state)), *deeds, ends=900.0, workloadRef=WORKLOAD, **spec))
+
+
+CRASH: Deed = (150, "crash", {"slot": 0, "points": 1})
+
+
+@pytest.mark.parametrize("crash", [(), (CRASH,)], ids=["", "and the process is another"])
+def test_steps_that_a_clock_that_was_ahead_has_written_down_keep_no_other_waiting(crash: tuple[Deed, ...]) -> None:
+    again = (400, *broken("i0", "S17"))
+
+    same_incident = set_right("S4", *crash)
+    another = set_right("S17", again, *crash)
+
+    assert same_incident.count("announces Restart of i0") > 1
+    assert another.count("announces Restart of i0") == 2

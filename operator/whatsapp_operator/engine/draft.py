@@ -10,6 +10,7 @@ from whatsapp_operator.engine.presentation import View
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.health.assessment import Verdict
+from whatsapp_operator.recovery import incident
 from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
 from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
@@ -114,24 +115,30 @@ class Draft:
 def begin(
     subject: Subject, instance: WhatsAppInstance, server: Server | None, *, pause: Pause | None, now: datetime
 ) -> Draft:
-    """Begin from the status as it was last written; `pause` is the one of everything."""
+    """Begin from the status as it was last written; `pause` is the one of everything.
+
+    A clock that was ahead when it was written must hold nothing up until then.
+    """
     status = instance.status
+    subject.born_at = _not_after(subject.born_at, now)
     resource = server.resource if server is not None else None
     return Draft(
         subject=subject,
         instance=instance,
         now=now,
         policy=policy.resolve(instance.spec, resource.spec) if resource is not None else policy.Policy(),
-        recovery=status.recovery or NO_RECOVERY,
+        recovery=incident.without_future(status.recovery or NO_RECOVERY, now=now),
         handled=status.last_handled or NOTHING_HANDLED,
         instance_id=status.instance_id,
         adopted=status.adopted,
         configured_generation=status.configured_generation,
-        window_opened_at=max(filter(None, (status.pairing_window_opened_at, subject.born_at)), default=None),
+        window_opened_at=max(
+            filter(None, (_not_after(status.pairing_window_opened_at, now), subject.born_at)), default=None
+        ),
         pairing=status.pairing,
         keepsake=status.keepsake,
         keepsake_digest=status.keepsake_digest,
-        deletion_asked_at=status.deletion_asked_at,
+        deletion_asked_at=_not_after(status.deletion_asked_at, now),
         pause=in_force(
             everything=pause,
             server=server.paused if server is not None else None,
@@ -139,3 +146,7 @@ def begin(
             now=now,
         ),
     )
+
+
+def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
+    return min(moment, now) if moment is not None else None

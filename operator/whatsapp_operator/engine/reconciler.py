@@ -148,7 +148,7 @@ class Reconciler:
     async def _tend(self, server: Server, draft: Draft) -> float | None:
         one = draft.subject
         if not one.restored:
-            restore(one)
+            restore(one, now=draft.now)
         if requests.take_up(draft):
             self._context.hurry(server)
         if not self._context.may_step or not server.fresh_for(draft.instance.remote_name, draft.now):
@@ -217,7 +217,9 @@ class Reconciler:
     def _open_window(draft: Draft) -> None:
         """The end of a pairing opens the window in which a new one is wanted."""
         ended = draft.subject.record.ended_at
-        if ended is not None and (draft.window_opened_at is None or draft.window_opened_at < ended):
+        if ended is None or ended > draft.now:  # the wall clock has gone back since
+            return
+        if draft.window_opened_at is None or draft.window_opened_at < ended:
             draft.window_opened_at = ended
 
     def _note_incident(self, draft: Draft) -> None:

@@ -21,6 +21,7 @@ from whatsapp_operator.engine.server_presentation import (
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.warmup import WarmUp
 from whatsapp_operator.recovery import guard as guards
+from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources import instance, names
 from whatsapp_operator.resources import server as servers
 from whatsapp_operator.resources.instance import DeletionPolicy
@@ -61,6 +62,7 @@ class Servers:
             return None
         if not one.restored:
             one.restore()
+        one.history = incident.records_without_future(one.history, now=self._context.clock.now())
         if one.resource is not None and one.problem is None:
             if one.metadata.deletion_timestamp is None:
                 await finalizers.add(self._context, servers.KIND, one, names.SERVER_FINALIZER)

@@ -267,7 +267,7 @@ def begin_anew(subject: Subject) -> None:
         setattr(subject, one.name, getattr(fresh, one.name))
 
 
-def restore(subject: Subject) -> None:
+def restore(subject: Subject, *, now: datetime) -> None:
     """Take up where the status left off: what is latched there cannot be observed again."""
     status = subject.status
     connection = status.connection
@@ -278,7 +278,7 @@ def restore(subject: Subject) -> None:
         remembered=(connection.state, connection.since)
         if connection and connection.state and connection.since
         else None,
-        turned=witnesses.Turning(connection.turning.since, connection.turning.row_updated_at)
+        turned=witnesses.Turning(min(connection.turning.since, now), connection.turning.row_updated_at)
         if connection and connection.turning
         else None,
     )

@@ -17,6 +17,9 @@ _NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EX
 _WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
 
 
+_MOMENTS = ("started_at", "last_resort_since", "deaf_since", "healthy_since")
+
+
 def is_bad(verdict: Verdict) -> bool:
     """Whether an assessment opens an incident."""
     if verdict.state in (HealthState.HEALTHY, HealthState.UNKNOWN, HealthState.TERMINATING):
@@ -118,6 +121,25 @@ def reset(recovery: RecoveryStatus) -> RecoveryStatus:
     does not show.
     """
     return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight, deaf_since=recovery.deaf_since)
+
+
+def without_future(recovery: RecoveryStatus, *, now: datetime) -> RecoveryStatus:
+    """What a clock that was ahead has written down as of the future was now; else all would wait up to then."""
+    history = records_without_future(recovery.history, now=now)
+    moments = {name: getattr(recovery, name) for name in _MOMENTS}
+    ahead = {name: now for name, moment in moments.items() if moment is not None and moment > now}
+    if not ahead and history is recovery.history:
+        return recovery
+    return recovery.replace(history=history, **ahead)
+
+
+def records_without_future(history: tuple[StepRecord, ...], *, now: datetime) -> tuple[StepRecord, ...]:
+    """Likewise, of steps that are over; the same where none is of the future."""
+    if all(max(one.start_time, one.end_time or one.start_time) <= now for one in history):
+        return history
+    return tuple(
+        one.replace(start_time=min(one.start_time, now), end_time=min(one.end_time or now, now)) for one in history
+    )
 
 
 def new_id(*, now: datetime, bits: int) -> str:

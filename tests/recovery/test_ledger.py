@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -226,6 +227,14 @@ def test_ledger_from_a_clock_that_was_ahead_holds_nothing_up_until_then() -> Non
     assert found.spent == {StepClass.SOFT: (START - timedelta(seconds=5), START)}
     assert found.storm == Storm(since=START)
     assert (found.storm_ended_at, found.failed_at) == (START, START)
+
+
+def test_ledger_without_a_future_is_the_same_and_so_is_the_calm_of_its_storm() -> None:
+    calm = Ledger(spent={StepClass.SOFT: (START,)}, storm=Storm(since=START, calm_since=START), storm_ended_at=START)
+    failed = replace(calm, failed_at=after(1))
+
+    assert ledgers.clamped(calm, now=START) is calm
+    assert ledgers.clamped(failed, now=START) == replace(calm, failed_at=START)
 
 
 def test_calm_of_a_storm_counts_anew_for_a_process_that_did_not_see_it_last() -> None:

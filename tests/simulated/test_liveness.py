@@ -490,3 +490,12 @@ def test_steps_that_a_clock_that_was_ahead_has_written_down_keep_no_other_waitin
 
     assert same_incident.count("announces Restart of i0") > 1
     assert another.count("announces Restart of i0") == 2
+
+
+def test_budget_that_was_spent_while_the_clock_was_ahead_is_not_spent_until_then() -> None:
+    two = {"windows": [{"class": "Soft", "max": 2, "periodSeconds": 600}]} | ROOMY
+    others = ((0, *broken("i1", "S17")), (800, *broken("i2", "S17")))
+
+    history = set_right("S17", *others, budget=two)
+
+    assert history.index("deed: break_instance server=main name=i2") < history.index("announces Restart of i2")

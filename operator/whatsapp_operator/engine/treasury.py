@@ -34,11 +34,12 @@ def ledger_of(context: Context, server: Server, *, now: datetime) -> ledgers.Led
         text = context.claims.ledger(server.key)
         server.ledger_saved = text
         try:
-            server.ledger = ledgers.clamped(ledgers.loads(text), now=now) if text is not None else ledgers.Ledger()
+            server.ledger = ledgers.loads(text) if text is not None else ledgers.Ledger()
         except ValueError:
             context.telemetry.problem("A ledger cannot be read; its budget counts as spent", server=server.key.name)
             server.ledger = ledgers.exhausted(budget_of(server), now=now)
         server.kept_storm = server.ledger.storm is not None
+    server.ledger = ledgers.clamped(server.ledger, now=now)
     return server.ledger
 
 

@@ -8,7 +8,7 @@ spent all the same.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -140,13 +140,28 @@ def loads(text: str) -> Ledger:
 
 
 def clamped(ledger: Ledger, *, now: datetime) -> Ledger:
-    """Without a future: a clock that was ahead when it was written must not hold recovery up until then."""
+    """Without a future: a clock that was ahead when something was entered must not hold recovery up until then."""
+    if all(moment <= now for moment in _latest(ledger)):
+        return ledger
+    storm = ledger.storm
     return Ledger(
         spent={one: tuple(min(at, now) for at in moments) for one, moments in ledger.spent.items()},
-        storm=Storm(since=min(ledger.storm.since, now)) if ledger.storm is not None else None,
+        storm=Storm(min(storm.since, now), _unless_after(storm.calm_since, now)) if storm is not None else None,
         storm_ended_at=_not_after(ledger.storm_ended_at, now),
         failed_at=_not_after(ledger.failed_at, now),
     )
+
+
+def _latest(ledger: Ledger) -> Iterator[datetime]:
+    """Moments of which none is later than all of these."""
+    yield from (moments[-1] for moments in ledger.spent.values() if moments)
+    storm = ledger.storm
+    of_storms = (storm.since, storm.calm_since) if storm is not None else ()
+    yield from filter(None, (*of_storms, ledger.storm_ended_at, ledger.failed_at))
+
+
+def _unless_after(moment: datetime | None, now: datetime) -> datetime | None:
+    return moment if moment is not None and moment <= now else None
 
 
 def _not_after(moment: datetime | None, now: datetime) -> datetime | None:

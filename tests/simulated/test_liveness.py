@@ -15,7 +15,7 @@ from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage, status_of
 
 from evolution_simulator.version import ConnectionState
-from simulated.scenarios import PAIRED, ROOMY, SOON, broken, created, named, of_server, refused, scenario
+from simulated.scenarios import PAIRED, ROOMY, SOON, broken, created, named, of_server, refused, scenario, spoilt
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -499,3 +499,12 @@ def test_budget_that_was_spent_while_the_clock_was_ahead_is_not_spent_until_then
     history = set_right("S17", *others, budget=two)
 
     assert history.index("deed: break_instance server=main name=i2") < history.index("announces Restart of i2")
+
+
+def test_create_that_got_no_answer_while_the_clock_was_ahead_is_sent_again_once_it_is_right() -> None:
+    ahead, right = ({"slot": 0, "seconds": by} for by in (DAY, -DAY))
+    create = ((-0.1, *spoilt("html", "create")), (0, *created("n1")))
+
+    history = told(scenario((-20, "clock_jump", ahead), *create, (5, "clock_jump", right)))
+
+    assert history.index("verdict on Create of n1: ServerError") < history.index("tells of n1: Healthy")

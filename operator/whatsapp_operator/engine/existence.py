@@ -129,6 +129,7 @@ class Existence:
             return False
         if one.create_asked_at is None:
             return True
+        one.create_asked_at = min(one.create_asked_at, draft.now)  # the wall clock may have gone back since
         if server.observed.rows_begun <= one.stepped_at:
             # It was answered, and the list was asked for before that.
             return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 import structlog
@@ -328,3 +330,16 @@ async def test_recovery_is_told_attempt_by_attempt(stage_on: Stages) -> None:
 
     assert [line["attempt"] for line in lines if "attempt" in line] == [1, 1, 2, 2]
     assert told(lines)[-1] == "the instance has not recovered"
+
+
+async def test_steps_that_a_clock_that_was_ahead_has_written_down_keep_no_other_waiting(stage: Stage) -> None:
+    await stage.bench.create_open()
+    await stage.bench.break_("one", "S17")
+    assert await recover(stage) == (True, ["restart"])
+    kept = await stage.store.get("one")
+    assert kept is not None
+    tomorrow = [one.replace(end_time=one.start_time + timedelta(days=1)) for one in kept.recovery.history]
+    await stage.store.put(replace(kept, recovery=kept.recovery.replace(history=tuple(tomorrow))))
+    await stage.bench.break_("one", "S17")
+
+    assert await recover(stage) == (True, ["restart"])

@@ -37,7 +37,8 @@ class Case:
         self.sight = Observation(name, means, kept=self._kept, known=known)
         # A step that an earlier process left in flight was counted when it was announced; what comes next rests on
         # what is seen from now on.
-        self.recovery = _interrupted(self._kept.recovery, now=self._now())
+        kept_recovery = incident.without_future(self._kept.recovery, now=self._now())
+        self.recovery = _interrupted(kept_recovery, now=self._now())
         self._was_looked_at = False
         self._stepped_at = self._now()
         self.deletion_since = self._kept.deletion_since

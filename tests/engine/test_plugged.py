@@ -408,6 +408,18 @@ async def test_what_a_strategy_has_configured_is_verified_against_the_spec_after
     assert house.draft.subject.create_asked_at is None
 
 
+async def test_what_a_strategy_configures_is_verified_also_by_a_process_that_finds_its_step_interrupted() -> None:
+    """What is only said after it would be lost with the process."""
+    house = stage(configure)
+    house.draft.configured_generation = 3
+
+    await house.take()
+
+    (announced,) = house.cluster.statuses
+    assert announced["recovery"]["inFlight"]["step"] == "Hush"
+    assert "configuredGeneration" not in announced
+
+
 @pytest.mark.parametrize("step", [Step.RESTART, HUSH])
 async def test_no_code_is_read_in_the_gap_that_a_step_may_leave(step: Step) -> None:
     house = stage(restart)

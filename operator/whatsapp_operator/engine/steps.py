@@ -139,10 +139,11 @@ class Steps:
         if work is None or self._refused_since(server, draft, step_class, asked=self._asked(draft, step)):
             return
         draft.subject.withheld = None
+        effect, verified = before, draft.configured_generation
         await self._announce(server, draft, step, step_class)
-        effect = before
         try:
             effect = await self._carry_out(server, draft, work, step=step, step_class=step_class)
+            draft.configured_generation = verified
         finally:
             # Also after an error: what was seen before it must not count any more.
             self._settle(server, draft, planned, effect)
@@ -241,8 +242,9 @@ class Steps:
         if step is Step.RELOGIN and treasury.traits_of(server).relogin_deafens:
             # Before it is taken, since a crash must not forget it.
             draft.recovery = draft.recovery.replace(deaf_since=draft.now)
-        if _beforehand(step, step_class).configures:
-            # Likewise: it is verified anew once the step is over, by whatever process there is then.
+        if _beforehand(step, step_class).configures or step.foreign:
+            # Likewise, also where only a plugin knows what it will do: it is verified anew once the step is over, by
+            # whatever process there is then.
             draft.configured_generation = None
         draft.plan = planner.NOTHING
         await write_ahead(self._writer, draft)

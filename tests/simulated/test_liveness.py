@@ -14,8 +14,21 @@ from simulation.kubernetes import kinds
 from simulation.run import Sabotage, Scenario, run
 from simulation.stage import Stage, status_of
 
+from evolution_simulator import faults
 from evolution_simulator.version import ConnectionState
-from simulated.scenarios import PAIRED, ROOMY, SOON, broken, created, named, of_server, refused, scenario, spoilt
+from simulated.scenarios import (
+    ON_MAIN,
+    PAIRED,
+    ROOMY,
+    SOON,
+    broken,
+    created,
+    named,
+    of_server,
+    refused,
+    scenario,
+    spoilt,
+)
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, ledger, strategies
 from whatsapp_operator.resources.reasons import Reason
@@ -508,3 +521,29 @@ def test_create_that_got_no_answer_while_the_clock_was_ahead_is_sent_again_once_
     history = told(scenario((-20, "clock_jump", ahead), *create, (5, "clock_jump", right)))
 
     assert history.index("verdict on Create of n1: ServerError") < history.index("tells of n1: Healthy")
+
+
+@deeds.doing.deed
+def create_in_a_round(stage: Stage, *, name: str) -> None:
+    """Memory is read slowly for once, and in the middle of that a user creates the resource of an instance there."""
+    slow = stage.hosts["main"].faults.add(faults.Kind.LATENCY, route="connectionState", count=1, seconds=4.0)
+
+    def create_once_it_is_read() -> None:
+        if slow.count:
+            stage.loop.call_later(0.05, create_once_it_is_read)
+        else:
+            stage.create(kinds.INSTANCES, setups.HOME, name, spec=ON_MAIN)
+
+    create_once_it_is_read()
+
+
+@pytest.mark.parametrize("at", [500, 510, 520])
+def test_instance_that_was_not_asked_for_makes_no_server_without_metrics_warm_up_again(at: int) -> None:
+    outsider, ghost = (-60, *of_server("outsider_instance", name="a0")), (0, *broken("i0", "S1"))
+    begins = (at, "create_in_a_round", {"name": "a0"})
+    hangs = (550, *broken("i1", "S17"))
+
+    history = told(scenario(outsider, ghost, begins, hangs, metrics=False, ends=900.0))
+
+    (restarted,) = (float(line.split()[0]) for line in history.splitlines() if "announces Restart of i1" in line)
+    assert restarted < PAIRED + 550 + 120

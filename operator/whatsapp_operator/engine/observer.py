@@ -284,7 +284,8 @@ class Observer:
 
     def _warm_up(self, states: States, rows: evidence.DatabaseList) -> None:
         server = self._server
-        listed = rows.rows.keys() if server.observed.has_metrics else rows.rows.keys() & server.subjects.keys()
+        asked = server.observed.asked
+        listed = rows.rows.keys() & asked if asked is not None else rows.rows.keys()
         server.warm_up = warmup.observed(
             server.warm_up,
             listed=listed - server.observed.unread.keys(),
@@ -297,13 +298,13 @@ class Observer:
         """Fold what was read into the instances that it may be news for; whether there are any."""
         server, folded = self._server, False
         both = rows.rows if isinstance(rows, evidence.DatabaseList) else None
-        begun, unread = self._last_tick, server.observed.unread
+        begun, unread, asked = self._last_tick, server.observed.unread, server.observed.asked
         left, calm = server.calm.left(server.observed, states, both, server.subjects), list[str]()
         absent: list[tuple[str, Subject]] = []
         for name in server.subjects if unread else left:
             one = server.subjects[name]
-            if one.stepped_at >= begun:
-                # Read before the step, or during it: it tells nothing of what the step did.
+            if one.stepped_at >= begun or (asked is not None and name not in asked):
+                # Read before the step, or during it, which tells nothing of what it did; or not asked for at all.
                 continue
             if name in unread:
                 # That what is known of it has become too old, no read will tell.

@@ -137,9 +137,12 @@ def connect_starts_a_socket_only_in_a_step(sight: Sight, one: host.Arrival) -> s
         return None
     if _announced(sight, _acting(sight, one), *_STARTERS) or _was_just_created(sight, one):
         return None
-    # It was connecting when it was last read, and a code was wanted.
-    recent = sight.was(remote(one), ConnectionState.CONNECTING, within=15.0)
-    return None if recent else "no step was announced, and it was not connecting"
+    return None if _was_connecting(sight, one) else "no step was announced, and it was not connecting"
+
+
+def _was_connecting(sight: Sight, one: host.Arrival) -> bool:
+    """It was when it was last read, and a code was wanted."""
+    return sight.was(remote(one), ConnectionState.CONNECTING, within=15.0)
 
 
 def _was_just_created(sight: Sight, one: host.Arrival) -> bool:
@@ -263,6 +266,9 @@ def whatsapp_is_not_asked_for_a_refused_account(sight: Sight, one: host.Arrival)
         return None
     asked = _announced(sight, body, Step.RESTART)
     if asked is not None and asked.reason == "Requested":
+        return None
+    if one.route == "connect" and _was_connecting(sight, one):
+        # Somebody has started it since, the row goes on to tell of the end before, and a code is read.
         return None
     ended = (row.disconnection_at or 0.0) - BEGIN.timestamp()
     unseen = body is not None and status_of(body).get("reason") != "Restricted"

@@ -547,3 +547,14 @@ def test_instance_that_was_not_asked_for_makes_no_server_without_metrics_warm_up
 
     (restarted,) = (float(line.split()[0]) for line in history.splitlines() if "announces Restart of i1" in line)
     assert restarted < PAIRED + 550 + 120
+
+
+def test_instance_of_somebody_else_is_not_shown_as_ones_own_while_its_server_warms_up() -> None:
+    anothers = ((-60, *of_server("outsider_instance", name="a0")), (0, *created("a0")))
+    restart = (60, *of_server("server_down", seconds=5.0, listener_only=False))
+
+    history = told(scenario(*anothers, restart, ends=300.0, load_seconds=20.0))
+
+    assert "tells of a0: AlreadyExists" in history
+    assert "tells of a0: Settling" not in history
+    assert "tells of a0: Healthy" not in history

@@ -37,10 +37,10 @@ _TRUE, _FALSE, _UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, Condition
 
 _CONDITIONS_KEPT = 1024
 
-_NOT_OURS = frozenset({Reason.ALREADY_EXISTS, Reason.INTEGRATION_DIFFERS})
+NOT_OURS = frozenset({Reason.ALREADY_EXISTS, Reason.INTEGRATION_DIFFERS})
 """What was observed is another instance than the one that is declared."""
 
-NEEDS_THE_SPEC = _NOT_OURS | {
+NEEDS_THE_SPEC = NOT_OURS | {
     Reason.DUPLICATE,
     Reason.SERVER_NOT_ALLOWED,
     Reason.SECRET_NOT_OURS,
@@ -114,7 +114,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
         reason=view.verdict.reason,
         connection=connection,
         instance_id=view.instance_id,
-        paired=None if view.synced in _NOT_OURS else view.record.paired,
+        paired=None if view.synced in NOT_OURS else view.record.paired,
         pairing=view.pairing,
         pairing_window_opened_at=view.window_opened_at,
         configured_generation=view.configured_generation,
@@ -130,7 +130,7 @@ def present(view: View, *, now: datetime) -> WhatsAppInstanceStatus:
 
 def _connection(view: View) -> ConnectionStatus | None:
     record, before = view.record, view.instance.status.connection
-    if view.synced in _NOT_OURS:
+    if view.synced in NOT_OURS:
         return None
     if record.memory is None or view.unknown or not view.confirmed:
         return before

@@ -27,7 +27,7 @@ from whatsapp_operator.engine.configuration import synchronise
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.draft import Draft, begin
 from whatsapp_operator.engine.planning import Planning
-from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, present, present_invalid
+from whatsapp_operator.engine.presentation import NEEDS_THE_SPEC, NOT_OURS, present, present_invalid
 from whatsapp_operator.engine.probing import Prober
 from whatsapp_operator.engine.sampling import Sampler
 from whatsapp_operator.engine.server import Server
@@ -41,6 +41,7 @@ from whatsapp_operator.health import rules
 from whatsapp_operator.health.assessment import Verdict, seconds
 from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources import instance, names
+from whatsapp_operator.resources.conditions import ConditionType
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
 
@@ -156,11 +157,17 @@ class Reconciler:
         one.hold_asked = True
         await finalizers.add(self._context, instance.KIND, one, names.FINALIZER)
         draft.instance = one.instance or draft.instance
-        draft.synced = await self._existence.establish(server, draft) if server.warm else self._established(draft)
+        draft.synced = await self._existence.establish(server, draft) if server.warm else self._still(draft)
         if draft.synced in NEEDS_THE_SPEC:
             return await self._refuse(draft, draft.synced)
         await self._heal(server, draft)
         return await self._keep_up(server, draft)
+
+    def _still(self, draft: Draft) -> Reason:
+        """What was found to be another's stays it while the server is warming up, and is not shown as this one's."""
+        told = {one.reason for one in draft.instance.status.conditions if one.type is ConditionType.SYNCED}
+        anothers = draft.instance_id is None and told <= NOT_OURS
+        return next(iter(told), self._established(draft)) if anothers else self._established(draft)
 
     @staticmethod
     def _established(draft: Draft) -> Reason:

@@ -60,4 +60,4 @@ def _check_rules(kind: kinds.Kind, body: Body, before: Body | None) -> None:
         parse = parsing.parse_instance if kind is kinds.INSTANCES else parsing.parse_server
         parse(body)
     except errors.InvalidResource as error:
-        raise answers.Refused(422, "Invalid") from error
+        raise answers.invalid(*dict.fromkeys(problem.field for problem in error.problems)) from error

@@ -180,9 +180,9 @@ class ApiServer:
             # It is found by two validations, and told twice.
             raise answers.invalid("metadata.finalizers", "metadata.finalizers")
         after = {**wanted, "metadata": {name: value for name, value in metadata.items() if value not in ([], {})}}
-        if kind.custom:
-            after = {**_without(after, "status"), **({"status": before["status"]} if "status" in before else {})}
-        return after
+        if not kind.custom:
+            return _without_nulls(after)
+        return {**_without(after, "status"), **({"status": before["status"]} if "status" in before else {})}
 
     def _replace(self, kind: kinds.Kind, before: Body, after: Body, writer: str, subresource: str) -> Body:
         if kind.counted and after.get("spec") != before.get("spec"):
@@ -259,11 +259,12 @@ def _without(body: Body, field: str) -> dict[str, Any]:
 
 
 def _without_nulls(body: Body) -> Body:
-    """A built-in kind has no nulls: they are fields that are not set."""
+    """A built-in kind has no nulls, and no data that is empty: they are fields that are not set."""
     spec = body.get("spec")
+    kept = body if body.get("data", True) else _without(body, "data")
     if not isinstance(spec, Mapping):
-        return body
-    return {**body, "spec": {name: value for name, value in spec.items() if value is not None}}
+        return kept
+    return {**kept, "spec": {name: value for name, value in spec.items() if value is not None}}
 
 
 def _rfc3339(moment: datetime) -> str:

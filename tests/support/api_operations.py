@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from whatsapp_operator.cluster import transport
+from whatsapp_operator.cluster import transport, workloads
 from whatsapp_operator.engine import ports
 from whatsapp_operator.resources import names
 
@@ -81,7 +81,7 @@ def draw(seed: int, *, count: int) -> Iterator[Operation]:
     """A sequence of so many calls."""
     chance = random.Random(seed)  # noqa: S311 - a sequence that can be repeated, no cryptography
     for _ in range(count):
-        yield chance.choices((_on_instances, _on_secrets, _on_leases), (6, 2, 2))[0](chance)
+        yield chance.choices(_KINDS, _OFTEN)[0](chance)
 
 
 def _version(chance: random.Random) -> dict[str, str]:
@@ -180,6 +180,102 @@ def _on_leases(chance: random.Random) -> Operation:
             return Operation("list", *base, query=(("labelSelector", selector),))
 
 
+_SERVER_SPECS: tuple[dict[str, Any], ...] = (
+    {"url": "http://evolution:8080", "apiKeySecretRef": {"name": "key"}},
+    {"url": "https://evolution.example.com/api", "apiKeySecretRef": {"name": "key", "key": "global"}},
+    {"url": "http://evolution:8080", "apiKeySecretRef": {"name": "key"}, "allowedNamespaces": ["shops"]},
+)
+_BAD_SERVER_SPECS: tuple[dict[str, Any], ...] = (
+    {"url": "http://evolution:8080"},
+    {"url": "ftp://evolution", "apiKeySecretRef": {"name": "key"}},
+    {"url": "http://evolution:8080", "apiKeySecretRef": {}},
+)
+_SERVER_CHANGES: tuple[dict[str, Any], ...] = (
+    {"budget": {"maxInFlight": 2}},
+    {"budget": {"maxInFlight": 0}},
+    {"budget": None},
+    {"maintenance": {"windows": "always"}},
+    {"workloadRef": {"kind": "Deployment", "name": "evolution"}},
+    {"workloadRef": {"kind": "DaemonSet", "name": "evolution"}},
+)
+_SERVER_STATUSES: tuple[Any, ...] = (
+    {"observedGeneration": 1, "version": "2.3.7"},
+    {"observedGeneration": 1, "version": None},
+    {"observedGeneration": "one"},
+    {"observedGeneration": 2, "unknown": {"field": True}},
+)
+
+
+def _on_servers(chance: random.Random) -> Operation:
+    base = ("evolutionservers", f"apis/{names.API_VERSION}")
+    match chance.choices(("create", "get", "list", "delete", "spec", "status", "finalizers"), (3, 1, 1, 1, 3, 3, 2))[0]:
+        case "create":
+            spec = chance.choice(_SERVER_SPECS if chance.random() < 0.7 else _BAD_SERVER_SPECS)
+            body = {"apiVersion": names.API_VERSION, "kind": "EvolutionServer", "metadata": {"name": "main"}}
+            return Operation("create", *base, body=body | {"spec": spec})
+        case "get":
+            return Operation("get", *base, name="main")
+        case "list":
+            return Operation("list", *base)
+        case "delete":
+            return Operation("delete", *base, name="main", body=_preconditions(chance))
+        case "spec":
+            part, change = "", {"spec": chance.choice(_SERVER_CHANGES)}
+        case "status":
+            part, change = "status", {"status": chance.choice(_SERVER_STATUSES)}
+        case _:
+            part, change = "", {"metadata": {"finalizers": chance.choice(([], [names.SERVER_FINALIZER]))}}
+    change = {**change, "metadata": {**change.get("metadata", {}), **_version(chance)}}
+    return Operation("patch", *base, name="main", subresource=part, body=change, content_type=transport.MERGE_PATCH)
+
+
+def _on_workloads(chance: random.Random) -> Operation:
+    """As the operator restarts one, and its users scale and remove it.
+
+    On the real cluster its controller writes it, too, and rolls it out when it likes: what else the operator reads of it
+    is compared, and of the preconditions one that never holds.
+    """
+    base = ("deployments", "apis/apps/v1")
+    match chance.choices(("create", "get", "restart", "scale", "delete"), (3, 2, 4, 2, 1))[0]:
+        case "create":
+            labels = {"app": "evolution"}
+            pod = {"containers": [{"name": "evolution", "image": "evolution", "env": [{"name": "A", "value": "1"}]}]}
+            template = {"metadata": {"labels": labels}, "spec": pod}
+            spec = {"replicas": 1, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels}}
+            body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "evolution"}}
+            return Operation("create", *base, body=body | {"spec": {**spec, "template": template}})
+        case "get":
+            return Operation("get", *base, name="evolution")
+        case "delete":
+            return Operation("delete", *base, name="evolution")
+        case "restart":
+            at = f"2026-11-23T10:00:0{chance.randrange(3)}Z"
+            spec = {"template": {"metadata": {"annotations": {names.RESTARTED_AT: at}}}}
+        case _:
+            spec = {"replicas": chance.randrange(3)}
+    change = {"metadata": chance.choice(({}, {}, {"resourceVersion": "1"})), "spec": spec}
+    return Operation("patch", *base, name="evolution", body=change, content_type=transport.MERGE_PATCH)
+
+
+def _on_configs(chance: random.Random) -> Operation:
+    base = ("configmaps", "api/v1")
+    match chance.choice(("create", "get", "change", "delete")):
+        case "create":
+            body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": names.PAUSE_CONFIG}}
+            return Operation("create", *base, body=body | {"data": {"reason": "work"}})
+        case "get":
+            return Operation("get", *base, name=names.PAUSE_CONFIG)
+        case "delete":
+            return Operation("delete", *base, name=names.PAUSE_CONFIG, body=_preconditions(chance))
+        case _:
+            change = {"metadata": _version(chance), "data": {"reason": chance.choice(("work", "more", None))}}
+            return Operation("patch", *base, name=names.PAUSE_CONFIG, body=change, content_type=transport.MERGE_PATCH)
+
+
+_KINDS = (_on_instances, _on_servers, _on_secrets, _on_leases, _on_workloads, _on_configs)
+_OFTEN = (12, 6, 4, 4, 4, 2)
+
+
 @dataclass
 class Player:
     """Makes the calls of a sequence at one server, and says what was answered."""
@@ -215,6 +311,9 @@ class Player:
             answer: Any = await self.calls.call(call)
         except ports.KubernetesError as error:
             return {"refused": type(error).__name__, "why": str(error)}
+        if operation.resource == "deployments" and answer.get("kind") == "Deployment":
+            seen = workloads.read("Deployment", answer)
+            return {"workload": replace(seen, resource_version="", rolled_out=False)}
         if operation.verb == "list":
             return {"items": sorted((self._told(one) for one in answer["items"]), key=str)}
         return self._seen(answer, key) if "metadata" in answer and answer.get("kind") != "Status" else {"done": True}

@@ -232,8 +232,8 @@ def _on_servers(chance: random.Random) -> Operation:
 def _on_workloads(chance: random.Random) -> Operation:
     """As the operator restarts one, and its users scale and remove it.
 
-    On the real cluster its controller writes it, too, and rolls it out when it likes: what else the operator reads of it
-    is compared, and of the preconditions one that never holds.
+    On the real cluster its controller writes it, too, and rolls it out when it likes: what else the operator reads of
+    it is compared, and of the preconditions one that never holds.
     """
     base = ("deployments", "apis/apps/v1")
     match chance.choices(("create", "get", "restart", "scale", "delete"), (3, 2, 4, 2, 1))[0]:

@@ -30,8 +30,8 @@ def a_draft(*asked: Request, value: str = NOW) -> drafts.Draft:
 
 
 @pytest.mark.parametrize("what", Request)
-@pytest.mark.parametrize(("value", "is_asked"), [(NOW, True), (LONGEST, True), (f"{LONGEST}x", False), ("", False)])
-def test_request_is_asked_by_a_value_that_status_can_show(what: Request, value: str, is_asked: bool) -> None:
+@pytest.mark.parametrize(("value", "is_asked"), [(NOW, True), (LONGEST, True), (f"{LONGEST}x", True), ("", False)])
+def test_request_is_asked_by_any_value(what: Request, value: str, is_asked: bool) -> None:
     assert requests.asked(a_draft(what, value=value), what) is is_asked
     assert not any(requests.asked(a_draft(what, value=value), other) for other in Request if other is not what)
 
@@ -48,6 +48,20 @@ def test_request_that_was_handled_is_asked_again_by_another_value_only(what: Req
     again.handled = removed.handled = draft.handled
     assert requests.asked(again, what)
     assert not requests.asked(removed, what)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(LONGEST, LONGEST), (f"{LONGEST}x", "sha256:af97a1a6ca66df0bc0d0ae024383edea1ea899f3715b4e016f6898296c5cade6")],
+)
+def test_value_that_is_longer_than_status_can_show_is_shown_by_its_digest(value: str, shown: str) -> None:
+    draft, other = a_draft(Request.RESTART, value=value), a_draft(Request.RESTART, value=f"{value[:-1]}y")
+
+    requests.handled(draft, Request.RESTART)
+
+    assert draft.handled.restart == shown
+    other.handled = draft.handled
+    assert requests.asked(other, Request.RESTART), "another value, also where it differs at its end only"
 
 
 @pytest.mark.parametrize("what", Request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources.names import Request
@@ -38,5 +40,6 @@ def take_up(draft: Draft) -> bool:
 
 
 def _token(draft: Draft, what: Request) -> str | None:
-    token = draft.instance.metadata.annotations.get(what.annotation)
-    return token if token and len(token) <= _LONGEST else None
+    """The request's value; one that is longer than the status can show, by its digest."""
+    token = draft.instance.metadata.annotations.get(what.annotation) or None
+    return f"sha256:{hashlib.sha256(token.encode()).hexdigest()}" if token and len(token) > _LONGEST else token

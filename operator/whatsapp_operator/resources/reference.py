@@ -16,8 +16,8 @@ Generated from `operator/whatsapp_operator/resources` by `make generate`. `kubec
 
 ## Requests
 
-An annotation on a WhatsAppInstance asks for something once. Its value may be any text that it did not have before, at
-most 253 characters; `status.lastHandled` shows the last one that was carried out.
+An annotation on a WhatsAppInstance asks for something once. Its value may be any text that it did not have before;
+`status.lastHandled` shows the last one that was carried out (one of more than 253 characters by its SHA-256).
 
 | annotation | asks for |
 | --- | --- |

@@ -67,7 +67,7 @@ class ServerRestarts:
         Raises:
             ports.KubernetesError: the Kubernetes API did not do its part.
         """
-        reference = one.resource.spec.workload_ref if one.resource is not None and one.problem is None else None
+        reference = _named(one)
         if one.flying is not None:
             return await self._proceed(one, one.flying, reference)
         if reference is None:
@@ -119,7 +119,7 @@ class ServerRestarts:
             # Nothing was restarted, so nothing is spent, and what was seen of the instances still holds.
             treasury.give_back(one, StepClass.SERVER_RESTART, key=None, at=spent_at)
             self._workload_due.pop(one.key, None)
-            self._conclude(one, StepResult.INTERRUPTED)
+            self._conclude(one, flying, StepResult.INTERRUPTED)
             await treasury.save(self._context, one)
 
     async def _announce(self, one: Server, reason: Reason) -> tuple[StepInFlight, datetime]:
@@ -153,7 +153,7 @@ class ServerRestarts:
     async def _change(self, one: Server, reference: WorkloadReference, at: str, workload: ports.Workload) -> bool:
         """Change the workload; False when it must not be any more, or somebody changed it or took the right away."""
         key = ports.Key(one.key.namespace, reference.name)
-        if self._is_out_of_the_question(one):
+        if self._is_out_of_the_question(one, reference):
             return False
         try:
             self._context.require_claim(one)
@@ -165,32 +165,32 @@ class ServerRestarts:
         forget(one)
         return True
 
-    def _is_out_of_the_question(self, one: Server) -> bool:
-        """A pause, or an instance that would lose its pairing by it, came while it was announced."""
+    def _is_out_of_the_question(self, one: Server, reference: WorkloadReference) -> bool:
+        """Since it was planned there came a pause, an instance that would lose its pairing, or another workload."""
         now = self._context.clock.now()
-        return pause_of(self._context, one, now=now) is not None or one.without_session > 0
+        return pause_of(self._context, one, now=now) is not None or one.without_session > 0 or _named(one) != reference
 
     async def _proceed(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> float | None:
         now = self._context.clock.now()
         if now - flying.since > timedelta(seconds=self._context.limits.server_restart):
-            self._conclude(one, StepResult.FAILED)
+            self._conclude(one, flying, StepResult.FAILED)
             return _POLL_SECONDS
         if not one.rolled_out and not await self._is_rolled_out(one, flying, reference):
             return _POLL_SECONDS
         if one.fresh(now) and one.warm:
-            self._conclude(one, StepResult.SUCCEEDED)
+            self._conclude(one, flying, StepResult.SUCCEEDED)
         return _POLL_SECONDS
 
     async def _is_rolled_out(self, one: Server, flying: StepInFlight, reference: WorkloadReference | None) -> bool:
         """Whether the workload was replaced; if it never was told to, the step is over."""
         if reference is None:
-            self._conclude(one, StepResult.INTERRUPTED)
+            self._conclude(one, flying, StepResult.INTERRUPTED)
             return False
         await self._inspect(one, reference)
         if one.workload is None:
             return False
         if one.workload.restarted_at != _identity(flying):
-            self._conclude(one, StepResult.INTERRUPTED)
+            self._conclude(one, flying, StepResult.INTERRUPTED)
             return False
         one.rolled_out = one.workload.rolled_out
         if one.rolled_out:
@@ -199,10 +199,7 @@ class ServerRestarts:
             self._context.hurry(one)
         return one.rolled_out
 
-    def _conclude(self, one: Server, result: StepResult) -> None:
-        flying = one.flying
-        if flying is None:
-            return
+    def _conclude(self, one: Server, flying: StepInFlight, result: StepResult) -> None:
         reason = flying.reason or Reason.UNKNOWN
         record = StepRecord(
             step=flying.step,
@@ -231,6 +228,11 @@ def forget(one: Server) -> None:
     one.observed, one.warm_up = Observed(version=before.version, client_name=before.client_name), WarmUp()
     for subject in one.subjects.values():
         subject.record, subject.steady = records.after_step(subject.record), False
+
+
+def _named(one: Server) -> WorkloadReference | None:
+    """The workload that the spec names now, where it is understood."""
+    return one.resource.spec.workload_ref if one.resource is not None and one.problem is None else None
 
 
 def _why_not(workload: ports.Workload) -> Reason | None:

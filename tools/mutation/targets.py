@@ -30,6 +30,7 @@ _GUARDS = (
     "steps",
     "requests",
     "sampling",
+    "server_restart",
 )
 _TESTS = {
     "health": ("tests/health",),

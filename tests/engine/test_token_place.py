@@ -20,7 +20,7 @@ AT_MINE = {"tokenSecretRef": {"name": "mine"}}
 
 
 async def outcome(
-    secrets: Secrets, *, on_server: str, known: Token | None = None, spec: Mapping[str, object] = AT_MINE
+    secrets: Secrets, *, on_server: str | None, known: Token | None = None, spec: Mapping[str, object] = AT_MINE
 ) -> Reason:
     house, draft = begun(secrets, **spec)
     row = replace(a_row("open", owner=True, identity="id-1"), token=on_server)

@@ -31,6 +31,7 @@ _GUARDS = (
     "requests",
     "sampling",
     "server_restart",
+    "tokens",
 )
 _TESTS = {
     "health": ("tests/health",),

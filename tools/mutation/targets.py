@@ -32,6 +32,7 @@ _GUARDS = (
     "sampling",
     "server_restart",
     "tokens",
+    "keepsake",
 )
 _TESTS = {
     "health": ("tests/health",),

@@ -33,6 +33,7 @@ _GUARDS = (
     "server_restart",
     "tokens",
     "keepsake",
+    "owned",
 )
 _TESTS = {
     "health": ("tests/health",),

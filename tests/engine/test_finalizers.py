@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -29,8 +29,10 @@ class Store:
     one: Subject
     answers: str
     told: Sequence[Mapping[str, Any]] = ()
+    written: list[Sequence[str]] = field(default_factory=list)
 
     async def write_finalizers(self, _kind: str, _key: ports.Key, wanted: Sequence[str], **_: object) -> ports.Body:
+        self.written.append(wanted)
         for each in self.told:
             self.one.update(each)
         return body(self.answers, *wanted)
@@ -91,3 +93,24 @@ async def test_resource_that_was_changed_while_it_came_to_be_held_is_looked_at_a
         await add(Store(one, answers="8", told=[body("9", FINALIZER)]))
 
     assert one.resource_version == "9"
+
+
+class Lost(surroundings.AllHeld):
+    """The claim is another's by now."""
+
+    def holds(self, _: ports.Key, /) -> bool:
+        return False
+
+
+@pytest.mark.parametrize(("held", "write"), [((FINALIZER,), finalizers.remove), ((), finalizers.add)])
+async def test_resource_that_another_replica_looks_after_is_neither_held_nor_let_go(
+    held: tuple[str, ...], write: Callable[..., Awaitable[None]]
+) -> None:
+    one = held_by(*held)
+    store = Store(one, answers="8")
+    context = surroundings.context(simulated.Time(), kubernetes=store, claims=Lost())
+
+    with pytest.raises(ports.Conflict):
+        await write(context, instance.KIND, one, FINALIZER)
+
+    assert (one.metadata.finalizers, store.written) == (held, [])

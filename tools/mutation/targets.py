@@ -34,6 +34,7 @@ _GUARDS = (
     "tokens",
     "keepsake",
     "owned",
+    "finalizers",
 )
 _TESTS = {
     "health": ("tests/health",),

@@ -35,6 +35,7 @@ _GUARDS = (
     "keepsake",
     "owned",
     "finalizers",
+    "currency",
 )
 _TESTS = {
     "health": ("tests/health",),

@@ -185,3 +185,9 @@ def test_what_begins_anew_keeps_the_resource_and_nothing_that_was_seen() -> None
     begin_anew(one)
     assert one.body is before
     assert (one.record, one.restored, one.steady, one.opinion) == (records.Record(), False, False, None)
+
+
+async def test_circuit_of_a_server_that_is_not_held_is_told_as_well(server: Server) -> None:
+    opened = connect(server, Claim())
+
+    assert Fenced(opened, holds=lambda: False).circuit == opened.circuit

@@ -5,7 +5,7 @@ The server keeps what the real one keeps of Leases: a version per write, and the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -45,6 +45,8 @@ class Connection:
     swallows_answers: bool = False
     """Writes have their effect, and no answer comes back."""
     verbs: list[str] = field(default_factory=list)
+    during: dict[str, Callable[[], None]] = field(default_factory=dict)
+    """What happens once, while a call is under way."""
 
     async def list(self) -> Sequence[ports.Lease]:
         self._arrive("list")
@@ -72,6 +74,7 @@ class Connection:
         if self.cut:
             raise ports.Unavailable
         self.verbs.append(verb)
+        self.during.pop(verb, lambda: None)()
 
     def _check(self, lease: ports.Lease) -> None:
         if lease.name not in self.server.stored:
@@ -119,15 +122,20 @@ class Replica:
     happened: list[tuple[str, ports.Key]] = field(default_factory=list)
     listings: int = 0
     listing_fails: bool = False
+    is_ready: bool = True
+    meanwhile: Callable[[], None] | None = None
+    """What happens while it reads what the holder before has written."""
 
     def ready(self) -> bool:
-        return True
+        return self.is_ready
 
     def servers(self) -> Collection[ports.Key]:
         return self.known
 
     async def refresh(self) -> None:
         self.listings += 1
+        if self.meanwhile is not None:
+            self.meanwhile()
         if self.listing_fails:
             raise ports.Unavailable
 
@@ -147,16 +155,24 @@ class Replica:
 
 
 def replica(
-    name: str, time: simulated.Time, server: LeaseServer, servers: Collection[ports.Key], *, skew: float = 0.0
+    name: str,
+    time: simulated.Time,
+    server: LeaseServer,
+    servers: Collection[ports.Key],
+    *,
+    skew: float = 0.0,
+    scope: str = "",
+    terms: leadership.Terms | None = None,
+    sleep: ports.Sleep | None = None,
 ) -> Replica:
     """A replica that has not begun."""
     connection, told = Connection(server, time, skew=skew), Told()
     leads = leadership.Leadership(
         identity=name,
-        scope="",
-        terms=leadership.Terms(),
+        scope=scope,
+        terms=terms or leadership.Terms(),
         clock=time,
-        sleep=time.sleep,
+        sleep=sleep or time.sleep,
         leases=connection,
         telemetry=told,  # type: ignore[arg-type] # the part of the port that leadership uses
     )

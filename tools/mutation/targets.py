@@ -36,6 +36,7 @@ _GUARDS = (
     "owned",
     "finalizers",
     "currency",
+    "leadership",
 )
 _TESTS = {
     "health": ("tests/health",),

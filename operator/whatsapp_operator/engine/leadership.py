@@ -133,11 +133,8 @@ class Leadership:
     @property
     def live(self) -> bool:
         """Whether the member Lease was renewed in time."""
-        return self._renewed_at is not None and self._age() < self._terms.renew_deadline
-
-    def _age(self) -> float:
-        """Seconds since the last successful renewal began."""
-        return self._clock.monotonic() - (self._renewed_at or 0.0)
+        began = self._renewed_at
+        return began is not None and self._clock.monotonic() - began < self._terms.renew_deadline
 
     def _notice_a_lapse(self) -> None:
         """Whoever lapsed stays so until it has taken its claims again, also when renewals succeed meanwhile."""
@@ -210,7 +207,6 @@ class Leadership:
 
     async def run_sharing(self, hands: Hands) -> None:
         """Take what is this replica's, and give up what is not, without end."""
-        self._hands = hands
         while True:
             await self.share(hands)
             await self._sleep(self._terms.renew_period / 2)

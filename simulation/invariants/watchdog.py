@@ -33,6 +33,7 @@ class Watchdog:
         """When an operator last wrote anything but a Lease, or changed anything on a server."""
         self._failures: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_FAILURES))
         stage.api.listeners.append(self._written)
+        stage.api.on_vain.append(self._written_in_vain)
         stage.on_audit.append(self._audited)
         stage.on_said.append(self._said)
         stage.on_hit.append(self._failed)
@@ -73,13 +74,20 @@ class Watchdog:
             return
         self.changed_at = self._stage.loop.time()
         self._note_write(change)
-        for check in writes.CHECKS:
-            wrong = check(self._sight, change)
-            if wrong is not None:
-                self._violate(check.__name__, f"{change.kind.kind} {change.namespace}/{change.name}: {wrong}")
+        self._judge_write(change, writes.CHECKS)
         self._judge_step(change)
         self._judge_restart(change)
         self._note_roll_out(change)
+
+    def _written_in_vain(self, change: server.Change) -> None:
+        if change.writer.startswith(_OPERATOR):
+            self._judge_write(change, writes.IN_VAIN)
+
+    def _judge_write(self, change: server.Change, checks: Sequence[writes.Check]) -> None:
+        for check in checks:
+            wrong = check(self._sight, change)
+            if wrong is not None:
+                self._violate(check.__name__, f"{change.kind.kind} {change.namespace}/{change.name}: {wrong}")
 
     def _note_roll_out(self, change: server.Change) -> None:
         """One whose announcement was written and not answered is not carried out, and its place is free again."""

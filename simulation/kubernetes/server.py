@@ -71,6 +71,8 @@ class ApiServer:
         self.objects = Objects()
         self.version = 100
         self.listeners: list[Callable[[Change], None]] = []
+        self.on_vain: list[Callable[[Change], None]] = []
+        """Told of writes that change nothing, which make no new version."""
 
     def handle(self, call: transport.Call, *, writer: str) -> answers.Answer:
         """Answer one request."""
@@ -189,6 +191,8 @@ class ApiServer:
             generation = before["metadata"]["generation"] + 1
             after = {**after, "metadata": {**after["metadata"], "generation": generation}}
         if after == before:
+            for listener in self.on_vain:
+                listener(Change("UNCHANGED", kind, before, after, writer, subresource))
             return before
         if "deletionTimestamp" in after["metadata"] and not after["metadata"].get("finalizers"):
             return self._remove(kind, before, after, writer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from simulated.bugs import Sabotage, beliefs, creation, keeping
+from simulated.bugs import Sabotage, beliefs, creation, keeping, telling
 from whatsapp_operator.health import rules
 from whatsapp_operator.recovery import gates
 
@@ -41,6 +41,17 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         keeping.a_restart_of_the_server_counts_for_nothing_that_is_written,
         "is_counted_by_an_incident",
     ),
+    "no budget for restarts of a server": (keeping.without_hold("budget_holds"), "keeps_to_the_budget_of_restarts"),
+    "server that does not answer restarted": (
+        beliefs.an_outage_is_no_reason_to_wait,
+        "rests_on_a_server_that_is_read",
+    ),
+    "refused account recreated": (
+        beliefs.without_gate(gates.whatsapp_restricts_the_account),
+        "is_not_for_a_refused_account",
+    ),
+    "nothing is protected": (beliefs.nothing_is_protected, "protected_ends_only_under_the_gates_of_its_class"),
+    "storm has no end": (keeping.no_calm_is_counted, "storm_clears"),
     "nothing is ever a storm": (beliefs.nothing_is_ever_a_storm, "meets_no_storm"),
     "who waits for a scan makes a storm": (beliefs.who_waits_for_a_scan_is_bad, "storm_has_a_cause"),
     # What is believed
@@ -60,6 +71,17 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         "stuck_instance_is_restarted_within_a_bound",
     ),
     "acts before it writes": (beliefs.acts_before_it_writes, "restart_only_in_a_step"),
+    "one observation is enough": (beliefs.one_observation_is_enough, "rests_on_two_observations"),
+    "missing session taken for stuck": (
+        beliefs.what_the_witnesses_differ_on_is_stuck,
+        "spares_what_works_only_until_a_restart",
+    ),
+    "database believed": (telling.the_database_is_believed, "ready_tells_the_truth"),
+    "code read in any state": (beliefs.a_code_is_read_in_any_state, "connect_starts_a_socket_only_in_a_step"),
+    "restart begins with a logout": (
+        beliefs.a_restart_begins_with_a_logout,
+        "end_only_in_a_step_or_a_deletion",
+    ),
     # What is created and deleted
     "finalizer goes early": (creation.finalizer_goes_early, "finalizer_stays_until_the_instance_is_gone"),
     "namespace taken for going": (keeping.every_namespace_is_going, "finalizer_stays_until_the_instance_is_gone"),
@@ -68,6 +90,11 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         "server_stays_while_instances_need_its_key",
     ),
     "creates again": (creation.creates_again_at_once, "create_only_what_does_not_exist"),
+    "token stored later": (creation.the_token_is_stored_later, "create_with_a_token_that_is_kept"),
+    "what is gone is new": (
+        creation.what_is_gone_is_created_as_if_it_were_new,
+        "create_again_only_after_a_step_was_announced",
+    ),
     "recreate does not wait": (beliefs.a_recreate_does_not_wait, "create_only_what_does_not_exist"),
     "deletion of another process not known": (
         creation.deletions_of_other_processes_are_not_known,
@@ -80,6 +107,7 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     ),
     "retain is forgotten": (creation.retain_is_forgotten, "retained_is_left_alone"),
     "adopted deleted by default": (keeping.adopted_is_deleted_by_default, "retained_is_left_alone"),
+    "latest resource acts": (beliefs.the_latest_acts, "is_taken_by_the_oldest"),
     "takes what is another's": (creation.takes_what_is_anothers, "only_instances_with_a_resource_change"),
     # What is kept
     "token of the one before": (
@@ -96,6 +124,12 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
         keeping.settings_are_set_at_each_look,
         "everything_is_ready_or_says_why",
     ),
+    "status written at each look": (
+        telling.status_is_written_at_each_look,
+        "status_is_written_only_when_it_changes",
+    ),
+    "generations counted": (telling.generations_are_counted, "generation_is_observed"),
+    "defaults written into the spec": (telling.defaults_are_written_into_the_spec, "spec_is_the_users"),
     "status tells the time": (keeping.status_tells_the_time, "nothing_is_written_at_rest"),
     # Two processes, and what gets lost between
     "no fence": (keeping.lapse_goes_unnoticed, "only_the_holder_of_the_claim_changes"),
@@ -103,6 +137,9 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "conflict swallowed": (keeping.conflict_is_swallowed, "restart_only_in_a_step"),
     "retry lost": (keeping.retries_are_lost, "everything_is_ready_or_says_why"),
     "retry without a pause": (keeping.retries_come_at_once, "what_fails_is_not_repeated_at_once"),
+    "look that fails": (telling.a_reason_has_no_sentence, "NoLookFails"),
+    "sweep that ends": (telling.a_sweep_that_fails_is_the_last, "NoTaskFails"),
+    "event told twice": (telling.what_is_gone_goes_again, "NothingFails"),
     "nobody lists again": (keeping.nobody_lists_again, "deletion_ends_or_says_what_blocks_it"),
     "key read once": (keeping.key_is_read_once, "everything_is_ready_or_says_why"),
     "wall clock believed": (keeping.a_wall_clock_is_believed, "ready_is_fresh"),

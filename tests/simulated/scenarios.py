@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simulation import schedule
+from simulation import deeds, schedule
 from simulation import setup as setups
 from simulation.run import Scenario
+from simulation.stage import Stage
 
 from whatsapp_operator.cli import options as cli_options
 
@@ -93,10 +94,21 @@ def of_server(what: str, **args: Any) -> tuple[str, Mapping[str, Any]]:
     return what, {"server": "main", **args}
 
 
+@deeds.doing.deed
+def wipe(stage: Stage, *, server: str, names: tuple[str, ...]) -> None:
+    """Somebody deletes instances on the server by hand, past the operator."""
+    model = stage.hosts[server].model
+    for name in names:
+        del model.database.rows[name], model.memory[name]
+    model.memory_changed()
+
+
 ON_MAIN: dict[str, Any] = {"serverRef": {"name": "main"}}
+ALWAYS: dict[str, Any] = {"pairing": {"mode": "Always"}}
 SMALL_BUDGET = {"windows": [{"class": "Soft", "max": 1, "periodSeconds": 600}], "maxInFlight": 1}
 SOON = {"lastResortDelaySeconds": 60, "sessionLossDelaySeconds": 200, "maxAttempts": 1}
 ROOMY = {"storm": {"percent": 100, "floor": 10, "cooldownSeconds": 60}}
+QUICK_STORM = {"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}}
 ROLLED_OUT = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}
 
 WAITING: dict[str, Scenario] = {
@@ -125,10 +137,10 @@ WAITING: dict[str, Scenario] = {
     "no storm": scenario(
         *((0, *broken(f"i{number}", "S1")) for number in range(3)),
         instances=6,
-        budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
+        budget=QUICK_STORM,
         recovery=SOON,
     ),
-    "no stable close": scenario((0, *broken("i0", "S13")), wanted={"pairing": {"mode": "Always"}}),
+    "no stable close": scenario((0, *broken("i0", "S13")), wanted=ALWAYS),
     "approval used twice": scenario(
         (0, *broken("i0", "S2")),
         (120, *named("approve", "i0")),
@@ -175,16 +187,37 @@ WAITING: dict[str, Scenario] = {
         workloadRef=ROLLED_OUT,
         budget=ROOMY,
     ),
+    "no budget for restarts of a server": scenario(
+        (0, *broken("i0", "S1")),
+        (500, *broken("i1", "S1")),
+        workloadRef=ROLLED_OUT,
+        budget=ROOMY | {"windows": [{"class": "ServerRestart", "max": 1, "periodSeconds": 3600}]},
+    ),
+    "server that does not answer restarted": scenario(
+        (0, *broken("i0", "S1")),
+        (360, *of_server("server_down", seconds=400.0, listener_only=True)),
+        workloadRef=ROLLED_OUT | {"minInstances": 3, "maxWaitSeconds": 120},
+        budget=ROOMY,
+    ),
+    "refused account recreated": scenario(
+        (0, *of_server("disconnect", name="i0", code=403)), (30, *broken("i0", "S1")), wanted=ALWAYS, recovery=SOON
+    ),
+    "nothing is protected": scenario(
+        (0, *broken("i0", "S4")), version="2.3.6", recovery=SOON | {"sessionLoss": "Never"}, budget=ROOMY
+    ),
+    "storm has no end": scenario(
+        *((0, *broken(f"i{number}", "S17")) for number in range(3)), instances=4, ends=120.0, budget=QUICK_STORM
+    ),
     "nothing is ever a storm": scenario(
         *((0, *broken(f"i{number}", "S1")) for number in range(3)),
         instances=6,
-        budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
+        budget=QUICK_STORM,
         recovery=SOON,
     ),
     "who waits for a scan makes a storm": scenario(
         *((200 + number, *broken(f"i{number}", "S13")) for number in range(3)),
         instances=6,
-        budget={"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}},
+        budget=QUICK_STORM,
     ),
 }
 BELIEVED: dict[str, Scenario] = {
@@ -195,13 +228,13 @@ BELIEVED: dict[str, Scenario] = {
         metrics=False,
     ),
     "refused key read as logged out": scenario(
-        (0, *of_server("rotate_key", seconds=300.0)), metrics=False, wanted={"pairing": {"mode": "Always"}}
+        (0, *of_server("rotate_key", seconds=300.0)), metrics=False, wanted=ALWAYS
     ),
     "unknown shown as Ready": scenario((0, *of_server("server_down", seconds=400.0, listener_only=False))),
     "refused account asked again": scenario(
         (0, *named("pause", "i0", seconds=400.0)),
         (0, *of_server("disconnect", name="i0", code=403)),
-        wanted={"pairing": {"mode": "Always"}},
+        wanted=ALWAYS,
     ),
     "old evidence counts": scenario((0, *broken("i0", "S4")), recovery={"stepTimeoutSeconds": 10}),
     "warm-up skipped": scenario(
@@ -216,6 +249,16 @@ BELIEVED: dict[str, Scenario] = {
         (0, *broken("i0", "S17")), (15, "clock_jump", {"slot": 0, "seconds": -3600.0}), ends=20.0
     ),
     "acts before it writes": scenario((0, *broken("i0", "S17"))),
+    # Where a process has only begun to look there is but one observation, and it lasts.
+    "one observation is enough": scenario(
+        (0, "crash", {"slot": 0, "points": 1}), (1, *broken("i0", "S13")), wanted=ALWAYS
+    ),
+    "missing session taken for stuck": scenario((0, *named("pause", "i0", seconds=120.0)), (0, *broken("i0", "S19"))),
+    "database believed": scenario(
+        (0, *broken("i0", "S17")), (100, *named("edit", "i0", spec={"pairing": {"windowSeconds": 700}}))
+    ),
+    "code read in any state": scenario((0, *broken("i0", "S13")), wanted=ALWAYS),
+    "restart begins with a logout": scenario((0, *broken("i0", "S17"))),
 }
 DELETED: dict[str, Scenario] = {
     "finalizer goes early": scenario((0, *named("delete", "i0"))),
@@ -230,6 +273,8 @@ DELETED: dict[str, Scenario] = {
         instances=1,
     ),
     "creates again": scenario((0, *late("create", 12.0)), (0.1, *created("n1"))),
+    "token stored later": scenario(ends=10.0),
+    "what is gone is new": scenario((0, *of_server("wipe", names=("i0",))), ends=200.0),
     "recreate does not wait": scenario((0, *broken("i0", "S4")), version="2.3.6", recovery=SOON, budget=ROOMY),
     "deletion of another process not known": scenario(
         (0, *refused("500", "patch", "whatsappinstances", count=40)),
@@ -255,6 +300,11 @@ DELETED: dict[str, Scenario] = {
         (1, *named("hand_secret", "mine", server="main", of="n1")),
         (2, *created("n1", tokenSecretRef={"name": "mine", "key": "token"})),
         (90, *named("delete", "n1")),
+    ),
+    "latest resource acts": scenario(
+        (0, *named("hand_secret", "mine", server="main", of="i0")),
+        (1, *created("n1", instanceName="i0", tokenSecretRef={"name": "mine", "key": "token"})),
+        (60, *broken("i0", "S17")),
     ),
     "takes what is another's": scenario(
         (0, *of_server("outsider_instance", name="n1")), (100, *created("n1", settings={"rejectCall": True}))
@@ -284,6 +334,9 @@ KEPT: dict[str, Scenario] = {
         recovery=SOON,
     ),
     "settings set at each look": scenario(ends=60.0, wanted={"settings": {"rejectCall": True}}),
+    "status written at each look": scenario(ends=10.0),
+    "generations counted": scenario(ends=10.0),
+    "defaults written into the spec": scenario(ends=10.0),
     "status tells the time": scenario(ends=60.0),
 }
 SHARED: dict[str, Scenario] = {
@@ -301,6 +354,11 @@ SHARED: dict[str, Scenario] = {
     "retry without a pause": scenario(
         (0, *refused("500", "patch", "whatsappinstances/status", count=2000)),
         (0.1, *created("n1", serverRef={"name": "none"})),
+    ),
+    "look that fails": scenario((0, *broken("i0", "S17"))),
+    "sweep that ends": scenario((0, *refused("500", "list", "whatsappinstances", count=3)), ends=400.0),
+    "event told twice": scenario(
+        (0, "watch_trouble", {"slot": 0, "what": "repeated", "count": 9}), (1, *named("delete", "i0")), ends=60.0
     ),
     "nobody lists again": scenario(
         (0, "watch_trouble", {"slot": 0, "what": "lost", "count": 1}), (1, *named("delete", "i0"))

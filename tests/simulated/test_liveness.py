@@ -30,12 +30,11 @@ from simulated.scenarios import (
     spoilt,
 )
 from whatsapp_operator.engine import deletion
-from whatsapp_operator.recovery import ladder, ledger, strategies
+from whatsapp_operator.recovery import ladder, strategies
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import Step, StepResult
 
 DELETE = ("delete", {"namespace": setups.HOME, "name": "i0"})
-QUICK_STORM = {"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}}
 
 
 async def sends_nothing(_: strategies.Work) -> strategies.Done:
@@ -46,15 +45,6 @@ def never_restarts_what_connects() -> mock._patch_dict:
     return mock.patch.dict(ladder.LADDERS, {Reason.CONNECTING: ()})
 
 
-def counts_no_calm() -> mock._patch[object]:
-    real = ledger.weathered
-
-    def weathered(before: ledger.Ledger, *, bad: int, **more: object) -> ledger.Ledger:
-        return real(before, bad=bad if before.storm is None else 99, **more)  # type: ignore[arg-type]  # as given
-
-    return mock.patch.object(ledger, "weathered", weathered)
-
-
 def deletes_nothing_and_says_nothing() -> mock._patch[object]:
     return mock.patch.multiple(
         deletion, strategies=mock.Mock(wraps=strategies, delete=sends_nothing), _REFUSED_AFTER=99
@@ -62,14 +52,10 @@ def deletes_nothing_and_says_nothing() -> mock._patch[object]:
 
 
 STUCK = scenario((0, *broken("i0", "S17")), ends=30.0)
-STORMY = scenario(
-    *((0, *broken(f"i{number}", "S17")) for number in range(3)), instances=4, ends=120.0, budget=QUICK_STORM
-)
 GOING = scenario((0, *DELETE), ends=30.0)
 
 HELD_UP: Mapping[str, tuple[Scenario, Sabotage]] = {
     "stuck_instance_is_restarted_within_a_bound": (STUCK, never_restarts_what_connects),
-    "storm_clears": (STORMY, counts_no_calm),
     "deletion_ends_or_says_what_blocks_it": (GOING, deletes_nothing_and_says_nothing),
 }
 
@@ -121,15 +107,6 @@ def test_where_no_instance_gets_a_code_one_is_restarted_after_a_while_and_then_t
     assert "announces Relogin" not in history
     assert "announces Recreate" not in history
     assert all(f"tells of i{number}: Healthy" in history for number in range(4))
-
-
-@deeds.doing.deed
-def wipe(stage: Stage, *, server: str, names: tuple[str, ...]) -> None:
-    """Somebody deletes instances on the server by hand, past the operator."""
-    model = stage.hosts[server].model
-    for name in names:
-        del model.database.rows[name], model.memory[name]
-    model.memory_changed()
 
 
 def test_instances_that_were_deleted_by_hand_can_be_let_go_and_then_the_others_are_looked_after_again() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from simulation import campaign, world
-from simulation.invariants import steps
+from simulation.invariants import calls, liveness, restarts, steps, verdicts, writes
 from simulation.run import Outcome, run
 from simulation.shrink import shrink
 
@@ -103,6 +105,21 @@ def test_step_that_was_one_too_many_is_found_when_it_begins_as_well(bug: str, mo
 
 def test_every_seeded_bug_has_its_scenario() -> None:
     assert BUGS.keys() == SCENARIOS.keys()
+
+
+def judges() -> set[str]:
+    """Everything that a violation can be called: the checks, and what is told where nothing but a look around shows."""
+    modules = (calls, restarts, steps, verdicts, writes)
+    checks = itertools.chain(*(one.CHECKS for one in modules), writes.IN_VAIN)
+    lasting = itertools.chain(liveness.OF_INSTANCES, liveness.OF_SERVERS)
+    places = ("*.py", "invariants/*.py")  # the search has judges of its own
+    sources = (path.read_text() for place in places for path in (TREE / "simulation").glob(place))
+    named = itertools.chain.from_iterable(re.findall(r'violate\(\s*"(\w+)"', text) for text in sources)
+    return {one.__name__ for one in (*checks, *lasting)} | set(named)
+
+
+def test_every_judge_is_one_that_finds_a_seeded_bug() -> None:
+    assert judges() - {found for _, found in BUGS.values()} == set()
 
 
 def test_docs_list_every_seeded_bug_with_the_invariant_that_finds_it() -> None:

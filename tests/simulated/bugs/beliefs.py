@@ -9,14 +9,26 @@ from datetime import UTC, datetime
 from typing import Any
 from unittest import mock
 
-from whatsapp_operator.engine import server, standing, steps, vouchers, vouching, warmup
+from whatsapp_operator.engine import (
+    catalogue,
+    codes,
+    server,
+    server_restart,
+    standing,
+    steps,
+    vouchers,
+    vouching,
+    warmup,
+)
 from whatsapp_operator.evolution import client, evidence
 from whatsapp_operator.evolution.evidence import ConnectionState, Ignorance
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules
-from whatsapp_operator.health.assessment import Verdict
-from whatsapp_operator.recovery import gates, incident, strategies, verification
-from whatsapp_operator.resources.steps import StepResult
+from whatsapp_operator.health.assessment import Seen, Verdict
+from whatsapp_operator.recovery import gates, incident, ladder, strategies, verification
+from whatsapp_operator.resources.reasons import Reason
+from whatsapp_operator.resources.status import HealthState
+from whatsapp_operator.resources.steps import Step, StepResult
 
 Reading = Callable[..., Awaitable[Any]]
 
@@ -165,3 +177,73 @@ def time_goes_on_where_the_clock_went_back() -> AbstractContextManager[Any]:
         return self.unknown is not None
 
     return mock.patch.object(server.Observed, "is_cut_off", is_cut_off)
+
+
+def one_observation_is_enough() -> AbstractContextManager[Any]:
+    """What was read once is so, and is acted on, without a sample as well."""
+    doubts = (gates.was_seen_only_once, gates.close_is_not_known_to_be_stable)
+    return mock.patch.object(gates, "GATES", tuple(one for one in gates.GATES if one not in doubts))
+
+
+def a_code_is_read_in_any_state() -> AbstractContextManager[Any]:
+    """`connect` is called for a code whenever one is wanted, as if it only read."""
+
+    async def read(self: Any, server: server.Server, draft: Any) -> None:
+        one, client = draft.subject, server.client
+        one.pairing_next_at = self._context.clock.monotonic() + 10.0
+        if client is not None:
+            await client.connect(draft.instance.remote_name)
+
+    def may_be_read(self: Any, server: server.Server, draft: Any) -> bool:
+        return server.warm and bool(self._context.clock.monotonic() >= draft.subject.pairing_next_at)
+
+    return mock.patch.multiple(codes.Codes, _read=read, _may_be_read=may_be_read)
+
+
+def a_restart_begins_with_a_logout() -> AbstractContextManager[Any]:
+    """What helps many by hand is a logout and a restart, so that is what a restart does."""
+
+    async def restart(work: strategies.Work) -> strategies.Done:
+        await work.server.logout(work.name)
+        return await strategies.restart(work)
+
+    return mock.patch.object(strategies, "STRATEGIES", {**strategies.STRATEGIES, Step.RESTART: restart})
+
+
+def nothing_is_protected() -> AbstractContextManager[Any]:
+    """What a step costs depends on the step alone."""
+    return mock.patch.object(ladder, "class_of", lambda step, **_: _CLASS_OF(step, protected=False))
+
+
+_CLASS_OF = ladder.class_of
+
+
+def what_the_witnesses_differ_on_is_stuck() -> AbstractContextManager[Any]:
+    """S19 is taken for a connection that hangs, which a Restart heals."""
+
+    def differs(seen: Seen) -> Verdict | None:
+        found = rules.lost_its_stored_session(seen)
+        return Verdict(HealthState.STUCK, Reason.CONNECTING) if found is not None else None
+
+    left = tuple(differs if one is rules.lost_its_stored_session else one for one in rules.RULES)
+    stack = ExitStack()
+    stack.enter_context(mock.patch.object(rules, "RULES", left))
+    stack.enter_context(without_gate(gates.works_only_until_a_restart)())
+    return stack
+
+
+def the_latest_acts() -> AbstractContextManager[Any]:
+    """Of two resources for one instance, the one that came last is what its user wants."""
+    return mock.patch.object(
+        catalogue, "_age", lambda one: -datetime.fromisoformat(one.body["metadata"]["creationTimestamp"]).timestamp()
+    )
+
+
+def an_outage_is_no_reason_to_wait() -> AbstractContextManager[Any]:
+    """A server that does not answer is restarted all the same: that mostly helps."""
+    asked = server_restart.refusals
+
+    def refusals(*args: Any, **more: Any) -> Any:
+        return tuple(hold for hold in asked(*args, **more) if hold.reason is not Reason.WARMING_UP)
+
+    return mock.patch.object(server_restart, "refusals", refusals)

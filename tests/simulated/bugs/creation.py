@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 from unittest import mock
 
-from whatsapp_operator.engine import deletion, existence, subject
+from whatsapp_operator.engine import deletion, existence, subject, tokens
 from whatsapp_operator.engine.draft import Draft
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import strategies
@@ -69,3 +69,26 @@ def deletes_before_it_writes() -> AbstractContextManager[Any]:
 def a_recreate_is_not_known_to_delete() -> AbstractContextManager[Any]:
     """As it was before the simulation found it: what a Recreate has deleted is missed until it is created."""
     return mock.patch.object(subject, "_may_have_been_recreated", return_value=False)
+
+
+def the_token_is_stored_later() -> AbstractContextManager[Any]:
+    """What is created gets a token, which is to be stored once that has worked."""
+
+    async def generate(around: Any, draft: Draft) -> subject.Token:
+        reference = draft.instance.token_secret
+        value = f"{around.random.getrandbits(160):040X}"
+        return subject.Token(value=value, generated=True, place=(reference.name, reference.key))
+
+    return mock.patch.object(tokens, "_generate", generate)
+
+
+def what_is_gone_is_created_as_if_it_were_new() -> AbstractContextManager[Any]:
+    """An instance that is not in the list was never there, so that no step, budget or wait is asked for."""
+    establish = existence.Existence.establish
+
+    async def anew(self: Any, server: Any, draft: Draft) -> Reason:
+        if self._row(server, draft) is None and server.observed.rows is not None:
+            return await self._create(server, draft)  # type: ignore[no-any-return]
+        return await establish(self, server, draft)
+
+    return mock.patch.object(existence.Existence, "establish", anew)

@@ -335,3 +335,13 @@ def a_wall_clock_is_believed() -> AbstractContextManager[Any]:
         return bool(now - seen.memory_at <= self.memory_limit and now - seen.rows_at <= timedelta(seconds=90))
 
     return mock.patch.object(server.Server, "fresh", fresh)
+
+
+def no_calm_is_counted() -> AbstractContextManager[Any]:
+    """Once there is a storm, nobody counts any more who is bad."""
+    weathered = ledger.weathered
+
+    def weathering(before: ledger.Ledger, *, bad: int, **more: Any) -> ledger.Ledger:
+        return weathered(before, bad=bad if before.storm is None else 99, **more)
+
+    return mock.patch.object(ledger, "weathered", weathering)

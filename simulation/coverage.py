@@ -82,8 +82,18 @@ class Coverage:
         lines = [f"transition {before} -> {after}: {n}" for (before, after), n in sorted(self.transitions.items())]
         lines += [f"refused {step} {reason}: {n}" for (step, reason), n in sorted(self.refusals.items())]
         lines += [f"struck {reason} by {fault}: {n}" for (reason, fault), n in sorted(self.struck.items())]
+        lines += [f"no transition {before} -> {after}" for before, after in sorted(self.missing_transitions())]
         missed = sorted(self._pairs(every) - self.struck.keys())
         return "\n".join([*lines, *(f"not struck {reason} by {fault}" for reason, fault in missed), ""])
+
+    def missing_transitions(self) -> set[tuple[str, str]]:
+        """What was not gone through, of all from a state that was left to one that was come into.
+
+        And of what has to be possible whatever an instance says: that it is well, in doubt, or cannot be asked.
+        """
+        left, entered = ({pair[end] for pair in self.transitions} for end in (0, 1))
+        every = {(one, other) for one in left for other in entered if one != other} | _POSSIBLE
+        return every - self.transitions.keys()
 
     def _pairs(self, every: Collection[str]) -> set[tuple[str, str]]:
         """All that there could be: every fault, whether or not it has struck, in every state that is known of."""
@@ -106,6 +116,10 @@ class Coverage:
         told = {reason.value for reason in _CONCLUDED} - self.reasons.keys()
         yield f"states never reached: {', '.join(sorted(told)) or 'none'}"
         struck = {fault for _, fault in self.struck}
+        unmet = self.missing_transitions()
+        yield f"transitions never reached: {len(unmet)} of {len(unmet) + len(self.transitions)}"
+        possible = sorted(f"{before} -> {after}" for before, after in unmet & _POSSIBLE)
+        yield f"of them possible for sure: {', '.join(possible) or 'none'}"
         yield f"faults that never struck: {', '.join(sorted(set(every) - struck)) or 'none'}"
         refused = {reason for _, reason in self.refusals}
         yield f"refusals never met: {', '.join(sorted(_AGAINST - refused)) or 'none'}"
@@ -126,6 +140,13 @@ _CONCLUDED = frozenset(ladder.LADDERS) | {
     Reason.TERMINATING,
     Reason.SERVER_UNREACHABLE,
 }
+_POSSIBLE = {
+    (before.value, after.value)
+    for before in _CONCLUDED - {Reason.TERMINATING}
+    for after in (Reason.HEALTHY, Reason.SETTLING, Reason.SERVER_UNREACHABLE)
+    if before is not after
+}
+"""Whatever an instance says, it can be healed from outside, turn, or lose its server."""
 _AGAINST = frozenset(
     reason.value
     for reason in (

@@ -5,6 +5,7 @@ Invariants are judged by this, never by what the operator believes.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -97,6 +98,10 @@ class Sight:
         self.asked_to_go: set[str] = set()
         """Ids of rows that an operator has sent a DELETE for."""
         self.owned_ids: dict[ports.Key, set[str]] = defaultdict(set)
+        self.forgotten: dict[str, float] = {}
+        """By server: when what was spent of its budget was last lost with its claim, or with its resource."""
+        self.held_since: dict[str, float] = {}
+        """By server: when its claim was last taken."""
         stage.api.listeners.append(self._written)
         for one in stage.hosts.values():
             one.on_arrival.append(self._arrived)
@@ -176,6 +181,8 @@ class Sight:
         self.vouched[remote[0]].append((self.stage.loop.time(), remote[1], self.way(remote)))
 
     def _written(self, change: server.Change) -> None:
+        if change.kind in (kinds.LEASES, kinds.SERVERS):
+            self._note_claim(change)
         if change.kind is not kinds.INSTANCES:
             return
         body, key = change.after, key_of(change.after)
@@ -188,6 +195,16 @@ class Sight:
         self._note_step(change, key)
         if change.type == "DELETED" and (last := self.current.pop(key, None)) is not None:
             last.over_at = last.over_at or self.stage.loop.time()
+
+    def _note_claim(self, change: server.Change) -> None:
+        is_claim = change.kind is kinds.LEASES
+        for name in self.stage.hosts:
+            if change.name != (_claim_name(name) if is_claim else name):
+                continue
+            if change.type == "DELETED":
+                self.forgotten[name] = self.stage.loop.time()
+            elif is_claim and _holder(change.before) != _holder(change.after):
+                self.held_since[name] = self.stage.loop.time()
 
     def _note_owner(self, remote: Remote) -> None:
         """What was created with the token in a resource's own Secret is its own, also if that goes before a status."""
@@ -318,13 +335,11 @@ class Sight:
 
     def claim(self, name: str) -> Body | None:
         """The claim on a server."""
-        key = ports.Key(setups.HOME, name)
-        return self.stage.api.find(kinds.LEASES, NAMESPACE, leadership.claim_name(key, scope=""))
+        return self.stage.api.find(kinds.LEASES, NAMESPACE, _claim_name(name))
 
     def holder(self, name: str) -> str | None:
         """Who holds a server."""
-        found = self.claim(name)
-        return found["spec"].get("holderIdentity") if found is not None else None
+        return _holder(self.claim(name))
 
     def server_body(self, name: str) -> Body | None:
         """The resource of a server."""
@@ -348,6 +363,15 @@ class Sight:
         """How often a process has read the memory state of an instance since a moment."""
         reads = self.reads[process, remote[0]]
         return sum(at > moment for at in (*reads.memory, *reads.single[remote[1]]))
+
+
+@functools.cache
+def _claim_name(name: str) -> str:
+    return leadership.claim_name(ports.Key(setups.HOME, name), scope="")
+
+
+def _holder(claim: Body | None) -> str | None:
+    return claim["spec"].get("holderIdentity") if claim is not None else None
 
 
 def _is_reachable(one: instances.Instance) -> bool:

@@ -297,6 +297,7 @@ class Fingerprint:
             yield f"{where} {[f'{moments.of(at)} {state}' for at, state in list(states)[-_ENOUGH_READS:]]}"
         yield str([(name, [moments.of(at) for at in times]) for name, times in sorted(sight.restarts.items())])
         yield _times(sight.restart_announced)
+        yield _times(sight.forgotten)
         yield str(sorted(_EXCUSES.intersection(self._game.stage.fault_times)))
         for uid, versions in sorted(sight.specs.items()):
             yield f"{uid} {[moments.of(at) for at, _ in versions]}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evolution_simulator.version import ConnectionState
+from simulation.invariants import steps
 from simulation.kubernetes import kinds
 from simulation.sight import Sight, remote_of
 from simulation.stage import status_of
@@ -42,13 +43,11 @@ def waits_for_every_step(sight: Sight, name: str, process: str) -> str | None:
 
 def keeps_to_the_budget_of_restarts(sight: Sight, name: str, process: str) -> str | None:  # noqa: ARG001 - as all
     """Restarts per window, over crashes and two operators."""
-    times = sight.stage.fault_times
-    if "lose_lease" in times or "recreate_server" in times:
-        return None
     clocks, now = sight.stage.clocks, sight.stage.loop.time()
     slack = 2.0 + sight.stage.jumped + max(each.skew for each in clocks) - min(each.skew for each in clocks)
     for window in sight.budget(name).windows_of(StepClass.SERVER_RESTART):
-        used = 1 + sum(now - at < window.period_seconds - slack for at in sight.restarts[name])
+        begin = max(now - window.period_seconds + slack, steps.known_since(sight, name))
+        used = 1 + sum(at > begin for at in sight.restarts[name])
         if used > window.max:
             return f"{used} in {window.period_seconds} s, of {window.max}"
     return None

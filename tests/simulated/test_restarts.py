@@ -23,7 +23,6 @@ class Clock:
 @dataclass
 class Stage:
     now: float
-    fault_times: dict[str, float] = field(default_factory=dict)
     jumped: float = 0.0
     clocks: tuple[Clock, ...] = (Clock(), Clock())
 
@@ -41,6 +40,7 @@ class Sight:
 
     stage: Stage
     restarts: dict[str, list[float]]
+    forgotten: dict[str, float] = field(default_factory=dict)
 
     def budget(self, _: str) -> Budget:
         return Budget()

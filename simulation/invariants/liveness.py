@@ -39,9 +39,14 @@ _MAY_WAIT = frozenset(
     }
 )
 
+_OF_COSTLY_STEPS = frozenset({Reason.NOT_VOUCHED_FOR, Reason.SESSION_LOSS_DELAY, Reason.FEW_INSTANCES})
+_JITTER = 1.2
+
 
 def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str | None:
-    """Paired, open to the database, and connecting for ever: a Restart is taken, where budget and policy let it.
+    """Paired, open to the database, and connecting for ever: a step is taken, where budget and policy let it.
+
+    The first, and the next ones where those before have not healed it.
 
     What is being deleted is no longer healed: `deletion_ends_or_says_what_blocks_it`.
     """
@@ -51,13 +56,27 @@ def stuck_instance_is_restarted_within_a_bound(sight: Sight, body: Body) -> str 
     row, (since, state) = sight.row(where), sight.state_since(where)
     if state is not ConnectionState.CONNECTING or row is None or row.connection_status is not ConnectionState.OPEN:
         return None
-    recovery = status_of(body).get("recovery") or {}
-    if not status_of(body).get("paired") or rest.says_what_a_person_has_to_do(body) or recovery.get("attempts"):
+    if not status_of(body).get("paired") or rest.says_what_a_person_has_to_do(body) or _may_wait(body):
         return None
-    waited = _calm_for(sight, since)
-    if waited < STUCK_SECONDS or not _MAY_WAIT.isdisjoint(recovery.get("blockedBy", ())):
+    tried_at = max((one.over_at or one.at for one in sight.announced if one.remote == where), default=0.0)
+    waited = _calm_for(sight, max(since, tried_at))
+    if waited < STUCK_SECONDS + _until_the_next_try(sight, body):
         return None
     return f"it has been connecting for {waited:.0f} s: {rest.told(body)}"
+
+
+def _may_wait(body: Body) -> bool:
+    """Something is against it that may last; what heals after gentle steps have failed has waits of its own."""
+    recovery = status_of(body).get("recovery") or {}
+    may = _MAY_WAIT | _OF_COSTLY_STEPS if recovery.get("attempts") else _MAY_WAIT
+    return not may.isdisjoint(recovery.get("blockedBy", ()))
+
+
+def _until_the_next_try(sight: Sight, body: Body) -> float:
+    """How long the operator may pause between two tries, jitter included."""
+    recovery = status_of(body).get("recovery") or {}
+    delay = sight.policy(body).recovery.retry_delay_seconds * 2.0 ** min(recovery.get("attempts", 0), 32)
+    return min(delay * _JITTER, 3600.0) if recovery.get("attempts") else 0.0
 
 
 def restless(sight: Sight) -> list[str]:

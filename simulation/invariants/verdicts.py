@@ -23,7 +23,7 @@ def success_is_true(sight: Sight, one: Announced, entry: reporting.Audit) -> str
 
 def _has_healed(sight: Sight, one: Announced) -> bool:
     match one.step:
-        case Step.RESTART:
+        case Step.RESTART | Step.RELOGIN:
             return sight.was(one.remote, ConnectionState.OPEN, within=_SEEN_SECONDS) or _shows_a_code(sight, one)
         case Step.RECONNECT:
             states = (ConnectionState.OPEN, ConnectionState.CONNECTING)
@@ -39,4 +39,16 @@ def _shows_a_code(sight: Sight, one: Announced) -> bool:
     return row is not None and row.connection_status is ConnectionState.CONNECTING
 
 
+def restart_that_succeeded_was_one(sight: Sight, entry: reporting.Audit) -> str | None:
+    """A restart of a server succeeds by another process that serves and has loaded, never by what was asked for."""
+    if entry.step != Step.RESTART_SERVER or entry.result != StepResult.SUCCEEDED:
+        return None
+    name = entry.server.name
+    began, loaded = sight.stage.loading_until.get(name, (0.0, 0.0))
+    if not sight.restarts[name] or began < sight.restarts[name][-1]:
+        return "no process of the server has begun since it was announced"
+    return None if loaded <= sight.stage.loop.time() else "the server still loads"
+
+
 CHECKS: tuple[Check, ...] = (success_is_true,)
+OF_SERVERS: tuple[Callable[[Sight, reporting.Audit], str | None], ...] = (restart_that_succeeded_was_one,)

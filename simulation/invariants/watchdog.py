@@ -15,7 +15,7 @@ from simulation.stage import Stage, key_of, ready, status_of
 from whatsapp_operator.engine import reporting
 
 _STALE_SECONDS = 30.0
-_SLACK_SECONDS = 75.0
+_SLACK_SECONDS = 30.0
 _GIVEN_UP_SECONDS = 15.0
 """The operator waits ten: what arrives later is nothing that it could take back, and is judged by what follows."""
 _FAILURES, _FAILURES_WITHIN_SECONDS = 80, 10.0
@@ -163,6 +163,10 @@ class Watchdog:
         if entry.phase is not reporting.Phase.RESULT:
             return
         self._history.note(f"verdict on {entry.step} of {entry.key.name}: {entry.result}")
+        for of_server in verdicts.OF_SERVERS:
+            wrong = of_server(self._sight, entry)
+            if wrong is not None:
+                self._violate(of_server.__name__, wrong)
         current = self._sight.current.get(entry.key)
         if current is None or current.step.value != entry.step:
             return
@@ -210,7 +214,9 @@ class Watchdog:
             if ready(body)[0] != "True" or "deletionTimestamp" in body["metadata"] or not self._works(holder):
                 continue
             reads = self._sight.reads[holder or "", remote_of(body)[0]]
-            last = max((*reads.memory, *reads.single[remote_of(body)[1]]), default=now)
+            # One that never read anything is to say so as soon as one that reads no more.
+            began = self._sight.held_since.get(remote_of(body)[0], now)
+            last = max((*reads.memory, *reads.single[remote_of(body)[1]]), default=began)
             if now - last > _STALE_SECONDS + _SLACK_SECONDS:
                 self._violate("ready_is_fresh", f"{key_of(body).name} was last seen {now - last:.0f} s ago")
 

@@ -65,6 +65,8 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "old evidence counts": (beliefs.old_evidence_counts, "rests_on_what_lasted_since"),
     "warm-up skipped": (beliefs.a_server_is_warm_at_once, "waits_for_the_server_to_load"),
     "restart reply believed": (beliefs.the_reply_is_the_proof, "success_is_true"),
+    "relogin reply believed": (beliefs.the_reply_to_a_relogin_is_the_proof, "success_is_true"),
+    "rollout believed": (beliefs.a_rollout_that_was_asked_for_is_over, "restart_that_succeeded_was_one"),
     "restart posted again": (beliefs.a_restart_is_posted_again, "restart_once_in_a_step"),
     "clock that went back not noticed": (
         beliefs.time_goes_on_where_the_clock_went_back,
@@ -137,6 +139,8 @@ BUGS: dict[str, tuple[Sabotage, str]] = {
     "conflict swallowed": (keeping.conflict_is_swallowed, "restart_only_in_a_step"),
     "retry lost": (keeping.retries_are_lost, "everything_is_ready_or_says_why"),
     "retry without a pause": (keeping.retries_come_at_once, "what_fails_is_not_repeated_at_once"),
+    "retry after an hour": (keeping.what_was_tried_once_waits, "stuck_instance_is_restarted_within_a_bound"),
+    "holder that never reads": (keeping.the_first_read_is_waited_for_without_an_end, "ready_is_fresh"),
     "look that fails": (telling.a_reason_has_no_sentence, "NoLookFails"),
     "sweep that ends": (telling.a_sweep_that_fails_is_the_last, "NoTaskFails"),
     "event told twice": (telling.what_is_gone_goes_again, "NothingFails"),

@@ -244,6 +244,17 @@ BELIEVED: dict[str, Scenario] = {
         budget=ROOMY,
     ),
     "restart reply believed": scenario((0, *broken("i0", "S4"))),
+    "relogin reply believed": scenario(
+        # WhatsApp answers no login from the logout on: no code is to be had.
+        (0, *broken("i0", "S7")),
+        (630, *of_server("reach", how="silent", seconds=400.0, name="i0")),
+        ends=1200.0,
+        recovery=SOON | {"stepTimeoutSeconds": 120},
+        budget=ROOMY,
+    ),
+    "rollout believed": scenario(
+        (0, *of_server("slow_rollout", name="i0", seconds=60.0)), workloadRef=ROLLED_OUT, budget=ROOMY
+    ),
     "restart posted again": scenario((0, *broken("i0", "S17")), (0.5, *spoilt("reset", "restart"))),
     "clock that went back not noticed": scenario(
         (0, *broken("i0", "S17")), (15, "clock_jump", {"slot": 0, "seconds": -3600.0}), ends=20.0
@@ -354,6 +365,10 @@ SHARED: dict[str, Scenario] = {
     "retry without a pause": scenario(
         (0, *refused("500", "patch", "whatsappinstances/status", count=2000)),
         (0.1, *created("n1", serverRef={"name": "none"})),
+    ),
+    "retry after an hour": scenario((0, *broken("i0", "S4")), ends=200.0),
+    "holder that never reads": scenario(
+        (0, *of_server("server_down", seconds=400.0, listener_only=False)), (5, "crash", {"slot": 0, "points": 1})
     ),
     "look that fails": scenario((0, *broken("i0", "S17"))),
     "sweep that ends": scenario((0, *refused("500", "list", "whatsappinstances", count=3)), ends=400.0),

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulation import campaign, world
@@ -16,7 +18,7 @@ from simulation.run import Outcome, run
 from simulation.shrink import shrink
 
 from simulated.sabotage import BUGS
-from simulated.scenarios import SCENARIOS
+from simulated.scenarios import SCENARIOS, SMALL_BUDGET, broken, of_server, scenario
 
 TREE = Path(__file__).resolve().parents[2]
 SEEDS, SHARE = 320, 32
@@ -103,6 +105,15 @@ def test_step_that_was_one_too_many_is_found_when_it_begins_as_well(bug: str, mo
     assert run(1, scenario=SCENARIOS[bug], sabotage=sabotage).broken == invariant
 
 
+@pytest.mark.parametrize("deed", [(0, "lose_lease", {"number": 0}), (0, *of_server("recreate_server", seconds=5.0))])
+def test_budget_is_judged_again_once_what_was_spent_is_kept_again(deed: tuple[float, str, Mapping[str, Any]]) -> None:
+    both = ((100, *broken("i0", "S17")), (190, *broken("i1", "S17")))
+    scene, (sabotage, invariant) = scenario(deed, *both, budget=SMALL_BUDGET), BUGS["no budget"]
+
+    assert run(1, scenario=scene, sabotage=sabotage).broken == invariant
+    assert run(1, scenario=scene).broken is None
+
+
 def test_every_seeded_bug_has_its_scenario() -> None:
     assert BUGS.keys() == SCENARIOS.keys()
 
@@ -111,7 +122,7 @@ def judges() -> set[str]:
     """Everything that a violation can be called: the checks, and what is told where nothing but a look around shows."""
     modules = (calls, restarts, steps, verdicts, writes)
     checks = itertools.chain(*(one.CHECKS for one in modules), writes.IN_VAIN)
-    lasting = itertools.chain(liveness.OF_INSTANCES, liveness.OF_SERVERS)
+    lasting = itertools.chain(liveness.OF_INSTANCES, liveness.OF_SERVERS, verdicts.OF_SERVERS)
     places = ("*.py", "invariants/*.py")  # the search has judges of its own
     sources = (path.read_text() for place in places for path in (TREE / "simulation").glob(place))
     named = itertools.chain.from_iterable(re.findall(r'violate\(\s*"(\w+)"', text) for text in sources)

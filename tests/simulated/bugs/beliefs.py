@@ -28,7 +28,7 @@ from whatsapp_operator.health.assessment import Seen, Verdict
 from whatsapp_operator.recovery import gates, incident, ladder, strategies, verification
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState
-from whatsapp_operator.resources.steps import Step, StepResult
+from whatsapp_operator.resources.steps import Step, StepInFlight, StepResult
 
 Reading = Callable[..., Awaitable[Any]]
 
@@ -247,3 +247,23 @@ def an_outage_is_no_reason_to_wait() -> AbstractContextManager[Any]:
         return tuple(hold for hold in asked(*args, **more) if hold.reason is not Reason.WARMING_UP)
 
     return mock.patch.object(server_restart, "refusals", refusals)
+
+
+def a_rollout_that_was_asked_for_is_over() -> AbstractContextManager[Any]:
+    """The restart of a server has succeeded once its workload was told to replace its pod."""
+
+    async def proceed(self: Any, one: server.Server, *_: Any) -> float:
+        self._conclude(one, StepResult.SUCCEEDED)
+        return 1.0
+
+    return mock.patch.object(server_restart.ServerRestarts, "_proceed", proceed)
+
+
+def the_reply_to_a_relogin_is_the_proof() -> AbstractContextManager[Any]:
+    """An instance that was logged out shows a code: there is nothing to be observed."""
+    judge = verification.judge
+
+    def believing(flying: StepInFlight, seen: verification.Aftermath, **more: Any) -> StepResult | None:
+        return StepResult.SUCCEEDED if flying.step is Step.RELOGIN else judge(flying, seen, **more)
+
+    return mock.patch.object(verification, "judge", believing)

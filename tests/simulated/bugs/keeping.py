@@ -345,3 +345,13 @@ def no_calm_is_counted() -> AbstractContextManager[Any]:
         return weathered(before, bad=bad if before.storm is None else 99, **more)
 
     return mock.patch.object(ledger, "weathered", weathering)
+
+
+def what_was_tried_once_waits() -> AbstractContextManager[Any]:
+    """The pause between two tries is of minutes, and not of seconds."""
+    return mock.patch.object(planner, "_wait", return_value=timedelta(minutes=50))
+
+
+def the_first_read_is_waited_for_without_an_end() -> AbstractContextManager[Any]:
+    """A process that has not read a server yet leaves what the one before has said of its instances."""
+    return mock.patch.object(server.Server, "just_begun", return_value=True)

@@ -138,3 +138,69 @@ def test_server_that_was_created_again_unseen_is_the_new_one(
     place.server()
     place.wait_ready("shop")
     assert place.mutating_calls("shop") == []
+
+
+def hanging_in_its_restart(place: stage.Stage, name: str) -> None:
+    """Break it, and wait until the server holds the call that heals it."""
+    held = place.simulator.fault("hold-before", route="restart", count=1)
+    place.simulator.break_(name, "S17")
+    kube.wait_until(
+        lambda: any(one["id"] == held and one["hits"] for one in place.simulator.faults()),
+        timeout=30,
+        message="it was never restarted",
+    )
+
+
+def test_resource_that_is_edited_unseen_while_its_instance_is_healed_keeps_the_step_and_reaches_the_edit(
+    blinded: tuple[Lagging, Told],
+) -> None:
+    """Neither is heard of: that the step is in flight, nor the edit, nor that the step is over."""
+    (lagging, tell), place = blinded, blinded[0].place
+    place.paired_instance("hung", webhook=WEBHOOK)
+    lagging.view.miss()
+    hanging_in_its_restart(place, "hung")
+    place.update("hung", webhook={**WEBHOOK, "url": "http://127.0.0.1:9/other"})
+    place.simulator.release()
+    place.simulator.wait_for("hung", lambda one: one["memory"] == "open")
+
+    tell()
+
+    kube.wait_until(lambda: "webhookSet" in place.mutating_calls("hung"), timeout=45, message="the edit was lost")
+    place.wait_ready("hung")
+    place.wait_for_steps("hung", ("Restart", "Connecting", "Succeeded"))
+    assert place.mutating_calls("hung") == ["restart", "webhookSet"]
+
+
+def test_instance_whose_recovery_is_switched_off_unseen_is_not_healed(blinded: tuple[Lagging, Told]) -> None:
+    (lagging, tell), place = blinded, blinded[0].place
+    place.paired_instance("hung")
+    lagging.view.miss()
+    place.update("hung", recovery={"mode": "Disabled"})
+    kube.wait_until(lambda: lagging.view.missed, message="nothing was swallowed")
+    place.simulator.break_("hung", "S17")
+    place.wait_for_reason("hung", "Connecting", timeout=30)
+
+    tell()
+
+    place.told("hung", "RemediationAllowed", "RecoveryDisabled", timeout=45)
+    assert place.mutating_calls("hung") == []
+
+
+def test_instance_that_heals_by_itself_while_nothing_is_heard_is_left_alone(blinded: tuple[Lagging, Told]) -> None:
+    """Its step was to come, and is held by a pause: what is told afterwards is of an instance that needs none."""
+    (lagging, tell), place = blinded, blinded[0].place
+    place.paired_instance("ghost")
+    place.update("ghost", pause={"reason": "by hand"})
+    place.told("ghost", "Paused", "Paused")
+    lagging.view.miss()
+    place.simulator.break_("ghost", "S1")
+    place.wait_for_reason("ghost", "Ghost", timeout=30)
+    place.update("ghost", pause=None)
+    place.simulator.restart_server()
+    place.simulator.wait_for("ghost", lambda one: one["memory"] == "open")
+
+    tell()
+
+    place.wait_ready("ghost")
+    place.told("ghost", "RemediationAllowed", "RemediationAllowed", timeout=45)
+    assert place.mutating_calls("ghost") == []

@@ -20,9 +20,14 @@ _UNCOUNTED = re.compile(
 )
 _EVOLUTION = re.compile(r"^/(instance|webhook|settings|chat|proxy)/")
 _HASH = re.compile(r"[-.][0-9a-f]{16,}$")
-_OFTEN = re.compile(r"^GET /(?!instance/connect/)|^PATCH evolutionservers/")
-"""What is read, and what the status of the server counts, depends on the moment: it does not come equally often."""
+_OFTEN = re.compile(r"^GET /(?!instance/connect/)|^PATCH evolutionservers/(?!.* of a restart$)")
+"""What is read, and what the status of the server counts, depends on the moment: it does not come equally often.
+
+That a restart of the server begins, and what came of it, is written once each.
+"""
 _OFTEN_ENOUGH = 2
+ACTS = r"(POST|DELETE) /|PATCH leases/|POST secrets|PATCH deployments/"
+"""What changes something on the Evolution API, or goes ahead of that: the ledger, what is kept; or restarts it."""
 
 
 class Moment(enum.Enum):
@@ -45,7 +50,8 @@ def label(request: relay.Request, name: str) -> str:
     """A request in words that are the same for every instance."""
     tail = request.path.rpartition("/namespaces/")[2].partition("/")[2] if "/namespaces/" in request.path else ""
     words = f"{request.method} {tail or request.path}".replace(name, "{name}")
-    return _HASH.sub("", words)
+    is_of_a_restart = "/evolutionservers/" in request.path and b'"inFlight"' in request.body
+    return _HASH.sub("", words) + " of a restart" * is_of_a_restart
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +63,17 @@ class Point:
     moment: Moment
 
     @property
-    def acts(self) -> bool:
-        """Whether it changes something on the Evolution API, or goes ahead of that: the ledger, and what is kept."""
-        return bool(re.match(r"(POST|DELETE) /|PATCH leases/|POST secrets", self.label))
-
-    @property
     def may_not_come(self) -> bool:
         """Whether a run of the same scenario may well do without it: how often it comes depends on the moment."""
         return self.occurrence > 1 and _OFTEN.search(self.label) is not None
 
+    @property
+    def call(self) -> str:
+        """Which call it is."""
+        return f"{self.label} #{self.occurrence}"
+
     def __str__(self) -> str:
-        return f"{self.moment.value} {self.label} #{self.occurrence}"
+        return f"{self.moment.value} {self.call}"
 
 
 def points(calls: Sequence[tuple[str, int]], moment: Moment) -> list[Point]:
@@ -79,7 +85,7 @@ def points(calls: Sequence[tuple[str, int]], moment: Moment) -> list[Point]:
 class Counter(relay.Tap):
     """Notes the calls that concern one instance since `begin`, and kills at one of them.
 
-    A call concerns an instance that it names; those for its server and the claim on it concern all.
+    A call concerns an instance that it names; those for its server, its workload and the claim on it concern all.
     """
 
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -107,7 +113,7 @@ class Counter(relay.Tap):
         return None
 
     def _concerns(self, request: relay.Request) -> bool:
-        if "/evolutionservers/" in request.path or "/leases/" in request.path:
+        if re.search("/(evolutionservers|leases|deployments)/", request.path):
             return True
         return self._name in request.path or self._name.encode() in request.body
 

@@ -129,6 +129,8 @@ class Stage:
     simulator: Simulator
     operator: Operator
     applied: list[str] = field(default_factory=list)
+    server_url: str | None = None
+    """Where the server is reached, if not where it listens itself."""
 
     def server(self, name: str = SERVER, *, url: str | None = None, **spec: Any) -> None:
         """Apply an EvolutionServer with its Secret, quick in all that it can be."""
@@ -139,7 +141,7 @@ class Stage:
             "stringData": {"apikey": API_KEY},
         }
         wanted = {
-            "url": url or self.simulator.url,
+            "url": url or self.server_url or self.simulator.url,
             "apiKeySecretRef": {"name": f"{name}-key"},
             "health": QUICK_HEALTH,
             "recovery": QUICK_RECOVERY,

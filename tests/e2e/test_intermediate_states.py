@@ -5,17 +5,13 @@ must not be there.
 """
 
 import contextlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from e2e import accounts, crashing, kube, picture, relayed, scenarios, stage
 
-UNBOUNDED = {
-    "maxInFlight": 100,
-    "windows": [{"class": each, "max": 1000, "periodSeconds": 1} for each in ("Soft", "Recreate", "SessionLoss")],
-}
-"""What is spent on one death must not be missed by the next."""
 COMES_WITHIN = 60.0
 END_SECONDS = 90.0
 REST_SECONDS = 2.0
@@ -30,22 +26,25 @@ class DidNotComeError(Exception):
 
 
 @pytest.fixture
-def played(request: pytest.FixtureRequest, relayed_stage: Callable[..., relayed.Relayed]) -> Played:
+def played(
+    request: pytest.FixtureRequest, title: str, relayed_stage: Callable[..., relayed.Relayed]
+) -> Iterator[Played]:
     """A stage on which every call of the operator is counted, with a paired bystander."""
-    counter = crashing.Counter()
-    opened = relayed_stage(counter, *(PATIENT if request.node.get_closest_marker("campaign") else ()))
-    opened.place.server(url=opened.evolution.url, budget=UNBOUNDED)
-    scenarios.set_the_stage(opened.place)
-    return opened.place, counter
+    counter, scenario = crashing.Counter(), scenarios.SCENARIOS[title]
+    patient = PATIENT if request.node.get_closest_marker("campaign") else ()
+    opened = relayed_stage(counter, *patient, *scenario.flags)
+    opened.place.server_url = opened.evolution.url
+    with scenarios.set_the_stage(opened.place, scenario):
+        yield opened.place, counter
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("title", scenarios.SCENARIOS)
 def test_death_after_a_call_that_acts_changes_nothing_of_the_end(played: Played, title: str) -> None:
-    """Of a creation every call, of the others those that change something on the server, and what goes ahead."""
+    """Of a creation every call, of most others those that change something on the server, and what goes ahead."""
     wanted, calls = undisturbed(played, title)
     found = crashing.points(calls, crashing.Moment.AFTER)
-    chosen = [one for one in found if one.acts or title == "create"]
+    chosen = [one for one in found if re.match(scenarios.SCENARIOS[title].dies_at, one.call)]
     assert chosen
     for number, point in enumerate(chosen):
         died_at(played, title, point, name=f"{title}-{number:03}", wanted=wanted)
@@ -107,7 +106,7 @@ def died_at(played: Played, title: str, point: crashing.Point, *, name: str, wan
         scenario.prepare(staged, name)
         counter.begin(name, (point, staged.operator.kill))
         scenario.begin(staged, name)
-        came = comes(counter, point)
+        came = comes(played, point, name, scenario.ended)
         if came:
             staged.operator.start()
         scenarios.wait_for_the_end(staged, scenario, name, timeout=END_SECONDS)
@@ -119,17 +118,16 @@ def died_at(played: Played, title: str, point: crashing.Point, *, name: str, wan
         raise DidNotComeError
 
 
-def comes(counter: crashing.Counter, point: crashing.Point) -> bool:
-    """Wait for the death; False where the call may as well not come, and does not.
+def comes(played: Played, point: crashing.Point, name: str, ended: Callable[[stage.Stage, str], bool]) -> bool:
+    """Wait for the death; False where the call may as well not come, and does not before the end of the scenario.
 
     Raises AssertionError where it has to come, and does not.
     """
-    try:
-        return kube.wait_until(counter.struck.is_set, timeout=COMES_WITHIN, message="it never came")
-    except AssertionError:
-        if not point.may_not_come:
-            raise
-        return False
+    staged, counter = played
+    if point.may_not_come:
+        kube.wait_until(lambda: counter.struck.is_set() or ended(staged, name), timeout=END_SECONDS, message="no end")
+        return counter.struck.wait(REST_SECONDS)
+    return kube.wait_until(counter.struck.is_set, timeout=COMES_WITHIN, message="it never came")
 
 
 def differences(found: picture.Object, wanted: picture.Object) -> picture.Object:

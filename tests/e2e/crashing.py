@@ -20,12 +20,13 @@ _UNCOUNTED = re.compile(
 )
 _EVOLUTION = re.compile(r"^/(instance|webhook|settings|chat|proxy)/")
 _HASH = re.compile(r"[-.][0-9a-f]{16,}$")
-_OFTEN = re.compile(r"^GET /(?!instance/connect/)|^PATCH evolutionservers/(?!.* of a restart$)")
+_READS = re.compile(r"^GET /(?!instance/connect/)")
+_READS_ENOUGH = 2
+_BY_CHANCE = re.compile(rf"{_READS.pattern}|^PATCH evolutionservers/(?!.* of a restart$)")
 """What is read, and what the status of the server counts, depends on the moment: it does not come equally often.
 
 That a restart of the server begins, and what came of it, is written once each.
 """
-_OFTEN_ENOUGH = 2
 ACTS = r"(POST|DELETE) /|PATCH leases/|POST secrets|PATCH deployments/"
 """What changes something on the Evolution API, or goes ahead of that: the ledger, what is kept; or restarts it."""
 
@@ -65,7 +66,7 @@ class Point:
     @property
     def may_not_come(self) -> bool:
         """Whether a run of the same scenario may well do without it: how often it comes depends on the moment."""
-        return self.occurrence > 1 and _OFTEN.search(self.label) is not None
+        return self.occurrence > 1 and _BY_CHANCE.search(self.label) is not None
 
     @property
     def call(self) -> str:
@@ -77,8 +78,8 @@ class Point:
 
 
 def points(calls: Sequence[tuple[str, int]], moment: Moment) -> list[Point]:
-    """Where to die, by the calls of a run in which nobody did: at each, and at the first two that come often."""
-    return [Point(*call, moment) for call in calls if call[1] <= _OFTEN_ENOUGH or not _OFTEN.search(call[0])]
+    """Where to die, by the calls of a run in which nobody did: at each; of reads that are alike at the first two."""
+    return [Point(*call, moment) for call in calls if call[1] <= _READS_ENOUGH or not _READS.search(call[0])]
 
 
 @dataclass

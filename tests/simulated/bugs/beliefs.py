@@ -252,8 +252,8 @@ def an_outage_is_no_reason_to_wait() -> AbstractContextManager[Any]:
 def a_rollout_that_was_asked_for_is_over() -> AbstractContextManager[Any]:
     """The restart of a server has succeeded once its workload was told to replace its pod."""
 
-    async def proceed(self: Any, one: server.Server, *_: Any) -> float:
-        self._conclude(one, StepResult.SUCCEEDED)
+    async def proceed(self: Any, one: server.Server, flying: StepInFlight, _: object) -> float:
+        self._conclude(one, flying, StepResult.SUCCEEDED)
         return 1.0
 
     return mock.patch.object(server_restart.ServerRestarts, "_proceed", proceed)

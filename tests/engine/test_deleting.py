@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -993,10 +993,11 @@ async def test_instance_that_is_deleted_takes_along_what_a_step_took_from_it() -
 SWITCHED_OFF = "Its webhook may be off: the server was asked to delete it before, which begins with that."
 
 
-def refused_deletion(**spec: Any) -> Scene:
+def refused_deletion(*, asked: datetime | None = START - timedelta(hours=1), **spec: Any) -> Scene:
     """An instance that the server did not delete, so that it is to stay."""
-    asked_at = f"{START - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}"
-    play = Scene(status={"instanceID": OURS, "deletionAskedAt": asked_at}, deletionPolicy="Retain", **spec)
+    status = {"instanceID": OURS, "configuredGeneration": servers.a_subject("i0").metadata.generation}
+    status |= {"deletionAskedAt": f"{asked:%Y-%m-%dT%H:%M:%SZ}"} if asked is not None else {}
+    play = Scene(status=status, deletionPolicy="Retain", **spec)
     play.evolution = evolution = Hooked()
     client: Any = evolution
     play.server.client = play.context.observers[play.server.key] = client
@@ -1026,6 +1027,24 @@ async def test_webhook_is_not_put_back_while_the_logout_of_a_deletion_may_be_und
 
     assert waits == [POLL, POLL, None]
     assert hook_of(play).enabled
+
+
+async def test_webhook_is_not_put_back_while_the_logout_that_another_process_asked_for_may_be_under_way() -> None:
+    play = refused_deletion(asked=START, **WITH_HOOK)
+    waits = list[float | None]()
+
+    for seconds in (0, 29, 30):
+        play.time.seconds = seconds
+        waits.append((await play.look())[0])
+
+    assert waits == [POLL, POLL, None]
+    assert hook_of(play).enabled
+
+
+async def test_webhook_of_what_nobody_asked_to_delete_is_no_business_of_a_retention() -> None:
+    play = refused_deletion(asked=None, **WITH_HOOK)
+
+    assert ((await play.look())[0], play.is_released, play.evolution.calls) == (None, True, [])
 
 
 @pytest.mark.parametrize("spec", [{}, WITH_HOOK], ids=["in no spec", "that cannot be put back"])

@@ -283,6 +283,28 @@ async def test_first_connect_ends_as_a_step_does() -> None:
     assert play.evolution.hurried == 2
 
 
+async def test_first_connect_is_left_out_where_the_server_has_lost_its_key_meanwhile() -> None:
+    play = Scene()
+    tasks: Any = Held()
+    play.context.tasks = tasks
+    await play.look()
+    play.server.client = None
+
+    await tasks.run()
+
+    assert play.evolution.calls.count("connect") == 0
+    assert not play.one.connecting
+
+
+async def test_create_that_was_asked_for_while_the_clock_was_ahead_was_asked_for_now() -> None:
+    play = Scene()
+    play.one.create_asked_at, play.one.create_unanswered = play.time.now() + timedelta(days=1), True
+
+    await play.look()
+
+    assert play.one.create_asked_at == play.time.now()
+
+
 @pytest.mark.parametrize(
     ("managed", "before", "writes"),
     [(False, None, [False]), (True, None, []), (False, False, []), (False, True, [])],

@@ -408,6 +408,15 @@ async def test_what_a_strategy_has_configured_is_verified_against_the_spec_after
     assert house.draft.subject.create_asked_at is None
 
 
+async def test_gentle_strategy_takes_no_configuration_so_none_is_kept_before_it() -> None:
+    house = stage(configure)
+
+    await house.take()
+
+    assert house.draft.keepsake is None
+    assert house.cluster.secrets == {}
+
+
 async def test_what_a_strategy_configures_is_verified_also_by_a_process_that_finds_its_step_interrupted() -> None:
     """What is only said after it would be lost with the process."""
     house = stage(configure)

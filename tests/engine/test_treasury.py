@@ -318,3 +318,12 @@ def test_server_without_a_workload_is_not_restartable_and_holds_nothing_against_
     guard = treasury.guard(context, one, key=None, now=START)
     assert guard.restartable
     assert [hold.reason for hold in guard.restart_holds] == [Reason.FEW_INSTANCES]
+
+
+def test_what_was_entered_before_the_clock_went_back_is_spent_now() -> None:
+    context, one, _, _ = begun()
+    treasury.ledger_of(context, one, now=START)
+    one.ledger = ledgers.Ledger(spent={LOSS: (START + timedelta(days=1),)})
+
+    assert treasury.ledger_of(context, one, now=START).spent == {LOSS: (START,)}
+    assert one.ledger.spent == {LOSS: (START,)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -186,3 +186,21 @@ def test_class_of_the_step_in_flight_is_what_it_costs(cost: StepClass) -> None:
 
 def test_id_is_the_day_and_some_chance() -> None:
     assert incident.new_id(now=START, bits=0x7F3) == "20261123-07f3"
+
+
+@pytest.mark.parametrize(
+    ("started", "ended", "expected"),
+    [(-5, 5, (-5, 0)), (5, 9, (0, 0)), (5, None, (0, 0)), (-5, -1, (-5, -1)), (-5, None, (-5, None))],
+)
+def test_step_that_is_over_began_and_ended_no_later_than_now(
+    started: int, ended: int | None, expected: tuple[int, int | None]
+) -> None:
+    def at(seconds: int | None) -> datetime | None:
+        return START + timedelta(seconds=seconds) if seconds is not None else None
+
+    over = concluded(with_step(Step.RESTART), StepResult.FAILED, now=START).history[-1]
+    record = over.replace(start_time=at(started), end_time=at(ended))
+
+    (found,) = incident.records_without_future((record,), now=START)
+
+    assert (found.start_time, found.end_time) == (at(expected[0]), at(expected[1]))

@@ -237,6 +237,19 @@ def test_ledger_without_a_future_is_the_same_and_so_is_the_calm_of_its_storm() -
     assert ledgers.clamped(failed, now=START) == replace(calm, failed_at=START)
 
 
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        (Ledger(), Ledger()),
+        (Ledger(spent={LOSS: (), SOFT: (after(-5), after(5))}), Ledger(spent={LOSS: (), SOFT: (after(-5), START)})),
+        (Ledger(storm=Storm(since=after(5))), Ledger(storm=Storm(since=START))),
+        (Ledger(storm=Storm(since=START, calm_since=after(5))), Ledger(storm=Storm(since=START))),
+    ],
+)
+def test_each_moment_of_the_future_is_found_by_itself(kept: Ledger, expected: Ledger) -> None:
+    assert ledgers.clamped(kept, now=START) == expected
+
+
 def test_calm_of_a_storm_counts_anew_for_a_process_that_did_not_see_it_last() -> None:
     kept = ledgers.dumps(weathered(0, ledger=weathered(9), at=10))
 

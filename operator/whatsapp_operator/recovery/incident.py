@@ -17,7 +17,7 @@ _NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EX
 _WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
 
 
-_MOMENTS = ("started_at", "last_resort_since", "deaf_since", "healthy_since")
+_MOMENTS = frozenset({"started_at", "last_resort_since", "deaf_since", "healthy_since"})
 
 
 def is_bad(verdict: Verdict) -> bool:

@@ -1043,6 +1043,9 @@ async def test_webhook_is_not_put_back_while_the_logout_that_another_process_ask
 
 async def test_webhook_of_what_nobody_asked_to_delete_is_no_business_of_a_retention() -> None:
     play = refused_deletion(asked=None, **WITH_HOOK)
+    assert play.one.instance is not None
+    not_configured = play.one.instance.status.replace(configured_generation=None)
+    play.one.instance = play.one.instance.replace(status=not_configured)
 
     assert ((await play.look())[0], play.is_released, play.evolution.calls) == (None, True, [])
 

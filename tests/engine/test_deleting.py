@@ -1005,7 +1005,7 @@ def refused_deletion(*, asked: datetime | None = START - timedelta(hours=1), **s
     return play
 
 
-WITH_HOOK = {"webhook": {"url": HOOK.url, "events": sorted(HOOK.events)}}
+WITH_HOOK: Mapping[str, Any] = {"webhook": {"url": HOOK.url, "events": sorted(HOOK.events)}}
 
 
 async def test_webhook_of_the_spec_is_on_again_where_a_deletion_that_was_refused_is_given_up() -> None:

@@ -1016,21 +1016,11 @@ async def test_webhook_of_the_spec_is_on_again_where_a_deletion_that_was_refused
     assert play.cluster.told == ["The instance, if there is one, stays on the server as it is."]
 
 
-async def test_webhook_is_not_put_back_while_the_logout_of_a_deletion_may_be_under_way() -> None:
-    play = refused_deletion(**WITH_HOOK)
-    play.begun(sent=1, next_at=play.time.monotonic() + 60.0)
-    waits = list[float | None]()
-
-    for seconds in (0, 29, 30):
-        play.time.seconds = seconds
-        waits.append((await play.look())[0])
-
-    assert waits == [POLL, POLL, None]
-    assert hook_of(play).enabled
-
-
-async def test_webhook_is_not_put_back_while_the_logout_that_another_process_asked_for_may_be_under_way() -> None:
-    play = refused_deletion(asked=START, **WITH_HOOK)
+@pytest.mark.parametrize("by", ["this process", "another process"])
+async def test_webhook_is_not_put_back_while_the_logout_of_a_deletion_may_be_under_way(by: str) -> None:
+    play = refused_deletion(asked=START, **WITH_HOOK) if by == "another process" else refused_deletion(**WITH_HOOK)
+    if by == "this process":
+        play.begun(sent=1, next_at=play.time.monotonic() + 60.0)
     waits = list[float | None]()
 
     for seconds in (0, 29, 30):

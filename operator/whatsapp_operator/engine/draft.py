@@ -10,7 +10,7 @@ from whatsapp_operator.engine.presentation import View
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
 from whatsapp_operator.health.assessment import Verdict
-from whatsapp_operator.recovery import incident
+from whatsapp_operator.recovery import incident, ledger
 from whatsapp_operator.recovery.planner import NOTHING, Plan
 from whatsapp_operator.resources import policy
 from whatsapp_operator.resources.instance import DeletionPolicy, Integration, PairingMode, WhatsAppInstance
@@ -120,7 +120,7 @@ def begin(
     A clock that was ahead when it was written must hold nothing up until then.
     """
     status = instance.status
-    subject.born_at = _not_after(subject.born_at, now)
+    subject.born_at = ledger.not_after(subject.born_at, now)
     resource = server.resource if server is not None else None
     return Draft(
         subject=subject,
@@ -133,12 +133,12 @@ def begin(
         adopted=status.adopted,
         configured_generation=status.configured_generation,
         window_opened_at=max(
-            filter(None, (_not_after(status.pairing_window_opened_at, now), subject.born_at)), default=None
+            filter(None, (ledger.not_after(status.pairing_window_opened_at, now), subject.born_at)), default=None
         ),
         pairing=status.pairing,
         keepsake=status.keepsake,
         keepsake_digest=status.keepsake_digest,
-        deletion_asked_at=_not_after(status.deletion_asked_at, now),
+        deletion_asked_at=ledger.not_after(status.deletion_asked_at, now),
         pause=in_force(
             everything=pause,
             server=server.paused if server is not None else None,
@@ -146,7 +146,3 @@ def begin(
             now=now,
         ),
     )
-
-
-def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
-    return min(moment, now) if moment is not None else None

@@ -15,8 +15,6 @@ from whatsapp_operator.resources.steps import Step, StepClass, StepCount, StepIn
 
 _NO_INCIDENT = frozenset({Reason.AWAITING_SCAN, Reason.NOT_STARTED, Reason.QR_EXPIRED, Reason.SETTLING})
 _WELL = frozenset({Reason.HEALTHY, Reason.AWAITING_SCAN})
-
-
 _MOMENTS = frozenset({"started_at", "last_resort_since", "deaf_since", "healthy_since"})
 
 

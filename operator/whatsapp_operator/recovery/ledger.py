@@ -147,8 +147,8 @@ def clamped(ledger: Ledger, *, now: datetime) -> Ledger:
     return Ledger(
         spent={one: tuple(min(at, now) for at in moments) for one, moments in ledger.spent.items()},
         storm=Storm(min(storm.since, now), _unless_after(storm.calm_since, now)) if storm is not None else None,
-        storm_ended_at=_not_after(ledger.storm_ended_at, now),
-        failed_at=_not_after(ledger.failed_at, now),
+        storm_ended_at=not_after(ledger.storm_ended_at, now),
+        failed_at=not_after(ledger.failed_at, now),
     )
 
 
@@ -164,7 +164,8 @@ def _unless_after(moment: datetime | None, now: datetime) -> datetime | None:
     return moment if moment is not None and moment <= now else None
 
 
-def _not_after(moment: datetime | None, now: datetime) -> datetime | None:
+def not_after(moment: datetime | None, now: datetime) -> datetime | None:
+    """A moment that a clock which was ahead may have noted: now, where it is of the future."""
     return None if moment is None else min(moment, now)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from dataclasses import replace
 from datetime import timedelta
 
@@ -287,6 +288,21 @@ async def test_two_calls_at_once_take_one_step(stage: Stage) -> None:
 
     assert await stage.run(calls) == [True, True, True]
     assert stage.changes(since=before) == ["restart"]
+
+
+async def test_names_of_the_past_keep_no_lock(stage: Stage) -> None:
+    before = how_many(asyncio.Lock)
+
+    for number in range(8):
+        await stage.run(stage.manager.check_instance_health(f"gone-{number}"))
+
+    assert how_many(asyncio.Lock) < before + 8
+
+
+def how_many(kind: type) -> int:
+    """So many objects of a kind are alive."""
+    gc.collect()
+    return sum(isinstance(one, kind) for one in gc.get_objects())
 
 
 async def test_calls_for_different_instances_share_their_lists(stage: Stage) -> None:

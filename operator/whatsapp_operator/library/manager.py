@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -77,7 +78,8 @@ class AsyncInstanceManager:
             around=around,
         )
         self._keeper: Final = Keeper(store or MemoryRecordStore())
-        self._locks: Final[dict[str, asyncio.Lock]] = {}
+        self._locks: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()
+        """Each lives as long as a call works on its instance, or waits to."""
 
     async def __aenter__(self) -> Self:
         """Use the manager until the end of the block."""

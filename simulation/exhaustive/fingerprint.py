@@ -296,6 +296,7 @@ class Fingerprint:
         for where, states in sorted(sight.states.items()):
             yield f"{where} {[f'{moments.of(at)} {state}' for at, state in list(states)[-_ENOUGH_READS:]]}"
         yield str([(name, [moments.of(at) for at in times]) for name, times in sorted(sight.restarts.items())])
+        yield str([moments.of(at) for at in self._game.scenario.remembers(sight)])
         yield _times(sight.restart_announced)
         yield _times(sight.forgotten)
         yield str(sorted(_EXCUSES.intersection(self._game.stage.fault_times)))

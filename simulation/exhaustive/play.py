@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,10 @@ PRELUDE_SECONDS = 200.0
 """Long enough that nothing measures the time from before it."""
 _LIMIT_SECONDS = 3000.0
 _BOUND = Bound(faults=1, crashes=0)
+
+
+def _nothing(_: Sight) -> Iterable[float]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,8 @@ class Scenario:
     """What the operators do in place of their rounds: one strategy alone."""
     of_calls: Sequence[calls.Check] = calls.CHECKS
     """Without announcements there is nothing to hold calls to them."""
+    remembers: Callable[[Sight], Iterable[float]] = _nothing
+    """The moments that checks of its own go by, which tell states apart as well."""
     plugged: Plugged = NOTHING
     """What a plugin adds."""
     deeds: Mapping[str, Deed] = field(default_factory=dict)

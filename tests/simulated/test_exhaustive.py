@@ -12,7 +12,18 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from simulation.exhaustive import alone, deletions, fates, fingerprint, moments, play, recoveries, scenarios, situations
+from simulation.exhaustive import (
+    alone,
+    deletions,
+    fates,
+    fingerprint,
+    moments,
+    play,
+    recoveries,
+    scenarios,
+    situations,
+    spending,
+)
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Finding, Kept, Torn
 from simulation.exhaustive.search import Result, search
@@ -49,6 +60,7 @@ SHARE = {
     "storm": (recoveries.SCENARIOS["storm"], Bound(faults=0, crashes=0)),
     "workload": (recoveries.SCENARIOS["workload"], Bound(faults=1, crashes=0)),
     "recreation-lost": (recoveries.SCENARIOS["recreation-lost"], Bound(faults=0, crashes=0)),
+    "spending": (spending.SCENARIOS["spending"], Bound(faults=1, crashes=1)),
 }
 
 
@@ -141,6 +153,13 @@ BUGS = {
     ),
     "budget refilled by a restart": Bug(
         LONG, lambda: mock.patch.object(treasury, "save", nothing), A_CRASH, "keeps_to_the_budget"
+    ),
+    "budget alone is refilled by a restart": Bug(
+        spending.SCENARIOS["spending"],
+        lambda: mock.patch.object(treasury, "save", nothing),
+        A_CRASH,
+        "keeps_to_the_window",
+        ("B: POST /instance/restart/i0 has its effect, and its process dies",),
     ),
 }
 

@@ -7,17 +7,19 @@ from typing import Any
 
 from simulation import deeds, schedule
 from simulation import setup as setups
-from simulation.run import Scenario
+from simulation.run import Scenario, run
 from simulation.stage import Stage
 
 from whatsapp_operator.cli import options as cli_options
 
 PAIRED = 80.0
 """By then all instances are paired."""
+Deed = tuple[float, str, Mapping[str, Any]]
+"""When, what, and with what."""
 
 
 def scenario(
-    *deeds: tuple[float, str, Mapping[str, Any]],
+    *deeds: Deed,
     instances: int = 3,
     replicas: int = 1,
     ends: float = 600.0,
@@ -56,6 +58,13 @@ def scenario(
     )
     entries = [schedule.Entry(number, PAIRED + at, what, args) for number, (at, what, args) in enumerate(deeds)]
     return Scenario(setup, schedule.Schedule(tuple(entries), PAIRED + ends))
+
+
+def told(scene: Scenario) -> str:
+    """The history of a scenario in which nothing goes wrong."""
+    outcome = run(1, scenario=scene)
+    assert outcome.broken is None
+    return outcome.history.text()
 
 
 def broken(name: str, state: str) -> tuple[str, Mapping[str, Any]]:

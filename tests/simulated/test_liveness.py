@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 from unittest import mock
 
 import pytest
@@ -12,13 +11,14 @@ from simulation import setup as setups
 from simulation.invariants.liveness import STUCK_SECONDS
 from simulation.kubernetes import kinds
 from simulation.run import Sabotage, Scenario, run
-from simulation.stage import Stage, status_of
+from simulation.stage import Stage
 
 from evolution_simulator import faults
 from evolution_simulator.version import ConnectionState
 from simulated.scenarios import (
     ON_MAIN,
     PAIRED,
+    ROLLED_OUT,
     ROOMY,
     SOON,
     broken,
@@ -27,7 +27,7 @@ from simulated.scenarios import (
     of_server,
     refused,
     scenario,
-    spoilt,
+    told,
 )
 from whatsapp_operator.engine import deletion
 from whatsapp_operator.recovery import ladder, strategies
@@ -66,12 +66,6 @@ def test_what_is_held_up_is_found_and_nothing_is_where_the_operator_is_as_it_sho
 
     assert run(1, scenario=scene, sabotage=sabotage).broken == invariant
     assert run(1, scenario=scene).broken is None
-
-
-def told(scene: Scenario) -> str:
-    outcome = run(1, scenario=scene)
-    assert outcome.broken is None
-    return outcome.history.text()
 
 
 def test_what_is_closed_without_a_code_after_a_restart_of_the_server_is_connected_and_paired_again() -> None:
@@ -176,9 +170,6 @@ def test_create_that_the_server_refuses_after_a_recreate_is_told() -> None:
     assert "Synced of i0 is False/ConfigurationRefused" in text
 
 
-WORKLOAD = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}
-
-
 @pytest.mark.parametrize(
     ("deed", "seconds", "verdict"),
     [("slow_rollout", 700.0, StepResult.FAILED), ("roll_out_in_restart", 0.5, StepResult.INTERRUPTED)],
@@ -189,7 +180,7 @@ def test_restart_of_a_server_that_fails_or_is_interrupted_leaves_nobody_behind(
     outcome = run(
         1,
         scenario=scenario(
-            (0, deed, {"server": "main", "name": "i0", "seconds": seconds}), ends=1200.0, workloadRef=WORKLOAD
+            (0, deed, {"server": "main", "name": "i0", "seconds": seconds}), ends=1200.0, workloadRef=ROLLED_OUT
         ),
     )
 
@@ -274,87 +265,6 @@ def test_instances_of_a_server_that_comes_back_with_another_database_no_longer_s
     assert history.rindex("tells of i2: InstancesVanished") > history.rindex("tells of i2: ServerUnreachable")
 
 
-@deeds.doing.deed
-def name_no_workload(stage: Stage) -> None:
-    """A person takes the right to restart the server away."""
-    stage.user("patch", kinds.SERVERS, setups.HOME, "main", {"spec": {"workloadRef": None}})
-
-
-@deeds.doing.deed
-def roll_out_by_hand(stage: Stage) -> None:
-    """A person restarts the server."""
-    stage.roll_out_by_hand("main")
-
-
-@deeds.doing.deed
-def is_deaf(stage: Stage, *, said: bool) -> None:
-    """Looks whether i0 is said to be deaf."""
-    recovery = status_of(stage.api.find(kinds.INSTANCES, setups.HOME, "i0") or {}).get("recovery", {})
-    assert ("deafSince" in recovery) is said
-
-
-Deed = tuple[float, str, Mapping[str, Any]]
-
-WAITS_FOR_MANY = WORKLOAD | {"minInstances": 50, "maxWaitSeconds": 86400}
-NO_WORKLOAD: Deed = (900, "name_no_workload", {})
-BY_HAND: Deed = (1000, "roll_out_by_hand", {})
-DEAF: Deed = (990, "is_deaf", {"said": True})
-HEARS: Deed = (1200, "is_deaf", {"said": False})
-RESET = ("request", {"namespace": setups.HOME, "name": "i0", "what": "reset", "value": "now"})
-
-
-def deafened(*more: Deed, ends: float = 1300.0, **setup: Any) -> Scenario:
-    """A Relogin on 2.3.6, and the restart of the server that it asks for waits."""
-    return scenario(
-        (0, *broken("i0", "S7")),
-        *more,
-        DEAF,
-        ends=ends,
-        workloadRef=WAITS_FOR_MANY,
-        recovery=SOON,
-        budget=ROOMY,
-        **({"version": "2.3.6"} | setup),
-    )
-
-
-@pytest.mark.parametrize(
-    "scene",
-    [
-        deafened(BY_HAND, HEARS),
-        deafened(NO_WORKLOAD, BY_HAND, HEARS, load_seconds=8.0),
-        deafened(NO_WORKLOAD, (1000, *of_server("change_version", number="2.3.7")), HEARS),
-        deafened(NO_WORKLOAD, (1000, *RESET), HEARS),
-    ],
-    ids=["a rollout", "what is loaded anew", "another version", "a person who says so"],
-)
-def test_deafness_ends_with_a_restart_of_the_server_that_somebody_else_did(scene: Scenario) -> None:
-    assert run(1, scenario=scene).broken is None
-
-
-def test_outage_ends_no_deafness() -> None:
-    away = ("server_down", {"server": "main", "seconds": 60.0, "listener_only": True})
-
-    assert run(1, scenario=deafened((1000, *away), (1200, "is_deaf", {"said": True}))).broken is None
-
-
-@pytest.mark.parametrize("metrics", [True, False], ids=["with /metrics", "without"])
-def test_instance_that_loses_its_resource_for_a_while_ends_no_deafness_of_others(metrics: bool) -> None:
-    wanted = {"deletionPolicy": "Retain", "tokenSecretRef": {"name": "i2-token"}}
-    kept = (940, *named("edit", "i2", spec=wanted))
-    goes, comes_back = (1000, *named("delete", "i2")), (1060, *created("i2", **wanted))
-    scene = deafened(NO_WORKLOAD, kept, goes, comes_back, (1200, "is_deaf", {"said": True}), metrics=metrics)
-
-    assert run(1, scenario=scene).broken is None
-
-
-def test_deaf_instance_that_hangs_or_is_gone_gets_what_heals_that() -> None:
-    hangs = told(deafened(NO_WORKLOAD, (1000, *broken("i0", "S17")), ends=2000.0))
-    gone = told(deafened(NO_WORKLOAD, (1000, "wipe", {"server": "main", "names": ("i0",)}), HEARS, ends=2000.0))
-
-    assert hangs.rindex("announces Restart of i0") > hangs.index("break_instance server=main name=i0 state=S17")
-    assert gone.rindex("announces Create of i0") > gone.index("deed: wipe")
-
-
 def test_server_is_restarted_though_a_step_on_what_is_being_deleted_has_no_verdict() -> None:
     history = told(
         scenario(
@@ -362,7 +272,7 @@ def test_server_is_restarted_though_a_step_on_what_is_being_deleted_has_no_verdi
             (20, *broken("i0", "S4")),
             (75, *broken("n1", "S14")),
             (90, *DELETE),
-            workloadRef=WORKLOAD,
+            workloadRef=ROLLED_OUT,
             budget={"storm": {"percent": 100, "floor": 10, "cooldownSeconds": 60}},
             recovery={"stepTimeoutSeconds": 300},
         )
@@ -426,78 +336,6 @@ def test_step_that_finds_no_room_for_what_it_takes_says_so_and_is_taken_once_the
     held = "tells of i0: Credentials Ready=False/Credentials plans Relogin against [KeepsakeNotOurs]"
     assert history.count(held) == 1
     assert history.index(held) < history.index("announces Relogin of i0")
-
-
-AWAY_SECONDS = 500.0
-
-
-def out_of_reach(*jumps: Deed) -> str:
-    """One opens again, as it is let in; soon after that WhatsApp answers nobody, and all connections are lost."""
-    opens_again = (
-        (-30, *of_server("reach", name="i1", how="refused", seconds=25.0)),
-        (-29, *of_server("disconnect", name="i1", code=408)),
-    )
-    lost = ((41, *of_server("disconnect", name=f"i{number}", code=408)) for number in range(3))
-    away = (40, *of_server("reach", how="silent", seconds=3000.0))
-    patient = SOON | {"lastResortDelaySeconds": 7200}
-    return told(
-        scenario(
-            *jumps, *opens_again, away, *lost, ends=AWAY_SECONDS, workloadRef=WORKLOAD, recovery=patient, budget=ROOMY
-        )
-    )
-
-
-@pytest.mark.parametrize("seconds", [0.0, 3600.0, 86400.0])
-def test_voucher_from_before_a_clock_went_back_vouches_for_nobody_in_an_outage(seconds: float) -> None:
-    ahead, right = ({"slot": 0, "seconds": by} for by in (seconds, -seconds))
-
-    history = out_of_reach((-10, "clock_jump", ahead), (20, "clock_jump", right))
-
-    restarted = [float(line.split()[0]) for line in history.splitlines() if "announces RestartServer" in line]
-    assert "plans RestartServer against [NotVouchedFor" in history
-    assert all(at > PAIRED + AWAY_SECONDS for at in restarted)
-
-
-DAY = 86_400.0
-
-
-def set_right(state: str, *deeds: Deed, **spec: Any) -> str:
-    """An instance breaks, and is taken care of, while the clock is ahead by a day; then that is set right."""
-    ahead, right = ({"slot": 0, "seconds": by} for by in (DAY, -DAY))
-    jumps = ((-20, "clock_jump", ahead), (100, "clock_jump", right))
-    return told(scenario(*jumps, (0, *broken("i0", state)), *deeds, ends=900.0, workloadRef=WORKLOAD, **spec))
-
-
-CRASH: Deed = (150, "crash", {"slot": 0, "points": 1})
-
-
-@pytest.mark.parametrize("crash", [(), (CRASH,)], ids=["", "and the process is another"])
-def test_steps_that_a_clock_that_was_ahead_has_written_down_keep_no_other_waiting(crash: tuple[Deed, ...]) -> None:
-    again = (400, *broken("i0", "S17"))
-
-    same_incident = set_right("S4", *crash)
-    another = set_right("S17", again, *crash)
-
-    assert same_incident.count("announces Restart of i0") > 1
-    assert another.count("announces Restart of i0") == 2
-
-
-def test_budget_that_was_spent_while_the_clock_was_ahead_is_not_spent_until_then() -> None:
-    two = {"windows": [{"class": "Soft", "max": 2, "periodSeconds": 600}]} | ROOMY
-    others = ((0, *broken("i1", "S17")), (800, *broken("i2", "S17")))
-
-    history = set_right("S17", *others, budget=two)
-
-    assert history.index("deed: break_instance server=main name=i2") < history.index("announces Restart of i2")
-
-
-def test_create_that_got_no_answer_while_the_clock_was_ahead_is_sent_again_once_it_is_right() -> None:
-    ahead, right = ({"slot": 0, "seconds": by} for by in (DAY, -DAY))
-    create = ((-0.1, *spoilt("html", "create")), (0, *created("n1")))
-
-    history = told(scenario((-20, "clock_jump", ahead), *create, (5, "clock_jump", right)))
-
-    assert history.index("verdict on Create of n1: ServerError") < history.index("tells of n1: Healthy")
 
 
 @deeds.doing.deed

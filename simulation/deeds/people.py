@@ -119,7 +119,7 @@ def _create_server_when_free(stage: Stage, server: str) -> None:
 @deed
 def end_namespace(stage: Stage) -> None:
     """The tenant's namespace is deleted, Secrets first."""
-    stage.controllers.end_namespace(setups.TENANT)
+    stage.user("delete", kinds.NAMESPACES, "", setups.TENANT)
 
 
 @deed

@@ -224,7 +224,7 @@ def loses_all(stage: Stage) -> None:
     """Its namespace is deleted with all that is in it, and the server ends with it."""
     stage.user("patch", kinds.SERVERS, setups.HOME, SERVER, {"metadata": {"finalizers": [names.SERVER_FINALIZER]}})
     stage.hosts[SERVER].model.set_listening(False)
-    stage.controllers.end_namespace(setups.HOME)
+    stage.user("delete", kinds.NAMESPACES, "", setups.HOME)
 
 
 _ALONE = setup(instances=1)

@@ -47,6 +47,11 @@ def invalid(*fields: str) -> Refused:
     return Refused(422, "Invalid", fields=fields)
 
 
-def forbidden() -> Refused:
-    """403: RBAC, or a terminating namespace, says no."""
-    return Refused(403, "Forbidden")
+def forbidden(*fields: str) -> Refused:
+    """403: a namespace that is being deleted takes nothing new."""
+    return Refused(403, "Forbidden", fields=fields)
+
+
+def gone() -> Refused:
+    """410: what was at that version is forgotten."""
+    return Refused(410, "Expired")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from simulation.kubernetes import admission, answers, kinds, patching, place
+from simulation.kubernetes import admission, answers, kinds, lists, log, namespaces, patching, place
 from whatsapp_operator.cluster import transport
 
 Body = Mapping[str, Any]
@@ -28,9 +28,21 @@ class Change:
     kind: kinds.Kind
     before: Body | None
     after: Body
-    """Of what was deleted, its last state."""
+    """Of what was deleted, what it would be now: without its last finalizer."""
     writer: str
     subresource: str = ""
+
+    @property
+    def version(self) -> int:
+        """Which the object has by it."""
+        return int(self.after["metadata"]["resourceVersion"])
+
+    @property
+    def told(self) -> Body:
+        """As a watch tells it: what was deleted as it was stored last, with the finalizer that went."""
+        if self.type != "DELETED" or self.before is None:
+            return self.after
+        return {**self.before, "metadata": {**self.before["metadata"], "resourceVersion": str(self.version)}}
 
     @property
     def namespace(self) -> str:
@@ -59,8 +71,8 @@ class Objects(dict[Spot, Body]):
         del self._by_plural[spot[0]][spot]
 
     def of_kind(self, plural: str) -> list[tuple[Spot, Body]]:
-        """The objects of a kind, by namespace and name."""
-        return sorted(self._by_plural.get(plural, {}).items(), key=lambda pair: pair[0])
+        """The objects of a kind, in the order of their keys in etcd: `shops-b/…` comes before `shops/…`."""
+        return sorted(self._by_plural.get(plural, {}).items(), key=lambda pair: f"{pair[0][1]}/{pair[0][2]}")
 
 
 class ApiServer:
@@ -70,6 +82,8 @@ class ApiServer:
         self._now, self._chance = now, chance
         self.objects = Objects()
         self.version = 100
+        self.log, self._lists = log.Log(), lists.Lists()
+        self.log.begin(self.version)
         self.listeners: list[Callable[[Change], None]] = []
         self.on_vain: list[Callable[[Change], None]] = []
         """Told of writes that change nothing, which make no new version."""
@@ -88,7 +102,8 @@ class ApiServer:
         body = cast("Body", call.body)
         match call.verb:
             case "list":
-                return answers.Answer(200, {"items": self._list(where, dict(call.query)), "metadata": {}})
+                found = self.all(where.kind, where.namespace)
+                return answers.Answer(200, self._lists.answer(found, dict(call.query), version=self.version))
             case "get":
                 return answers.Answer(200, self._get(where))
             case "create":
@@ -114,16 +129,13 @@ class ApiServer:
             raise answers.not_found()
         return found
 
-    def _list(self, where: place.Place, query: Mapping[str, str]) -> list[Body]:
-        found = self.all(where.kind, where.namespace)
-        selector = [part.partition("=") for part in query.get("labelSelector", "").split(",") if part]
-        return [one for one in found if all(_selected(one, name, sign, value) for name, sign, value in selector)]
-
     # Writing
 
     def _create(self, where: place.Place, body: Body, writer: str) -> Body:
         name = where.name or str(body["metadata"]["name"])
-        if where.kind is not kinds.NAMESPACES:
+        if where.kind is kinds.NAMESPACES:
+            body = namespaces.created(body, name)
+        else:
             self._require_namespace(where.namespace)
         given = {field: value for field, value in body.items() if field != "status" or not where.kind.custom}
         complete = admission.completed(where.kind, given if where.kind.custom else _without_nulls(given))
@@ -145,8 +157,8 @@ class ApiServer:
         found = self.find(kinds.NAMESPACES, "", namespace)
         if found is None:
             raise answers.not_found()
-        if "deletionTimestamp" in found["metadata"]:
-            raise answers.forbidden()
+        if namespaces.is_going(found):
+            raise answers.forbidden("metadata.namespace")
 
     def _patch(self, where: place.Place, call: transport.Call, writer: str) -> Body:
         before = self._get(where)
@@ -204,6 +216,8 @@ class ApiServer:
         preconditions = (options or {}).get("preconditions") or {}
         if preconditions.get("resourceVersion", metadata["resourceVersion"]) != metadata["resourceVersion"]:
             raise answers.conflict()
+        if where.kind is kinds.NAMESPACES:
+            return self._delete_namespace(before, writer)
         if not metadata.get("finalizers"):
             self._remove(where.kind, before, before, writer)
             return {"kind": "Status", "status": "Success"}
@@ -212,6 +226,12 @@ class ApiServer:
         going = {**metadata, "deletionTimestamp": _rfc3339(self._now()), "deletionGracePeriodSeconds": 0}
         going |= {"generation": metadata["generation"] + 1} if where.kind.counted else {}
         return self._store("MODIFIED", where.kind, before, {**before, "metadata": going}, writer)
+
+    def _delete_namespace(self, before: Body, writer: str) -> Body:
+        if namespaces.is_going(before):
+            return before
+        going = namespaces.deleted(before, at=_rfc3339(self._now()))
+        return self._store("MODIFIED", kinds.NAMESPACES, before, going, writer)
 
     def _remove(self, kind: kinds.Kind, before: Body, last: Body, writer: str) -> Body:
         """The answer shows the version before; only the watch tells the one of the removal."""
@@ -231,6 +251,7 @@ class ApiServer:
         return stored
 
     def _tell(self, change: Change) -> None:
+        self.log.add(change)
         for listener in self.listeners:
             listener(change)
 
@@ -242,16 +263,17 @@ class ApiServer:
         if before is not None:
             self._replace(kind, before, admission.completed(kind, {**before, "spec": spec}), writer, "")
 
+    def let_go(self, namespace: str, *, writer: str) -> None:
+        """A namespace that is empty ends."""
+        before = self.find(kinds.NAMESPACES, "", namespace)
+        if before is not None:
+            self._remove(kinds.NAMESPACES, before, before, writer)
+
     def set_status(self, kind: kinds.Kind, namespace: str, name: str, status: Body, *, writer: str) -> None:
         """Replace the status of a built-in object, if it is there."""
         before = self.find(kind, namespace, name)
         if before is not None:
             self._replace(kind, before, {**before, "status": status}, writer, "status")
-
-
-def _selected(body: Body, name: str, sign: str, value: str) -> bool:
-    labels = body["metadata"].get("labels", {})
-    return labels.get(name) == value if sign else name in labels
 
 
 def _spot(kind: kinds.Kind, body: Body) -> Spot:

@@ -1,7 +1,7 @@
 """The watch as an operator process sees it: in order and soon, unless something is wrong with it.
 
-Events may be lost, repeated or late; a broken stream tells nothing until it is opened anew, and then lists what is
-there, so that what was deleted meanwhile is told by nobody.
+Events may be lost, repeated or late. A broken stream tells nothing until it is opened anew: then it goes on where it
+was, or, where that is no longer known (410), lists what is there, so that what was deleted meanwhile is told by nobody.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from simulation.kubernetes import kinds, server
+from simulation.kubernetes import answers, kinds, log, server
 from simulation.life import Life
 
 _DELAY = (0.002, 0.05)
@@ -53,6 +53,8 @@ class Watch:
         self._last = 0.0
         self._open = False
         self._closed_until = 0.0
+        self._known: dict[kinds.Kind, int] = {}
+        """The version up to which each stream has told all."""
         self.trouble: list[Trouble] = []
         self.cut = False
 
@@ -66,9 +68,11 @@ class Watch:
         if self._changed in self._api.listeners:
             self._api.listeners.remove(self._changed)
 
-    def shut(self, seconds: float) -> None:
-        """The stream breaks, and is opened anew after a while, as after a 410."""
+    def shut(self, seconds: float, *, forgets: bool = True) -> None:
+        """The stream breaks, and is opened anew after a while; after a 410, if it `forgets` where it was."""
         self._open = False
+        if forgets:
+            self._known.clear()
         self._closed_until = self._loop.time() + seconds
         self._loop.call_later(seconds, self._reopen)
 
@@ -80,8 +84,23 @@ class Watch:
             return
         self._open = True
         for kind in _KINDS:
+            self._follow(kind)
+
+    def _follow(self, kind: kinds.Kind) -> None:
+        """Tell what has happened since, or list."""
+        try:
+            missed = self._api.log.since(self._known.get(kind, 0), log.Stream(kind))
+        except answers.Refused:
             for body in self._api.all(kind):
                 self._deliver(kind.kind, None, body, self._in_order())
+            self._known[kind] = self._api.version
+            return
+        for change in missed:
+            self._told(change, self._in_order())
+
+    def _told(self, change: server.Change, due: float) -> None:
+        self._known[change.kind] = change.version
+        self._deliver(change.kind.kind, change.type, change.told, due)
 
     def _changed(self, change: server.Change) -> None:
         if change.kind not in _KINDS or not self._open:
@@ -93,13 +112,14 @@ class Watch:
         if trouble is not None:
             self._on_trouble(trouble, change.name)
         if trouble is Trouble.LOST:
+            self._known[change.kind] = change.version
             return
         due = self._in_order()
         if trouble is Trouble.LATE:
             due += self._chance.uniform(0.5, 5.0)
-        self._deliver(change.kind.kind, change.type, change.after, due)
+        self._told(change, due)
         if trouble is Trouble.REPEATED:
-            self._deliver(change.kind.kind, change.type, change.after, due + self._chance.uniform(0.0, 5.0))
+            self._deliver(change.kind.kind, change.type, change.told, due + self._chance.uniform(0.0, 5.0))
 
     def _in_order(self) -> float:
         self._last = max(self._last, self._loop.time() + self._delay())

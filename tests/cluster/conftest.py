@@ -83,7 +83,7 @@ def namespace(kubectl: doubles.Kubectl) -> Iterator[str]:
     name = f"port-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
     yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from simulation.kubernetes import controllers, faults, kinds, server, watch, wire
+from simulation.kubernetes import controllers, faults, kinds, log, server, watch, wire
 from simulation.life import Life
 from simulation.loop import SimulatedLoop
 from simulation.system import Clock, stream
@@ -24,10 +24,12 @@ class Sink:
     """What the watch told."""
 
     told: list[tuple[str | None, str]] = field(default_factory=list)
+    bodies: list[server.Body] = field(default_factory=list)
 
     def saw(self, kind: str, event: str | None, body: server.Body) -> None:
         assert kind == "WhatsAppInstance"
         self.told.append((event, body["metadata"]["name"]))
+        self.bodies.append(body)
 
 
 @dataclass
@@ -42,9 +44,19 @@ class Place:
     watch: watch.Watch
     hits: list[faults.Fault]
 
-    def create(self, name: str) -> None:
-        call = transport.Call("create", "whatsappinstances", _path(), body=_body(name))
+    def create(self, name: str, **metadata: Any) -> None:
+        body = _body(name)
+        call = transport.Call(
+            "create", "whatsappinstances", _path(), body=body | {"metadata": body["metadata"] | metadata}
+        )
         assert self.api.handle(call, writer="user").status == 201
+
+    def mark(self, name: str, **metadata: Any) -> None:
+        body = {"metadata": metadata}
+        call = transport.Call(
+            "patch", "whatsappinstances", f"{_path()}/{name}", body=body, content_type=transport.MERGE_PATCH
+        )
+        assert self.api.handle(call, writer="user").status == 200
 
     def delete(self, name: str) -> None:
         call = transport.Call("delete", "whatsappinstances", f"{_path()}/{name}")
@@ -119,6 +131,85 @@ def test_deletion_while_the_stream_is_broken_is_told_by_nobody() -> None:
         await _pass(20)
 
     assert play(story).sink.told == [(None, "one"), (None, "two"), (None, "two")]
+
+
+def test_stream_that_goes_on_where_it_was_tells_what_it_has_missed_in_order() -> None:
+    async def story(place: Place) -> None:
+        place.create("one")
+        place.create("two")
+        place.watch.start()
+        await _pass(1)
+        place.watch.shut(10, forgets=False)
+        place.mark("two", annotations={"a": "b"})
+        place.delete("one")
+        place.create("one")
+        await _pass(20)
+
+    listed = [(None, "one"), (None, "two")]
+    assert play(story).sink.told == [*listed, ("MODIFIED", "two"), ("DELETED", "one"), ("ADDED", "one")]
+
+
+def test_stream_lists_where_so_much_has_happened_that_the_server_forgot_where_it_was() -> None:
+    async def story(place: Place) -> None:
+        place.create("one")
+        place.create("two")
+        place.watch.start()
+        await _pass(1)
+        place.watch.shut(10, forgets=False)
+        place.delete("one")
+        for number in range(log.KEPT):
+            place.mark("two", annotations={"a": str(number)})
+        await _pass(20)
+
+    assert play(story).sink.told == [(None, "one"), (None, "two"), (None, "two")]
+
+
+def test_deletion_by_the_last_finalizer_is_told_with_it() -> None:
+    async def story(place: Place) -> None:
+        place.create("one", finalizers=["a.b/c"])
+        place.delete("one")
+        place.watch.start()
+        await _pass(1)
+        place.mark("one", finalizers=[])
+        await _pass(1)
+
+    sink = play(story).sink
+    assert sink.told == [(None, "one"), ("DELETED", "one")]
+    before, gone = (body["metadata"] for body in sink.bodies)
+    assert gone == {**before, "resourceVersion": str(int(before["resourceVersion"]) + 1)}
+
+
+def test_namespace_that_is_deleted_refuses_what_is_new_and_ends_once_it_is_empty() -> None:
+    async def story(place: Place) -> None:
+        controllers.Controllers(place.api, loop=place.loop, chance=stream("c"), roll_out=lambda *_: 1.0)
+        place.create("one", finalizers=["a.b/c"])
+        path = transport.path("api", "v1", "namespaces", HOME)
+        place.api.handle(transport.Call("delete", "namespaces", path), writer="user")
+        with pytest.raises(ports.Forbidden):
+            await place.make("two")
+        await _pass(10)
+        assert place.api.find(kinds.NAMESPACES, "", HOME) is not None
+        place.mark("one", finalizers=[])
+        await _pass(10)
+        with pytest.raises(ports.NotFound):
+            await place.make("two")
+
+    assert play(story).api.all(kinds.NAMESPACES) == []
+
+
+def test_what_is_born_without_an_owner_that_is_left_is_collected() -> None:
+    async def story(place: Place) -> None:
+        controllers.Controllers(place.api, loop=place.loop, chance=stream("c"), roll_out=lambda *_: 1.0)
+        place.create("one")
+        found = place.api.all(kinds.INSTANCES)[0]["metadata"]["uid"]
+        for name, uids in {"owned": [found], "both": [found, "other"], "orphan": ["other"]}.items():
+            owners = [{"kind": "WhatsAppInstance", "name": "one", "uid": uid} for uid in uids]
+            body = {"metadata": {"name": name, "ownerReferences": owners}}
+            await place.way.call(transport.Call("create", "secrets", controllers.path(kinds.SECRETS, HOME), body=body))
+        await _pass(5)
+
+    left = play(story).api.all(kinds.SECRETS)
+    assert {one["metadata"]["name"]: len(one["metadata"]["ownerReferences"]) for one in left} == {"both": 1, "owned": 1}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from simulation.kubernetes import server
+from simulation.kubernetes import answers, log, place, server
 
 from support import simulated
 from whatsapp_operator.cluster import transport
@@ -36,5 +36,17 @@ class Simulated:
         return transport.judged(call, answer.status, answer.body)
 
     async def text(self, call: transport.Call) -> str:
-        """As `cluster.transport.Transport`."""
-        return json.dumps(await self.call(call))
+        """As `cluster.transport.Transport`; of a watch, what it tells until now and a bookmark."""
+        query = dict(call.query)
+        return self._told(call, query) if "watch" in query else json.dumps(await self.call(call))
+
+    def _told(self, call: transport.Call, query: Mapping[str, str]) -> str:
+        where = place.read(call.path)
+        assert where is not None
+        try:
+            changes = self.api.log.since(int(query["resourceVersion"]), log.Stream(where.kind, where.namespace))
+        except answers.Refused as refusal:
+            return json.dumps({"type": "ERROR", "object": refusal.answer.body})
+        mark = {"kind": where.kind.kind, "metadata": {"resourceVersion": str(self.api.version)}}
+        events = [{"type": one.type, "object": one.told} for one in changes]
+        return "\n".join(map(json.dumps, [*events, {"type": "BOOKMARK", "object": mark}]))

@@ -22,8 +22,11 @@ _EVOLUTION = re.compile(r"^/(instance|webhook|settings|chat|proxy)/")
 _HASH = re.compile(r"[-.][0-9a-f]{16,}$")
 _READS = re.compile(r"^GET /(?!instance/connect/)")
 _READS_ENOUGH = 2
-_BY_CHANCE = re.compile(rf"{_READS.pattern}|^PATCH evolutionservers/(?!.* of a restart$)")
-"""What is read, and what the status of the server counts, depends on the moment: it does not come equally often.
+_BY_CHANCE = re.compile(
+    rf"{_READS.pattern}|^PATCH evolutionservers/(?!.* of a restart$)|^PATCH whatsappinstances/.*/status$"
+)
+"""What is read, what the status of the server counts, and whether what is seen one after the other is written at once,
+depends on the moment: it does not come equally often.
 
 That a restart of the server begins, and what came of it, is written once each.
 """

@@ -196,7 +196,7 @@ def set_the_stage(staged: stage.Stage, scenario: Scenario) -> Iterator[None]:
     }
     staged.kubectl.apply(yaml.safe_dump(headers))
     with _workload(staged) if "workloadRef" in scenario.server else contextlib.nullcontext():
-        staged.server(budget=deeds.UNBOUNDED, **scenario.server)
+        staged.server(budget=deeds.UNBOUNDED, health=deeds.HEALTH, **scenario.server)
         staged.paired_instances(deeds.BYSTANDER, **scenario.bystander)
         yield
 

@@ -90,6 +90,11 @@ def not_calm(sight: Sight) -> str | None:
     return not_open(sight) or ("a storm is on" if '"storm"' in ledger else None)
 
 
+def not_kept(sight: Sight) -> str | None:
+    """It is not open, or was recreated where a gentler step would have done."""
+    return not_open(sight) or next(("it was recreated" for one in sight.announced if one.step is Step.RECREATE), None)
+
+
 def gets_a_budget(stage: Stage) -> None:
     """The pause ends; after a while a user allows what was forbidden."""
     resume(stage)
@@ -225,6 +230,9 @@ _PLUGGED = Plugged(
 SCENARIOS: Mapping[str, Scenario] = {
     "healing": recovery(
         "one hangs, and is well until its incident is over", "S17", wrong=not_over, remembered=60.0, bound=_A_CRASH
+    ),
+    "reconnect": recovery(
+        "the socket of one is closed, and a connect opens it again", "S5", wrong=not_kept, bound=_A_CRASH
     ),
     "restart-lists": recovery(
         "one hangs, while bulk reads may fail",

@@ -340,6 +340,50 @@ def test_reconnect_that_heals_is_followed_by_no_other_step() -> None:
     assert one.recovery.incident is None
 
 
+def ended(step: Step, *results: StepResult, **counts: int) -> RecoveryStatus:
+    """The incident of `history_of`, with these verdicts on one kind of step."""
+    history = history_of(last=step, **counts)
+    return history.replace(history=tuple(history.history[0].replace(result=result) for result in results))
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        ((StepResult.FAILED,), Step.RECREATE),
+        ((StepResult.INTERRUPTED,), Step.RECONNECT),
+        ((StepResult.INTERRUPTED, StepResult.FAILED), Step.RECREATE),
+        ((StepResult.INTERRUPTED, StepResult.INTERRUPTED), Step.RECREATE),
+    ],
+)
+def test_gentle_step_that_was_interrupted_is_taken_once_more_before_one_that_costs_more(
+    results: tuple[StepResult, ...], expected: Step
+) -> None:
+    history = ended(Step.RECONNECT, *results, reconnects=len(results))
+
+    assert planner.next_step(situation(Reason.CLOSED_SOCKET, history=history)) is expected
+
+
+def test_restart_that_was_interrupted_leaves_as_many_attempts_as_there_are() -> None:
+    history = ended(Step.RESTART, StepResult.INTERRUPTED, attempts=1)
+
+    policy = RecoveryPolicy(max_attempts=1)
+    assert planner.next_step(situation(Reason.CONNECTING, history=history, policy=policy)) is Step.RESTART
+
+
+def test_interruption_of_an_earlier_incident_or_of_another_step_is_not_made_up_for() -> None:
+    earlier = ended(Step.RECONNECT, StepResult.INTERRUPTED, reconnects=1).replace(incident="20261124-0001")
+    other = ended(Step.RESTART, StepResult.INTERRUPTED, reconnects=1)
+
+    for history in (earlier, other):
+        assert planner.next_step(situation(Reason.CLOSED_SOCKET, history=history)) is Step.RECREATE
+
+
+def test_interrupted_step_that_takes_something_is_not_taken_once_more() -> None:
+    history = ended(Step.RELOGIN, StepResult.INTERRUPTED, attempts=3, relogins=1)
+
+    assert planner.next_step(situation(Reason.NO_QR_CODE, history=history)) is Step.RECREATE
+
+
 def test_reconnect_is_never_taken_within_five_seconds_of_a_restart() -> None:
     """The gap of a restart shows close; a connect in it starts a second socket that replaces the first for ever."""
     history = history_of(attempts=1).replace(attempts=1)

@@ -57,6 +57,7 @@ SHARE = {
     "deletion-unread": (deletions.SCENARIOS["deletion-unread"], Bound(faults=1, crashes=1)),
     "restart-stalled": (recoveries.SCENARIOS["restart-stalled"], Bound(faults=1, crashes=0)),
     "deletion-orphan": (deletions.SCENARIOS["deletion-orphan"], Bound(faults=0, crashes=0)),
+    "reconnect": (recoveries.SCENARIOS["reconnect"], Bound(faults=0, crashes=1)),
     "storm": (recoveries.SCENARIOS["storm"], Bound(faults=0, crashes=0)),
     "workload": (recoveries.SCENARIOS["workload"], Bound(faults=1, crashes=0)),
     "recreation-lost": (recoveries.SCENARIOS["recreation-lost"], Bound(faults=0, crashes=0)),

@@ -1,7 +1,8 @@
 """The present incident, as it is kept in status: pure changes from one `RecoveryStatus` to the next.
 
 Nothing here is kept elsewhere, so attempts, waits and the step in flight survive a restart of the operator. A step is
-counted when it is announced, not when it succeeds: one that a crash interrupted was a step all the same.
+counted when it is announced, not when it succeeds: one that a crash interrupted was a step all the same. Of gentle ones
+the planner makes up for one.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from whatsapp_operator.recovery import gates, incident, ladder
 from whatsapp_operator.recovery.gates import Situation
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.status import HealthState, RecoveryStatus
-from whatsapp_operator.resources.steps import Step, StepClass
+from whatsapp_operator.resources.steps import Step, StepClass, StepResult
 
 _HOUR = timedelta(hours=1)
 _SOCKETS_SETTLE = timedelta(seconds=5)
@@ -124,7 +124,19 @@ def _terrain(situation: Situation) -> ladder.Terrain:
 
 
 def _used_up(situation: Situation, rung: ladder.Rung, *, last: bool) -> bool:
-    return not last and _taken(situation, rung.step) >= rung.tries(situation.policy.max_attempts)
+    tries = rung.tries(situation.policy.max_attempts) + _once_more(situation, rung.step)
+    return not last and _taken(situation, rung.step) >= tries
+
+
+def _once_more(situation: Situation, step: Step) -> bool:
+    """Of a gentle step that a crash interrupted nobody knows whether it was taken: what costs more would come too soon.
+
+    Only one is made up for, or an operator that a step makes crash would take it again and again.
+    """
+    if situation.class_of(step) is not StepClass.SOFT:
+        return False
+    same = (one for one in situation.history.history if one.incident == situation.history.incident)
+    return any(one.step is step and one.result is StepResult.INTERRUPTED for one in same)
 
 
 def _taken(situation: Situation, step: Step) -> int:

@@ -23,6 +23,8 @@ class Coverage:
     transitions: Counter[tuple[str, str]] = field(default_factory=Counter)
     steps: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By step and verdict."""
+    runs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Those in which a step was begun, and those in which it had a verdict, by both."""
     deletions: Counter[str] = field(default_factory=Counter)
     """Resources that were to go: what they said, and whether they went."""
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -41,7 +43,7 @@ class Coverage:
             one.clear()
 
     def _counters(self) -> tuple[Counter[Any], ...]:
-        return self.reasons, self.transitions, self.steps, self.deletions, self.refusals, self.struck
+        return self.reasons, self.transitions, self.steps, self.runs, self.deletions, self.refusals, self.struck
 
     def written(self, change: server.Change) -> None:
         """A write to the API server."""
@@ -64,8 +66,11 @@ class Coverage:
 
     def audited(self, entry: reporting.Audit) -> None:
         """An audit record."""
-        if entry.phase is reporting.Phase.RESULT:
+        if entry.phase is reporting.Phase.INTENT:
+            self.runs[entry.step, _BEGUN] = 1
+        elif entry.phase is reporting.Phase.RESULT:
             self.steps[entry.step, entry.result or ""] += 1
+            self.runs[entry.step, entry.result or ""] = 1
         elif entry.phase is reporting.Phase.REFUSED:
             self.refusals.update((entry.step, reason) for reason in entry.blocked_by)
 
@@ -111,6 +116,9 @@ class Coverage:
         yield f"pairs of state, fault  {len(self.struck)} of {len(self._pairs(every))}"
         for step, verdict in sorted(self.steps):
             yield f"  {step} {verdict}: {self.steps[step, verdict]}"
+        for step in Step:
+            begun, well = self.runs[step, _BEGUN], self.runs[step, StepResult.SUCCEEDED]
+            yield f"runs with a {step}: {begun}, and with one that healed: {well}"
 
     def _missed(self, every: Collection[str]) -> Iterable[str]:
         told = {reason.value for reason in _CONCLUDED} - self.reasons.keys()
@@ -129,6 +137,7 @@ class Coverage:
         yield f"verdicts never passed: {', '.join(missing) or 'none'}"
 
 
+_BEGUN = "Begun"
 _CONCLUDED = frozenset(ladder.LADDERS) | {
     Reason.HEALTHY,
     Reason.AWAITING_SCAN,

@@ -122,6 +122,13 @@ TRUNK = Pace(
     restless=5.0,
 )
 
+AILING = replace(
+    TRUNK,
+    options={**TRUNK.options, "flapping_seconds": 30},
+    last_resort=(30, 60, 120),
+    session_loss=(10, 20),
+)
+"""A session is given up after seconds, so that a Relogin or a Recreate begins while its cause is still there."""
 BRANCH = replace(TRUNK, lengths=(5.0, 10.0, 20.0), number=(3, 7), felt=(1.0, 10.0), bound=90.0, patient=False)
 TWIG = replace(BRANCH, bound=0.0)
 """It is over when the faults stop."""

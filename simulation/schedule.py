@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from simulation.system import stream
 BEGIN_SECONDS = 80.0
 """By then instances are usually created and paired."""
 _FOLLOWING = 0.4
+_FORGOTTEN = 0.5
+"""Of all broken streams, those that cannot go on where they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Schedule:
         """What happens from a moment on."""
         return replace(self, entries=tuple(one for one in self.entries if one.at >= moment))
 
+    def beside(self, entries: Iterable[Entry]) -> Schedule:
+        """This, and more deeds among those that there are."""
+        both = sorted((*self.entries, *entries), key=lambda one: one.at)
+        return replace(self, entries=tuple(replace(one, number=number) for number, one in enumerate(both)))
+
     def then(self, other: Schedule) -> Schedule:
         """This, and after it another one."""
         first = len(self.entries)
@@ -61,17 +68,50 @@ class Schedule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Ailment:
+    """A broken state that one kind of step heals, and how long after its begin that is usually taken, in seconds."""
+
+    state: str
+    healed_after: tuple[float, float]
+
+
+AILMENTS = (
+    Ailment("S7", (60.0, 95.0)),  # a Relogin
+    Ailment("S7", (60.0, 95.0)),
+    Ailment("S2", (60.0, 95.0)),  # a Recreate
+    Ailment("S5", (5.0, 25.0)),  # a Reconnect
+)
+_FIRST_AILMENT_SECONDS = 35.0
+_AILMENTS_APART = (15.0, 40.0)
+
+
+def ailments(seed: object, setup: setups.Setup, *, until: float) -> list[tuple[Entry, Ailment]]:
+    """Instances break again and again, as only some step heals; by a chance of its own."""
+    chance = stream(seed, "ailments")
+    found: list[tuple[Entry, Ailment]] = []
+    at = _FIRST_AILMENT_SECONDS
+    while (at := at + chance.uniform(*_AILMENTS_APART)) < until:
+        one = chance.choice(AILMENTS)
+        args = _remote(chance, setup) | {"state": one.state}
+        found.append((Entry(len(found), round(at, 3), "break_instance", args), one))
+    return found
+
+
 Draw = Callable[[random.Random, setups.Setup], tuple[str, dict[str, Any]]]
 
 
 def draw(seed: object, setup: setups.Setup, pace: Pace = USUAL, *, begin: float = BEGIN_SECONDS) -> Schedule:
     """What happens by the chance of a seed from a moment on."""
-    chance = stream(seed, "schedule")
+    # What was not drawn from the beginning has a chance of its own: so what was is still drawn as it was.
+    chance, besides = stream(seed, "schedule"), stream(seed, "schedule, besides")
     length = chance.choice(pace.lengths)
     draws, weights = zip(*_WEIGHTS.items(), strict=True)
     entries = []
     for number, at in enumerate(_times(chance, length, pace, begin=begin)):
         what, args = chance.choices(draws, weights)[0](chance, setup)
+        if what == "watch_break":
+            args["forgets"] = besides.random() < _FORGOTTEN
         entries.append(Entry(number, at, what, args))
     return Schedule(tuple(entries), begin + length + pace.lingers, branches_at=begin)
 

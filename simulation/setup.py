@@ -23,6 +23,7 @@ Spec = Mapping[str, Any]
 
 _SAMPLES = 300
 _WORKERS = 4
+_SCAN_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +78,19 @@ def draw(seed: object, pace: Pace = USUAL) -> Setup:
         options=_options(chance, pace),
         skews=(chance.uniform(-3, 3), chance.uniform(-60, 60)),
     )
+
+
+def willing(setup: Setup) -> Setup:
+    """The same, but every server recovers by itself, sessions included, and somebody scans its codes."""
+    servers = tuple(
+        replace(
+            one,
+            auto_scan=one.auto_scan or _SCAN_SECONDS,
+            spec={**one.spec, "recovery": {**one.spec["recovery"], "sessionLoss": "Automatic", "mode": "Enabled"}},
+        )
+        for one in setup.servers
+    )
+    return replace(setup, servers=servers)
 
 
 def _options(chance: random.Random, pace: Pace) -> cli_options.Options:

@@ -9,12 +9,13 @@ defaults, and time for what takes long.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from simulation import schedule as schedules
 from simulation import setup as setups
-from simulation.pace import BRANCH, TRUNK, TWIG, USUAL, Pace
+from simulation.pace import AILING, BRANCH, TRUNK, TWIG, USUAL, Pace
 from simulation.system import stream
 
 _SEEDS = 32
@@ -23,6 +24,8 @@ _APART = 64
 """Every so manieth seed has a world of its own."""
 _GROWN = 4
 """Every so manieth branch goes on when its faults have stopped."""
+_AILING = 0.5
+"""Of all worlds."""
 _MOMENTS = 8
 """At which branches leave a trunk."""
 
@@ -49,19 +52,43 @@ class Plot:
         return self.schedule.until(self.schedule.branches_at) if self.is_branch else self.schedule
 
 
+@dataclass(frozen=True, slots=True)
+class _Trunk:
+    """What a world begins with, and when branches may leave it: spans, of which each is as likely as the others."""
+
+    setup: setups.Setup
+    along: schedules.Schedule
+    leaves: tuple[tuple[float, float], ...]
+
+
 def of(seed: int) -> Plot:
     """The plot of a seed."""
-    trunk = trunk_of(seed)
-    if trunk is None:
+    number = trunk_of(seed)
+    if number is None:
         setup = setups.draw(seed)
         return Plot(seed, seed, setup, schedules.draw(seed, setup), USUAL)
-    setup = setups.draw(trunk, TRUNK)
-    along = schedules.draw(trunk, setup, TRUNK)
-    if seed == trunk:
-        return Plot(seed, seed, setup, along, TRUNK)
+    trunk = _ailing(number) if stream(number, "ails").random() < _AILING else _usual(number)
+    if seed == number:
+        return Plot(seed, seed, trunk.setup, trunk.along, TRUNK)
     pace = BRANCH if seed % _GROWN == 0 else TWIG
-    own = schedules.draw(seed, setup, pace, begin=_moment(seed, trunk, along))
-    return Plot(seed, trunk, setup, along.until(own.branches_at).then(own), pace)
+    own = schedules.draw(seed, trunk.setup, pace, begin=_moment(seed, number, trunk.leaves))
+    return Plot(seed, number, trunk.setup, trunk.along.until(own.branches_at).then(own), pace)
+
+
+def _usual(seed: int) -> _Trunk:
+    setup = setups.draw(seed, TRUNK)
+    along = schedules.draw(seed, setup, TRUNK)
+    return _Trunk(setup, along, ((schedules.BEGIN_SECONDS, along.ends_at),))
+
+
+def _ailing(seed: int) -> _Trunk:
+    """One whose instances break as only one kind of step heals, and whose branches leave when that is due."""
+    setup = setups.willing(setups.draw(seed, AILING))
+    along = schedules.draw(seed, setup, AILING)
+    ills = schedules.ailments(seed, setup, until=along.ends_at)
+    due = [(entry.at + ill.healed_after[0], entry.at + ill.healed_after[1]) for entry, ill in ills]
+    leaves = tuple(one for one in due if one[0] > schedules.BEGIN_SECONDS and one[1] < along.ends_at)
+    return _Trunk(setup, along.beside(entry for entry, _ in ills), leaves)
 
 
 def trunk_of(seed: int) -> int | None:
@@ -69,12 +96,16 @@ def trunk_of(seed: int) -> int | None:
     return None if seed % _APART == _APART - 1 else seed - seed % _SEEDS
 
 
-def _moment(seed: int, trunk: int, along: schedules.Schedule) -> float:
+def _moment(seed: int, trunk: int, leaves: Sequence[tuple[float, float]]) -> float:
     """One of few moments, so that many branches leave at each: after deeds of the trunk, while they are still felt."""
     chance = stream(trunk, "moments")
-    begin, end = schedules.BEGIN_SECONDS, along.ends_at
-    moments = sorted(round(chance.uniform(begin, end), 3) for _ in range(_MOMENTS))
+    moments = sorted(round(chance.uniform(*_one_of(leaves, chance)), 3) for _ in range(_MOMENTS))
     return moments[seed // _GROWN % _MOMENTS]
+
+
+def _one_of(leaves: Sequence[tuple[float, float]], chance: random.Random) -> tuple[float, float]:
+    """Where there is but one, nothing is left to chance."""
+    return chance.choice(leaves) if len(leaves) > 1 else leaves[0]
 
 
 def grouped(seeds: Iterable[int]) -> Mapping[int, list[int]]:

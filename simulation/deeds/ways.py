@@ -45,8 +45,8 @@ def watch_trouble(stage: Stage, *, slot: int, what: str, count: int) -> None:
 
 
 @deed
-def watch_break(stage: Stage, *, slot: int, seconds: float) -> None:
-    """The stream breaks, and is opened anew later."""
+def watch_break(stage: Stage, *, slot: int, seconds: float, forgets: bool) -> None:
+    """The stream breaks, and is opened anew later: where it was, or where that is forgotten, with a list."""
     one = stage.replica(slot)
     if one is not None:
-        one.watch.shut(seconds)
+        one.watch.shut(seconds, forgets=forgets)

@@ -73,6 +73,7 @@ _TIMES_OF_SUBJECTS = (
     "took",
     "pairing_next_at",
     "blocked_since",
+    "to_stay_since",
 )
 _OF_SERVERS = (
     "observed",

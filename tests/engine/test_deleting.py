@@ -1016,6 +1016,23 @@ async def test_webhook_of_the_spec_is_on_again_where_a_deletion_that_was_refused
     assert play.cluster.told == ["The instance, if there is one, stays on the server as it is."]
 
 
+@pytest.mark.parametrize("comes", [not_synced, cold, unread_lately, unlisted])
+async def test_webhook_of_a_deletion_that_is_given_up_long_after_is_put_back_once_its_server_can_be_read(
+    comes: Any,
+) -> None:
+    """As after a start of the operator, or an outage of the server."""
+    play = refused_deletion(**WITH_HOOK)
+    play.time.seconds = 300
+    comes(play)
+    assert ((await play.look(seen=False))[0], play.is_released) == (POLL, False)
+    play.context.may_step = True
+    play.server.observed.rows = {"i0": a_row("connecting", identity=OURS)}
+    play.time.seconds = 330
+
+    assert ((await play.look())[0], play.is_released) == (None, True)
+    assert hook_of(play).enabled
+
+
 @pytest.mark.parametrize("by", ["this process", "another process"])
 async def test_webhook_is_not_put_back_while_the_logout_of_a_deletion_may_be_under_way(by: str) -> None:
     play = refused_deletion(asked=START, **WITH_HOOK) if by == "another process" else refused_deletion(**WITH_HOOK)

@@ -148,7 +148,10 @@ class Deletions:
         """Whether nothing more is to be put back, or can be."""
         if not self._may_be_put_back(server, draft):
             return True
-        return await self._is_settled(server, draft, begins=self._quiet_from(draft))
+        one = draft.subject
+        # Not since the deletion: it may have been given up long after, and this process have only just begun to look.
+        one.to_stay_since = one.to_stay_since or draft.now
+        return await self._is_settled(server, draft, begins=max(self._quiet_from(draft), one.to_stay_since))
 
     def _quiet_from(self, draft: Draft) -> datetime:
         """Not in the step's own time: a logout may still be under way, and would be told to a webhook that is on."""

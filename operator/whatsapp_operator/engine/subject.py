@@ -178,6 +178,8 @@ class Subject:
     """The server that a spec names in which something else is not understood."""
     blocked_since: datetime | None = None
     """Since when a deletion cannot go on for want of its server."""
+    to_stay_since: datetime | None = None
+    """Since when what was taken from an instance that is to stay after its resource is being put back."""
     let_go: Reason | None = None
     """Why the resource goes, once that was told: its finalizer may have to be removed more than once."""
 

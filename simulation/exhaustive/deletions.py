@@ -9,6 +9,7 @@ from typing import Any
 from evolution_simulator.version import ConnectionState
 from simulation import deeds
 from simulation import setup as setups
+from simulation.exhaustive import small
 from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.play import Scenario, Wrong
 from simulation.exhaustive.scenarios import (
@@ -29,6 +30,7 @@ from simulation.stage import Stage
 from whatsapp_operator.resources import names
 
 _HOLD = "example.dev/hold"
+_WEBHOOK = "http://127.0.0.1:9/hook"
 _USUAL = Bound(faults=0, crashes=1)
 
 
@@ -97,10 +99,45 @@ def is_deleted_as_a_zombie(stage: Stage) -> None:
     later(stage, 95.0, functools.partial(deeds.servers.server_down, server=SERVER, seconds=1.0, listener_only=False))
 
 
+def has_a_webhook(stage: Stage, *states: str) -> None:
+    """A user gives it a webhook; once that is set, the server is paused, and it gets into these broken states."""
+    edit(stage, webhook={"url": _WEBHOOK, "events": ["MESSAGES_UPSERT"]})
+    later(stage, 50.0, lambda stage: breaks(stage, *states))
+
+
+def is_deleted_and_given_up(stage: Stage) -> None:
+    """2.3.7 refuses to delete it, and after a while a user lets it be."""
+    resume(stage)
+    is_deleted(stage)
+    later(stage, 65.0, retains)
+
+
+def without_its_webhook(sight: Sight) -> str | None:
+    """The resource is still there, or its webhook is not on, although the server has never refused it."""
+    assert isinstance(sight.stage, small.SmallStage)  # noqa: S101 - no other is searched
+    if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i0") is not None:
+        return "the resource is still there"
+    row = sight.row((SERVER, "i0"))
+    is_on = row is not None and row.webhook is not None and row.webhook.enabled and row.webhook.url == _WEBHOOK
+    return None if is_on or "i0" in sight.stage.webhooks_refused else "its webhook is lost"
+
+
+def neither_gone_nor_as_it_was(sight: Sight) -> str | None:
+    """The resource is still there, or what is there of the instance is without its webhook."""
+    there = sight.row((SERVER, "i0")) is not None or sight.memory((SERVER, "i0")) is not None
+    return without_its_webhook(sight) if there else not_released(sight)
+
+
 def loses_its_delete(stage: Stage) -> None:
     """The first DELETE is lost in the server."""
     deeds.servers.break_instance(stage, server=SERVER, name="i0", state="S11")
     is_deleted(stage)
+
+
+def resume_and_loses_its_delete(stage: Stage) -> None:
+    """The pause ends, and the first DELETE is lost in the server."""
+    resume(stage)
+    loses_its_delete(stage)
 
 
 def is_taken(stage: Stage) -> None:
@@ -244,6 +281,25 @@ SCENARIOS: Mapping[str, Scenario] = {
         setup=setup(recovery=IMPATIENT),
         bound=Bound(faults=0, crashes=0),
         remembered=200.0,
+    ),
+    "deletion-given-up": deletion(
+        "a deletion of a zombie, which 2.3.7 refuses; after a while a user lets it be",
+        is_deleted_and_given_up,
+        before=lambda stage: has_a_webhook(stage, "S3"),
+        wrong=without_its_webhook,
+        setup=setup(recovery=IMPATIENT),
+        bound=Bound(faults=1, crashes=0),
+        remembered=100.0,
+    ),
+    "deletion-let-be": deletion(
+        "a deletion whose DELETE is lost; a user may let it be meanwhile",
+        resume_and_loses_its_delete,
+        before=has_a_webhook,
+        wrong=neither_gone_nor_as_it_was,
+        setup=setup(recovery=IMPATIENT),
+        deeds={"a user lets it be": retains},
+        bound=Bound(faults=1, crashes=0),
+        remembered=100.0,
     ),
     "deletion-lists": deletion(
         "a deletion while bulk reads may fail", is_deleted, spoils_lists=True, bound=Bound(faults=1, crashes=0)

@@ -51,6 +51,7 @@ _OF_SUBJECTS = (
     "symptom",
     "standing",
     "keepsake",
+    "keepsake_barred",
     "token",
     "deletion",
     "codes",
@@ -66,6 +67,7 @@ _TIMES_OF_SUBJECTS = (
     "restored",
     "create_asked_at",
     "create_refusals",
+    "create_refused",
     "create_unanswered",
     "born_at",
     "stepped_at",
@@ -301,6 +303,7 @@ class Fingerprint:
         yield _times(sight.restart_announced)
         yield _times(sight.forgotten)
         yield str(sorted(_EXCUSES.intersection(self._game.stage.fault_times)))
+        yield str(sorted(map(str, self._game.stage.webhooks_refused)))
         for uid, versions in sorted(sight.specs.items()):
             yield f"{uid} {[moments.of(at) for at, _ in versions]}"
         living = {one.replica.identity for one in self._game.stage.rounds if not one.replica.life.dead}

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from dataclasses import replace
 
+from evolution_simulator import world
 from evolution_simulator.api import message
 from simulation import setup as setups
 from simulation.evolution import host
@@ -22,6 +23,7 @@ from whatsapp_operator.plugins.plugged import NOTHING, Plugged
 
 _NO = '{"status":400,"error":"Bad Request","response":{"message":["no"]}}'
 _NO_WITH_200 = '{"error":true,"message":"[object Object]"}'
+_SETS_A_WEBHOOK = "webhookSet"
 _BODILESS = ("restart", "connect")
 """Routes that say no with 200."""
 _TOTAL = "evolution_instances_total"
@@ -53,6 +55,10 @@ class Host(host.Host):
 
     fate = Fate.WELL
 
+    def __init__(self, model: world.World, *, loop: stand.Loop, name: str, webhooks_refused: set[str | None]) -> None:
+        super().__init__(model, loop=loop, name=name)
+        self._webhooks_refused = webhooks_refused
+
     def _serve(self, one: host.Arrival, _: object, answered: host.Answered) -> None:
         fate, self.fate = self.fate, Fate.WELL
         if fate is Fate.LOST:
@@ -60,6 +66,8 @@ class Host(host.Host):
         elif fate is Fate.REFUSED:
             for listener in self.on_arrival:
                 listener(one)
+            if one.route == _SETS_A_WEBHOOK:
+                self._webhooks_refused.add(one.instance)
             answered(_refusal(one.route))
         elif fate is Fate.UNANSWERED:
             self._handle(one, lambda _: answered(errors.Broken))
@@ -98,6 +106,8 @@ class SmallStage(Stage):
         self.plugged: Plugged = NOTHING
         self._begun = 0
         self.chosen = Chosen()
+        self.webhooks_refused: set[str | None] = set()
+        """Instances whose webhook a server did not want; whoever puts one back need not ask again."""
         super().__init__("small", setup, loop, live=self._live, stream=chance.Steady, spoilt=self.chosen)
 
     def _live(self, around: stand.Loop, *, on_death: Callable[[], None]) -> stand.Life:
@@ -105,7 +115,8 @@ class SmallStage(Stage):
         return stand.Life(around, on_death=on_death, platform=self.platform, name=chr(ord("A") + self._begun - 1))
 
     def _host(self, one: setups.ServerSetup) -> host.Host:
-        return Host(super()._host(one).model, loop=self.loop, name=one.name)
+        model = super()._host(one).model
+        return Host(model, loop=self.loop, name=one.name, webhooks_refused=self.webhooks_refused)
 
     def begin(self, one: Replica) -> None:
         """A process begins its rounds."""

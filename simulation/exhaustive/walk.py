@@ -60,6 +60,7 @@ _MOMENTS = frozenset(
     {
         "at",
         "over_at",
+        "next_at",
         "stepped_at",
         "sampled_at",
         "rows_begun",
@@ -69,10 +70,8 @@ _MOMENTS = frozenset(
     }
 )
 """Fields, and variables of coroutines, that hold seconds on the one clock that there is."""
-_AWAITED = frozenset({"pairing_next_at", "next_at", "_rows_due", "_rows_not_before", "_due", "deadline"})
+_AWAITED = frozenset({"pairing_next_at", "_rows_due", "_rows_not_before", "_due", "deadline"})
 """Likewise, of what is to come: only whether they have come is asked."""
-_SET = frozenset({"deletionTimestamp", "deletion_timestamp", "deletionAskedAt", "deletion_asked_at"})
-"""Moments of which it is only asked whether they are there."""
 _ONLY_COMPARED = frozenset(
     {
         "baseline",
@@ -109,7 +108,6 @@ class Walk:
             **dict.fromkeys(_ONLY_COMPARED, self._place),
             **dict.fromkeys(_MOMENTS, self._on_the_clock),
             **dict.fromkeys(_AWAITED, self._wait),
-            **dict.fromkeys(_SET, self._mark),
             _SPENT: self._spent,
             _RECORDS: self._records,
         }
@@ -191,9 +189,6 @@ class Walk:
 
     def _wait(self, value: object) -> str:
         return moments.due(value) if isinstance(value, float) else self.text(value)
-
-    def _mark(self, value: object) -> str:
-        return self.text(value) if value is None else "set"
 
     def _spent(self, value: object) -> str:
         if not isinstance(value, Mapping):

@@ -37,9 +37,10 @@ from simulation.system import BEGIN
 
 from simulated import sabotage as drawn
 from whatsapp_operator.cluster import transport
-from whatsapp_operator.engine import leadership, ports, steps, treasury
+from whatsapp_operator.engine import deletion, leadership, ports, steps, treasury
 from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.server import Server
+from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution import evidence
 from whatsapp_operator.recovery import gates, strategies
 from whatsapp_operator.recovery.ledger import Ledger, dumps
@@ -61,6 +62,8 @@ SHARE = {
     "storm": (recoveries.SCENARIOS["storm"], Bound(faults=0, crashes=0)),
     "workload": (recoveries.SCENARIOS["workload"], Bound(faults=1, crashes=0)),
     "recreation-lost": (recoveries.SCENARIOS["recreation-lost"], Bound(faults=0, crashes=0)),
+    "deletion-given-up": (deletions.SCENARIOS["deletion-given-up"], Bound(faults=0, crashes=0)),
+    "deletion-let-be": (deletions.SCENARIOS["deletion-let-be"], Bound(faults=1, crashes=0)),
     "spending": (spending.SCENARIOS["spending"], Bound(faults=1, crashes=1)),
 }
 
@@ -154,6 +157,12 @@ BUGS = {
     ),
     "budget refilled by a restart": Bug(
         LONG, lambda: mock.patch.object(treasury, "save", nothing), A_CRASH, "keeps_to_the_budget"
+    ),
+    "webhook stays off": Bug(
+        deletions.SCENARIOS["deletion-given-up"],
+        lambda: mock.patch.object(deletion, "_lacks_something", return_value=False),
+        NOTHING,
+        "comes_to_an_end",
     ),
     "budget alone is refilled by a restart": Bug(
         spending.SCENARIOS["spending"],
@@ -404,6 +413,24 @@ def test_moment_that_is_waited_for_is_all_one_once_it_has_come() -> None:
     assert told(100.0) == told(99.0) == told(20.0)
     assert told(101.0) != told(100.0)
     assert told(101.0) != told(102.0)
+
+
+@pytest.mark.parametrize("name", ["deletionTimestamp", "deletion_asked_at"])
+def test_how_long_ago_a_deletion_was_asked_for_tells_states_apart(name: str) -> None:
+    def told(seconds: float) -> str:
+        return moments.told(Walk({}).field(name, BEGIN + timedelta(seconds=seconds)), now=100.0, remembered=60.0)
+
+    assert told(80.0) != told(90.0)
+    assert told(10.0) == told(20.0)
+
+
+def test_how_long_ago_a_delete_was_due_tells_states_apart() -> None:
+    def told(next_at: float) -> str:
+        one = Deletion(since=BEGIN, sent=1, next_at=next_at)
+        return moments.told(Walk({}).text(one), now=100.0, remembered=60.0)
+
+    assert told(80.0) != told(90.0)
+    assert told(10.0) == told(20.0)
 
 
 def test_step_that_no_window_counts_any_more_is_as_if_it_had_never_been() -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from simulation.exhaustive import alone, deletions, measure, play, recoveries, scenarios, situations, spending
+from simulation.exhaustive import alone, clocks, deletions, measure, play, recoveries, scenarios, situations, spending
 from simulation.exhaustive.arbiter import Bound
 from simulation.exhaustive.kept import Finding
 from simulation.exhaustive.search import Result, search
@@ -21,6 +21,7 @@ SCENARIOS: Mapping[str, play.Scenario] = {
     **deletions.SCENARIOS,
     **recoveries.SCENARIOS,
     **spending.SCENARIOS,
+    **clocks.SCENARIOS,
 }
 _COUNTED = ("states", "choices", "paths", "deepest", "seconds", "violations")
 _COLUMNS = ("faults", "crashes", "states", "ways", "paths", "longest", "seconds", "wrong", "took")

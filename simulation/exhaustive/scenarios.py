@@ -158,6 +158,14 @@ def not_created(sight: Sight) -> str | None:
     return not_open(sight)
 
 
+BUDGET = Scenario(
+    shows="two paired instances hang in connecting, and one gentle step at a time is allowed",
+    setup=setup(budget=budget()),
+    before=lambda stage: breaks(stage, "S17", "S17"),
+    begin=resume,
+    wrong=not_open,
+    remembered=45.0,
+)
 RESTART = Scenario(
     shows="one of two paired instances hangs in connecting",
     setup=setup(budget=budget()),
@@ -168,14 +176,7 @@ RESTART = Scenario(
 )
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "budget": Scenario(
-        shows="two paired instances hang in connecting, and one gentle step at a time is allowed",
-        setup=setup(budget=budget()),
-        before=lambda stage: breaks(stage, "S17", "S17"),
-        begin=resume,
-        wrong=not_open,
-        remembered=45.0,
-    ),
+    "budget": BUDGET,
     "restart": RESTART,
     "deletion": Scenario(
         shows="a paired instance is deleted with its resource",

@@ -6,14 +6,15 @@ import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest import mock
 
 import pytest
 from simulation.exhaustive import (
     alone,
+    clocks,
     deletions,
     fates,
     fingerprint,
@@ -42,11 +43,12 @@ from whatsapp_operator.engine.context import Context
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Deletion
 from whatsapp_operator.evolution import evidence
-from whatsapp_operator.recovery import gates, strategies
+from whatsapp_operator.recovery import gates, incident, ledger, strategies
 from whatsapp_operator.recovery.ledger import Ledger, dumps
 from whatsapp_operator.resources.reasons import Reason
 from whatsapp_operator.resources.steps import StepClass
 
+T = TypeVar("T")
 SHARE = {
     "deletion": (scenarios.SCENARIOS["deletion"], Bound(faults=1, crashes=0)),
     "restart": (scenarios.SCENARIOS["restart"], Bound(faults=1, crashes=0)),
@@ -64,6 +66,7 @@ SHARE = {
     "recreation-lost": (recoveries.SCENARIOS["recreation-lost"], Bound(faults=0, crashes=0)),
     "deletion-given-up": (deletions.SCENARIOS["deletion-given-up"], Bound(faults=0, crashes=0)),
     "deletion-let-be": (deletions.SCENARIOS["deletion-let-be"], Bound(faults=1, crashes=0)),
+    "clocks": (clocks.SCENARIOS["clocks"], Bound(faults=1, crashes=0)),
     "spending": (spending.SCENARIOS["spending"], Bound(faults=1, crashes=1)),
 }
 
@@ -96,6 +99,12 @@ def test_gate_that_is_not_asked_is_missed_by_the_grid() -> None:
 
 async def nothing(*_: object, **__: object) -> None:
     """Not done."""
+
+
+def as_it_is(value: T, *, now: datetime) -> T:
+    """With its moments of the future."""
+    del now
+    return value
 
 
 async def gone_or_unknown(work: strategies.Work) -> bool:
@@ -157,6 +166,20 @@ BUGS = {
     ),
     "budget refilled by a restart": Bug(
         LONG, lambda: mock.patch.object(treasury, "save", nothing), A_CRASH, "keeps_to_the_budget"
+    ),
+    "ledger of the future counts": Bug(
+        clocks.SCENARIOS["clocks-differ"],
+        lambda: mock.patch.object(ledger, "clamped", as_it_is),
+        A_CRASH,
+        "comes_to_an_end",
+        ("B: patch whatsappinstances/status is not made: its process dies",),
+    ),
+    "health of the future counts": Bug(
+        clocks.SCENARIOS["clocks"],
+        lambda: mock.patch.object(incident, "without_future", as_it_is),
+        A_FAULT,
+        "comes_to_an_end",
+        ("meanwhile the clocks go back",),
     ),
     "webhook stays off": Bug(
         deletions.SCENARIOS["deletion-given-up"],

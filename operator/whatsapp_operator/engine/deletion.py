@@ -150,7 +150,7 @@ class Deletions:
             return True
         one = draft.subject
         # Not since the deletion: it may have been given up long after, and this process have only just begun to look.
-        one.to_stay_since = one.to_stay_since or draft.now
+        one.to_stay_since = min(one.to_stay_since or draft.now, draft.now)  # the wall clock may have gone back since
         return await self._is_settled(server, draft, begins=max(self._quiet_from(draft), one.to_stay_since))
 
     def _quiet_from(self, draft: Draft) -> datetime:

@@ -16,7 +16,7 @@ import whatsapp_operator
 _LINES = 1 << 10
 """More than a module has, backwards counted as well."""
 _RECOVERY = ("gates", "guard", "incident", "ladder", "ledger", "planner", "strategies", "verification")
-_ENGINE = ("deletion", "steps", "treasury")
+_ENGINE = ("deletion", "owned", "steps", "treasury")
 Arc = tuple[int, int]
 
 

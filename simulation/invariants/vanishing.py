@@ -26,6 +26,6 @@ def _is_so(sight: Sight, name: str) -> bool:
         for one in sight.stage.api.all(kinds.INSTANCES)
         if remote_of(one)[0] == name and "instanceID" in status_of(one)
     }
-    unasked = [one for one, row_id in known.items() if row_id not in sight.asked_to_go]
-    there = [one for one in unasked if sight.row((name, one)) is not None]
+    there = [one for one in known if sight.row((name, one)) is not None]
+    unasked = [one for one, row_id in known.items() if one in there or row_id not in sight.asked_to_go]
     return witnesses.vanish_at_once(unasked, there, besides=len(known) - len(unasked))

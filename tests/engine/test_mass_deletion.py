@@ -55,6 +55,21 @@ def test_status_that_was_restored_from_a_backup_makes_nothing_of_a_resource_that
     assert one.vanished({}) is not deleted
 
 
+def test_what_was_asked_to_go_and_is_there_is_one_more_that_has_not_vanished() -> None:
+    one = a_server(going=1, staying=3, asked=True)
+
+    assert not one.vanished({"i0": a_row(), "i1": a_row()})
+    assert one.vanished({"i1": a_row()})
+
+
+def test_what_is_being_recreated_and_is_there_is_one_more_that_has_not_vanished() -> None:
+    one = servers.a_server(instances=4)
+    says(one, "i0", recovery=in_flight("Recreate"))
+
+    assert not one.vanished({"i0": a_row(), "i1": a_row()})
+    assert one.vanished({"i1": a_row()})
+
+
 def in_flight(step: str) -> dict[str, Any]:
     return {"inFlight": {"step": step, "class": "SessionLoss", "reason": "RowMissing", "since": ASKED}}
 

@@ -391,9 +391,11 @@ class Server:
         """Whether so many known instances are gone at once that it is the database that changed, not they.
 
         Those that are to go count as well until a DELETE was sent: in another database they are missing, and not gone.
+        After that they count for as long as they are there: what is there has not vanished.
         """
         if self.subjects.keys() <= rows.keys():
             return False
-        known = {name: one for name, one in self.subjects.items() if one.status.instance_id and not one.may_be_gone}
-        staying = [name for name, one in known.items() if not one.may_be_recreated]
+        managed = {name: one for name, one in self.subjects.items() if one.status.instance_id}
+        known = {name: one for name, one in managed.items() if name in rows or not one.may_be_gone}
+        staying = [name for name, one in known.items() if name in rows or not one.may_be_recreated]
         return witnesses.vanish_at_once(staying, rows, besides=len(known) - len(staying))

@@ -8,7 +8,7 @@ from simulation.pace import TRUNK
 
 from whatsapp_operator.resources.steps import Step
 
-AILING, USUAL = 96, 64
+AILING, USUAL = 672, 64
 """Trunks of two worlds."""
 
 

@@ -390,8 +390,7 @@ class Server:
     def vanished(self, rows: Mapping[str, evidence.Row]) -> bool:
         """Whether so many known instances are gone at once that it is the database that changed, not they.
 
-        Those that are to go count as well until a DELETE was sent: in another database they are missing, and not gone.
-        After that they count for as long as they are there: what is there has not vanished.
+        Those that are to go count as well until a DELETE was sent, and after that while they are there.
         """
         if self.subjects.keys() <= rows.keys():
             return False

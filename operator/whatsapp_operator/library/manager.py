@@ -78,8 +78,7 @@ class AsyncInstanceManager:
             around=around,
         )
         self._keeper: Final = Keeper(store or MemoryRecordStore())
-        self._locks: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()
-        """Each lives as long as a call works on its instance, or waits to."""
+        self._locks: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()  # held by those who wait
 
     async def __aenter__(self) -> Self:
         """Use the manager until the end of the block."""

@@ -740,15 +740,20 @@ async def test_recreate_whose_server_cannot_be_asked_now_is_left_as_it_is(comes:
     assert (play.one.deletion, begun.sent, play.evolution.calls) == (begun, 1, [])
 
 
+@pytest.mark.parametrize(("next_at", "is_waited_for"), [(1.0, True), (0.0, False)])
 @pytest.mark.parametrize("mode", [RecoveryMode.DRY_RUN, RecoveryMode.DISABLED])
-async def test_recreate_is_not_gone_on_with_where_nothing_is_healed(mode: RecoveryMode) -> None:
+async def test_recreate_is_not_gone_on_with_where_nothing_is_healed_and_is_over_when_its_delete_has_had_its_time(
+    mode: RecoveryMode, next_at: float, *, is_waited_for: bool
+) -> None:
+    """Else its status would say for ever that the server is asked again."""
     play = Scene()
-    begun = play.begun(next_at=0.0)
+    begun = play.begun(next_at=next_at)
     policy = play.draft(play.server).policy
 
     await play.resend(policy=replace(policy, recovery=replace(policy.recovery, mode=mode)))
 
-    assert (play.one.deletion, play.evolution.calls) == (begun, [])
+    assert play.one.deletion is (begun if is_waited_for else None)
+    assert play.evolution.calls == []
 
 
 async def test_instance_without_a_deletion_is_not_deleted() -> None:

@@ -312,11 +312,14 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
     deletion = one.deletion
     if deletion is None or server.client is None or not server.warm:
         return
-    if _is_to_be_spared(one, deletion) or draft.instance_id not in (None, deletion.instance_id):
-        # It outlived its DELETE, and is open, holds what it did not hold before, or is another incarnation since.
+    is_off = draft.policy.recovery.mode is not RecoveryMode.ENABLED
+    is_left = is_off and context.clock.monotonic() >= deletion.next_at
+    if is_left or _is_to_be_spared(one, deletion) or draft.instance_id not in (None, deletion.instance_id):
+        # It outlived its DELETE, and is open, holds what it did not hold before, or is another incarnation since; or it
+        # is not asked for again: from now on it is what is seen of it.
         one.deletion = None
         return
-    if draft.paused or not server.acted_on or draft.policy.recovery.mode is not RecoveryMode.ENABLED:
+    if draft.paused or not server.acted_on or is_off:
         return
     if context.clock.monotonic() < deletion.next_at and _is_still_shown(one, deletion):
         return

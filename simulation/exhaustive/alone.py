@@ -11,7 +11,7 @@ from evolution_simulator.version import ConnectionState
 from simulation.deeds import servers
 from simulation.exhaustive.arbiter import Bound, Deed
 from simulation.exhaustive.play import PRELUDE_SECONDS, Scenario, Wrong
-from simulation.exhaustive.scenarios import SERVER, not_open, rests, setup, vanishes
+from simulation.exhaustive.scenarios import SERVER, is_there, not_open, rests, setup, vanishes
 from simulation.invariants import calls
 from simulation.sight import Sight
 from simulation.stage import Stage
@@ -94,8 +94,7 @@ async def recreate(work: strategies.Work) -> strategies.Done:
 
 def not_gone(sight: Sight) -> str | None:
     """It is still there for a witness."""
-    there = sight.row((SERVER, NAME)) is not None or sight.memory((SERVER, NAME)) is not None
-    return "it is still there" if there else None
+    return "it is still there" if is_there(sight) else None
 
 
 def not_another(sight: Sight) -> str | None:
@@ -149,7 +148,7 @@ def neither_open_nor_gone(sight: Sight) -> str | None:
     """What opens meanwhile is spared, however often it is tried."""
     if sight.stage.loop.time() < PRELUDE_SECONDS + _WHILE_SECONDS:
         return "it is still tried"
-    if sight.row((SERVER, NAME)) is None and sight.memory((SERVER, NAME)) is None:
+    if not is_there(sight):
         return None
     return None if sight.state_since((SERVER, NAME))[1] is ConnectionState.OPEN else "it is neither open nor gone"
 

@@ -17,6 +17,7 @@ from simulation.exhaustive.scenarios import (
     SERVER,
     breaks,
     is_deleted,
+    is_there,
     not_deleted,
     not_open,
     rests,
@@ -124,8 +125,7 @@ def without_its_webhook(sight: Sight) -> str | None:
 
 def neither_gone_nor_as_it_was(sight: Sight) -> str | None:
     """The resource is still there, or what is there of the instance is without its webhook."""
-    there = sight.row((SERVER, "i0")) is not None or sight.memory((SERVER, "i0")) is not None
-    return without_its_webhook(sight) if there else not_released(sight)
+    return without_its_webhook(sight) if is_there(sight) else not_released(sight)
 
 
 def loses_its_delete(stage: Stage) -> None:

@@ -136,11 +136,16 @@ def is_deleted(stage: Stage) -> None:
     deeds.people.delete(stage, namespace=setups.HOME, name="i0")
 
 
+def is_there(sight: Sight) -> bool:
+    """Whether a witness has the first instance."""
+    return sight.row((SERVER, "i0")) is not None or sight.memory((SERVER, "i0")) is not None
+
+
 def not_deleted(sight: Sight) -> str | None:
     """The first instance is still there, or the other one is no longer open."""
     if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i0") is not None:
         return "the resource is still there"
-    if sight.row((SERVER, "i0")) is not None or sight.memory((SERVER, "i0")) is not None:
+    if is_there(sight):
         return "the instance is still there"
     return None if sight.state_since((SERVER, "i1"))[1] is ConnectionState.OPEN else "another instance has changed"
 

@@ -175,16 +175,23 @@ def waits_for_its_scan(staged: stage.Stage, name: str) -> bool:
     return staged.reason(name) == "AwaitingScan" and known and staged.status(name).get("keepsake") is None
 
 
+def _is_over(status: Mapping[str, Any]) -> bool:
+    """Whether a step was taken, and none is under way."""
+    recovery = status.get("recovery", {})
+    return bool(recovery.get("history")) and not recovery.get("inFlight")
+
+
+def _is_open(staged: stage.Stage, name: str) -> bool:
+    return staged.simulator.instance(name)["memory"] == "open" and staged.reason(name) == "Healthy"
+
+
 def is_recreated(staged: stage.Stage, name: str) -> bool:
-    recovery = staged.status(name).get("recovery", {})
-    is_over = bool(recovery.get("history")) and not recovery.get("inFlight")
-    return is_over and staged.simulator.instance(name)["memory"] is not None and waits_for_its_scan(staged, name)
+    is_held = _is_over(staged.status(name)) and staged.simulator.instance(name)["memory"] is not None
+    return is_held and waits_for_its_scan(staged, name)
 
 
 def is_healed(staged: stage.Stage, name: str) -> bool:
-    recovery = staged.status(name).get("recovery", {})
-    is_over = bool(recovery.get("history")) and not recovery.get("inFlight")
-    return is_over and staged.simulator.instance(name)["memory"] == "open" and staged.reason(name) == "Healthy"
+    return _is_over(staged.status(name)) and _is_open(staged, name)
 
 
 def is_restarted_as_asked(staged: stage.Stage, name: str) -> bool:
@@ -202,9 +209,8 @@ def is_in_use(staged: stage.Stage, name: str) -> bool:
 
 
 def is_healed_with_its_server(staged: stage.Stage, name: str) -> bool:
-    server = staged.kubectl.json("get", "evs", stage.SERVER).get("status", {}).get("recovery", {})
-    is_over = restarts(staged) > 0 and bool(server.get("history")) and not server.get("inFlight")
-    return is_over and staged.simulator.instance(name)["memory"] == "open" and staged.reason(name) == "Healthy"
+    server = staged.kubectl.json("get", "evs", stage.SERVER).get("status", {})
+    return restarts(staged) > 0 and _is_over(server) and _is_open(staged, name)
 
 
 def is_let_go(staged: stage.Stage, name: str) -> bool:

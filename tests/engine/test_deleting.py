@@ -756,6 +756,18 @@ async def test_recreate_is_not_gone_on_with_where_nothing_is_healed_and_is_over_
     assert play.evolution.calls == []
 
 
+@pytest.mark.parametrize("mode", [RecoveryMode.DRY_RUN, RecoveryMode.DISABLED])
+async def test_server_is_not_asked_about_a_recreate_where_nothing_is_healed(mode: RecoveryMode) -> None:
+    play = Scene()
+    begun = play.begun(next_at=1.0)
+    play.evolution.end()
+    policy = play.draft(play.server).policy
+
+    await play.resend(policy=replace(policy, recovery=replace(policy.recovery, mode=mode)))
+
+    assert play.one.deletion is begun
+
+
 async def test_instance_without_a_deletion_is_not_deleted() -> None:
     play = Scene()
 

@@ -18,6 +18,7 @@ from whatsapp_operator.evolution import evidence
 from whatsapp_operator.health import opinion as opinions
 from whatsapp_operator.health import record as records
 from whatsapp_operator.health import rules, witnesses
+from whatsapp_operator.recovery import incident
 from whatsapp_operator.resources import names, parsing
 from whatsapp_operator.resources.errors import InvalidResource
 from whatsapp_operator.resources.instance import WhatsAppInstance
@@ -249,8 +250,8 @@ def _may_have_been_recreated(recovery: RecoveryStatus | None) -> bool:
         return False
     if recovery.in_flight is not None and recovery.in_flight.step is Step.RECREATE:
         return True
-    of_this = itertools.takewhile(lambda one: one.incident == recovery.incident, reversed(recovery.history))
-    in_vain = itertools.takewhile(lambda one: one.result is not StepResult.SUCCEEDED, of_this)
+    of_this = incident.records(recovery)
+    in_vain = itertools.takewhile(lambda one: one.result is not StepResult.SUCCEEDED, reversed(of_this))
     return any(one.step is Step.RECREATE for one in in_vain)
 
 

@@ -122,6 +122,11 @@ def reset(recovery: RecoveryStatus) -> RecoveryStatus:
     return RecoveryStatus(history=recovery.history, in_flight=recovery.in_flight, deaf_since=recovery.deaf_since)
 
 
+def records(recovery: RecoveryStatus) -> tuple[StepRecord, ...]:
+    """The steps of the present incident that are over, the oldest first, as far as the history goes back."""
+    return tuple(one for one in recovery.history if one.incident == recovery.incident)
+
+
 def without_future(recovery: RecoveryStatus, *, now: datetime) -> RecoveryStatus:
     """What a clock that was ahead has written down as of the future was now; else all would wait up to then."""
     history = records_without_future(recovery.history, now=now)

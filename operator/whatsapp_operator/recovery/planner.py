@@ -135,7 +135,7 @@ def _once_more(situation: Situation, step: Step) -> bool:
     """
     if situation.class_of(step) is not StepClass.SOFT:
         return False
-    same = (one for one in situation.history.history if one.incident == situation.history.incident)
+    same = incident.records(situation.history)
     return any(one.step is step and one.result is StepResult.INTERRUPTED for one in same)
 
 

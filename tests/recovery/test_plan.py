@@ -259,9 +259,13 @@ def test_step_is_planned_for_when_the_last_that_is_against_it_ends() -> None:
         (given(history=tried(attempts=1)), (Reason.APPROVAL_REQUIRED,), False),
         (given(history=tried(recreates=4)), (), True),
         (given(history=tried(recreates=3)), (), False),
+        (given(history=tried(recreates=3), spans=Spans(recreate_wait_max=2400)), (), True),
+        (given(history=tried(recreates=2), spans=Spans(recreate_wait_max=2400)), (), False),
+        (given(history=tried(recreates=4), spans=Spans(recreate_wait_max=7200)), (), True),
+        (given(history=tried(attempts=3), spans=Spans(recreate_wait_max=5)), (), False),
     ],
 )
-def test_recovery_is_exhausted_where_nothing_more_may_be_done_or_only_hourly(
+def test_recovery_is_exhausted_where_nothing_more_may_be_done_or_only_as_rarely_as_it_ever_will(
     one: Situation, against: tuple[Reason, ...], exhausted: bool
 ) -> None:
     planned = Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS, blocked_by=against)

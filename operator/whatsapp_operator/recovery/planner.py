@@ -177,13 +177,21 @@ def _restarted_at(history: RecoveryStatus) -> datetime | None:
 
 
 def _wait(situation: Situation, step: Step) -> timedelta:
-    history, spans = situation.history, situation.spans
-    losses = _taken(situation, step) if situation.class_of(step) in ladder.DESTRUCTIVE else 0
+    history, losses = situation.history, _losses(situation, step)
     if losses:
-        return seconds(min(spans.recreate_wait * 2.0 ** min(losses - 1, 16), spans.recreate_wait_max))
+        wait = seconds(situation.spans.recreate_wait * 2.0 ** min(losses - 1, 16))
+        return min(wait, _longest_wait(situation, step))
     taken = incident.steps_taken(history)
     delay = situation.policy.retry_delay_seconds * 2.0 ** min(max(taken - 1, 0), 32)
-    return min(seconds(delay * (1 + _JITTER * _chance(history))), _HOUR)
+    return min(seconds(delay * (1 + _JITTER * _chance(history))), _longest_wait(situation, step))
+
+
+def _longest_wait(situation: Situation, step: Step) -> timedelta:
+    return seconds(situation.spans.recreate_wait_max) if _losses(situation, step) else _HOUR
+
+
+def _losses(situation: Situation, step: Step) -> int:
+    return _taken(situation, step) if situation.class_of(step) in ladder.DESTRUCTIVE else 0
 
 
 def _chance(history: RecoveryStatus) -> float:
@@ -192,7 +200,7 @@ def _chance(history: RecoveryStatus) -> float:
 
 
 def exhausted(situation: Situation, planned: Plan) -> bool:
-    """Whether all that may be done was done, and what goes on goes on at most hourly."""
+    """Whether all that may be done was done, and what goes on goes on hourly, or as rarely as it ever will."""
     gentle = situation.history.attempts + situation.history.reconnects
     if Reason.PROTECTED_INSTANCE in planned.blocked_by:
         return gentle > 0
@@ -201,4 +209,6 @@ def exhausted(situation: Situation, planned: Plan) -> bool:
     if planned.step is Step.RESTART_SERVER:
         nobody_restarts_it = Reason.NEEDS_SERVER_RESTART in planned.blocked_by
         return nobody_restarts_it or (situation.server_restarted and not situation.deaf)
-    return planned.step is not None and _wait(situation, planned.step) >= _HOUR
+    if planned.step is None:
+        return False
+    return _wait(situation, planned.step) >= min(_longest_wait(situation, planned.step), _HOUR)

@@ -169,7 +169,14 @@ def test_secret_survives_being_written_and_read() -> None:
     values = {"token": b"\x00\xff", "empty": b""}
     body = secrets.build(ports.Key("shop", "one-token"), values, ports.Owner(KIND, "one", "u1"))
     read = secrets.read(body)
-    assert read == ports.SecretData(values, "", frozenset({"u1"}), managed=True)
+    assert read == ports.SecretData(values, "", frozenset({"u1"}), frozenset({"one"}), managed=True)
+
+
+def test_owners_of_a_secret_that_are_no_resources_of_ours_have_no_name_among_those_that_are() -> None:
+    owners = [{"kind": KIND, "name": "one", "uid": "u1"}, {"kind": "Deployment", "name": "web", "uid": "u2"}, "broken"]
+    read = secrets.read({"metadata": {"ownerReferences": owners}})
+
+    assert (read.owner_uids, read.owner_names) == (frozenset({"u1", "u2"}), frozenset({"one"}))
 
 
 def test_secret_of_a_user_is_not_taken_for_ours() -> None:

@@ -163,7 +163,8 @@ async def test_secret_of_somebody_else_is_of_no_interest_once_no_code_is_wanted(
 
 
 async def test_secret_of_a_resource_of_the_name_that_has_just_gone_is_waited_for(phone: Phone) -> None:
-    phone.cluster.secrets[SECRET] = replace(THEIRS, owner_uids=frozenset({"before"}), managed=True)
+    before = replace(THEIRS, owner_uids=frozenset({"before"}), owner_names=frozenset({"shop"}), managed=True)
+    phone.cluster.secrets[SECRET] = before
 
     with pytest.raises(ports.Unavailable):
         await phone.look()
@@ -171,10 +172,15 @@ async def test_secret_of_a_resource_of_the_name_that_has_just_gone_is_waited_for
     assert not phone.subject.codes.barred
 
 
-@pytest.mark.parametrize(("owners", "managed"), [(frozenset[str](), True), (frozenset({"before"}), False)])
+@pytest.mark.parametrize(
+    ("owners", "name", "managed"),
+    [(frozenset[str](), "shop", True), (frozenset({"before"}), "shop", False), (frozenset({"theirs"}), "other", True)],
+    ids=["nobody's", "not made by us", "of a resource that is there"],
+)
 async def test_secret_that_nobody_collects_is_not_waited_for(
-    phone: Phone, owners: frozenset[str], managed: bool
+    phone: Phone, owners: frozenset[str], name: str, managed: bool
 ) -> None:
-    phone.cluster.secrets[SECRET] = replace(THEIRS, owner_uids=owners, managed=managed)
+    names = frozenset({name}) if owners else frozenset[str]()
+    phone.cluster.secrets[SECRET] = replace(THEIRS, owner_uids=owners, owner_names=names, managed=managed)
 
     assert (await phone.look()).synced is Reason.PAIRING_SECRET_NOT_OURS

@@ -88,7 +88,11 @@ async def test_token_that_is_there_is_taken_and_not_overwritten(found: ports.Sec
 
 async def test_token_of_a_resource_that_is_gone_is_not_taken_since_its_secret_goes_with_it() -> None:
     leaving = ports.SecretData(
-        values={"token": b"old"}, resource_version="1", managed=True, owner_uids=frozenset({"of the one before"})
+        values={"token": b"old"},
+        resource_version="1",
+        managed=True,
+        owner_uids=frozenset({"of the one before"}),
+        owner_names=frozenset({"shop"}),
     )
     house, draft = begun(secrets := Secrets(leaving))
 
@@ -99,6 +103,17 @@ async def test_token_of_a_resource_that_is_gone_is_not_taken_since_its_secret_go
 
     assert token.generated
     assert token.value != "old"
+
+
+async def test_token_that_was_made_for_another_resource_is_not_shared_since_its_secret_goes_with_that_one() -> None:
+    theirs = replace(GENERATED, owner_uids=frozenset({"theirs"}), owner_names=frozenset({"another"}))
+    house, draft = begun(secrets := Secrets(theirs))
+
+    with pytest.raises(tokens.TokenMissing):
+        await tokens.ensure(house.context, draft)
+
+    assert draft.subject.token is None
+    assert secrets.found is theirs
 
 
 async def test_token_that_outlived_its_resource_is_taken() -> None:

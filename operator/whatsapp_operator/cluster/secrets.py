@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Iterable, Mapping
 
 from whatsapp_operator.engine import ports
-from whatsapp_operator.resources import names
+from whatsapp_operator.resources import instance, names
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "whatsapp-operator"
@@ -40,7 +40,8 @@ def read(body: ports.Body) -> ports.SecretData:
     return ports.SecretData(
         values=dict(_decoded(_mapping(body.get("data")))),
         resource_version=str(metadata.get("resourceVersion", "")),
-        owner_uids=frozenset(_owner_uids(metadata.get("ownerReferences"))),
+        owner_uids=frozenset(_of_owners(metadata.get("ownerReferences"), "uid")),
+        owner_names=frozenset(_of_owners(metadata.get("ownerReferences"), "name", kind=instance.KIND)),
         managed=_mapping(metadata.get("labels")).get(MANAGED_BY) == MANAGER,
     )
 
@@ -53,10 +54,10 @@ def _decoded(data: Mapping[str, object]) -> Iterable[tuple[str, bytes]]:
             continue
 
 
-def _owner_uids(references: object) -> Iterable[str]:
+def _of_owners(references: object, field: str, *, kind: str | None = None) -> Iterable[str]:
     for reference in references if isinstance(references, list) else ():
-        if isinstance(reference, Mapping) and "uid" in reference:
-            yield str(reference["uid"])
+        if isinstance(reference, Mapping) and field in reference and kind in (None, reference.get("kind")):
+            yield str(reference[field])
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -132,7 +132,7 @@ class Codes:
             owner = ports.Owner(kind=instance.KIND, name=metadata.name, uid=metadata.uid)
             await kubernetes.create_secret(key, values, owner=owner)
             return True
-        if found.goes_with_another(metadata.uid):
+        if found.goes_at_once(metadata.uid, name=metadata.name):
             raise ports.Unavailable("the Secret of the codes goes with the resource before this one")
         if metadata.uid not in found.owner_uids:
             return False

@@ -72,12 +72,18 @@ class SecretData:
     values: Mapping[str, bytes] = field(repr=False)
     resource_version: str
     owner_uids: frozenset[str] = frozenset()
+    owner_names: frozenset[str] = frozenset()
+    """Of those of its owners that are resources of ours."""
     managed: bool = False
     """Carries our label `app.kubernetes.io/managed-by: whatsapp-operator`."""
 
     def goes_with_another(self, uid: str) -> bool:
-        """Whether it was made for a resource before this one, which has just gone, and is about to be collected."""
+        """Whether it was made for another resource, and is collected with it."""
         return self.managed and bool(self.owner_uids) and uid not in self.owner_uids
+
+    def goes_at_once(self, uid: str, *, name: str) -> bool:
+        """Whether that other resource is one of this name before this one, which has just gone."""
+        return self.goes_with_another(uid) and name in self.owner_names
 
     def text(self, key: str) -> str | None:
         """A value as text; None where there is none, or where it is not UTF-8, as what some shells write to files."""

@@ -91,8 +91,9 @@ SENTENCES: Mapping[Reason, str] = {
     "add it to its spec.allowedNamespaces.",
     Reason.SERVER_TERMINATING: "The EvolutionServer {server} is being deleted, and takes no new instances. Create it "
     "again once it is gone, or name another in spec.serverRef.",
-    Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without a text (UTF-8) under the key {token_key}, and is "
-    "not overwritten. Add the key, or name another Secret in spec.tokenSecretRef.",
+    Reason.SECRET_NOT_OURS: "The Secret {token_secret} exists without a text (UTF-8) under the key {token_key}, or was "
+    "made for another resource and goes with it; it is not overwritten. Add the key, or name another Secret in "
+    "spec.tokenSecretRef.",
     Reason.TOKEN_NOT_FOUND: "There is no Secret {token_secret}, which holds the token of Meta under the key "
     "{token_key}; the instance is created once there is one. Create it, or name another one in spec.tokenSecretRef.",
     Reason.TOKEN_DIFFERS: "The instance on the server has another token than the one in the Secret {token_secret} (key "

@@ -15,7 +15,7 @@ _TOKEN_BITS = 160
 
 
 class TokenMissing(owned.Withheld):
-    """The Secret is there, without a text under the key; it is not overwritten."""
+    """The Secret is there, without a text under the key, or goes with another resource; it is not overwritten."""
 
     why = Reason.SECRET_NOT_OURS
 
@@ -36,7 +36,7 @@ async def find(context: Context, draft: Draft) -> Token | None:
     """The token in its Secret, or None when there is no Secret.
 
     Raises:
-        TokenMissing: the Secret lacks the key.
+        TokenMissing: the Secret lacks the key, or is another resource's.
         ports.KubernetesError: it could not be read, or is about to go.
     """
     reference = draft.instance.token_secret
@@ -44,9 +44,12 @@ async def find(context: Context, draft: Draft) -> Token | None:
         secret = await context.kubernetes.read_secret(ports.Key(draft.subject.key.namespace, reference.name))
     except ports.NotFound:
         return None
-    if secret.goes_with_another(draft.instance.metadata.uid):
-        # The instance would be left with a token that is in no Secret.
+    metadata = draft.instance.metadata
+    if secret.goes_at_once(metadata.uid, name=metadata.name):
         raise ports.Unavailable("the Secret of the token goes with the resource before this one")
+    if secret.goes_with_another(metadata.uid):
+        # The instance would be left with a token that is in no Secret.
+        raise TokenMissing
     value = secret.text(reference.key)
     if not value:
         raise TokenMissing
@@ -57,7 +60,7 @@ async def ensure(context: Context, draft: Draft) -> Token:
     """The token in its Secret, generated when there is none.
 
     Raises:
-        TokenMissing: the Secret lacks the key.
+        TokenMissing: the Secret lacks the key, or is another resource's.
         TokenAbsent: it is Meta's, and there is no Secret yet.
         ports.KubernetesError: it could not be read or created.
     """
@@ -103,7 +106,7 @@ async def is_that_of(context: Context, draft: Draft, row: evidence.Row) -> bool:
     """Whether the Secret holds the token that the instance has; also where the server shows none.
 
     Raises:
-        TokenMissing: the Secret lacks the key.
+        TokenMissing: the Secret lacks the key, or is another resource's.
         ports.KubernetesError: it could not be read, or is about to go.
     """
     if row.token is None:

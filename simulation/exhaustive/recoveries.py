@@ -24,6 +24,8 @@ from simulation.exhaustive.scenarios import (
     breaks,
     budget,
     is_created,
+    is_deleted,
+    is_there,
     not_created,
     not_open,
     rests,
@@ -213,6 +215,15 @@ def not_as_it_was(sight: Sight) -> str | None:
     return None if is_there or api.find(kinds.SECRETS, setups.HOME, _KEEPSAKE) is not None else "its webhook is lost"
 
 
+def neither_open_nor_gone(sight: Sight) -> str | None:
+    """It is not open; or its resource is gone, and it is not, or was to be retained and is."""
+    if sight.stage.api.find(kinds.INSTANCES, setups.HOME, "i0") is not None:
+        return not_open(sight)
+    versions = [one for versions in sight.specs.values() for _, one in versions if one["metadata"]["name"] == "i0"]
+    retains = any(one["spec"].get("deletionPolicy") == "Retain" for one in versions)
+    return None if is_there(sight) is retains else "it is there, or is not, against what was asked for"
+
+
 async def looks(instance: port.Instance) -> None:
     """What a plugin does that helps nobody."""
     await instance.read_state()
@@ -365,6 +376,13 @@ SCENARIOS: Mapping[str, Scenario] = {
         wrong=first_not_open,
         spoils_lists=True,
         only=("logout/i1",),
+    ),
+    "recreation-deleted": recovery(
+        "a row is lost, and its resource may be deleted, or deleted under Retain, meanwhile",
+        "S2",
+        wrong=neither_open_nor_gone,
+        deeds={"a user deletes it": is_deleted, "a user deletes the resource only": is_retained},
+        bound=_A_FAULT,
     ),
     "recreation-plugged": recovery(
         "a row is lost, and a plugin has a gentler step", "S2", plugged=_PLUGGED, bound=_NOTHING

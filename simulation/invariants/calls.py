@@ -107,7 +107,9 @@ def create_only_what_does_not_exist(sight: Sight, one: host.Arrival) -> str | No
         return None  # somebody was faster, after it was seen to be absent
     if row is not None or memory is not None:
         return "it exists"
-    return "the resource is being deleted" if _going(_acting(sight, one)) else None
+    body = _acting(sight, one)
+    is_to_go = body is not None and _going(body) and not _puts_back(sight, body)
+    return "the resource is being deleted" if is_to_go else None
 
 
 def create_with_a_token_that_is_kept(sight: Sight, one: host.Arrival) -> str | None:
@@ -226,8 +228,17 @@ def _ends_a_step(sight: Sight, body: Body, one: host.Arrival) -> bool:
     """A step under way stops once it hears of the deletion; but a Recreate puts back what it has deleted."""
     if _announced(sight, body, *Step) is None:
         return False
-    heard = sight.stage.loop.time() - seconds_of(body["metadata"]["deletionTimestamp"]) >= LAG_SECONDS
-    return not heard or (one.route == "create" and _announced(sight, body, Step.RECREATE) is not None)
+    return not _is_heard_of(sight, body) or (one.route == "create" and _puts_back(sight, body))
+
+
+def _is_heard_of(sight: Sight, body: Body) -> bool:
+    return sight.stage.loop.time() - seconds_of(body["metadata"]["deletionTimestamp"]) >= LAG_SECONDS
+
+
+def _puts_back(sight: Sight, body: Body) -> bool:
+    """A Recreate creates what it has deleted, where that is to stay, or before it hears that it is to go."""
+    is_under_way = _announced(sight, body, Step.RECREATE) is not None
+    return is_under_way and (_retains(body) or not _is_heard_of(sight, body))
 
 
 def _retains(body: Body) -> bool:

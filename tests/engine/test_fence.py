@@ -119,7 +119,7 @@ async def test_step_changes_nothing_more_once_its_instance_is_to_stay_as_it_is(
     server.answers.set()
     stays = Claim()
     opened = connect(server, Claim())
-    spared = Spared(opened, holds=stays)
+    spared = Spared(opened, holds=stays, creates=Claim())
     assert await change(spared) != NOT_HELD
     stays.held = False
     assert await change(spared) == NOT_HELD
@@ -132,12 +132,21 @@ async def test_step_reads_and_creates_what_it_has_deleted_also_where_its_instanc
     stays = Claim()
     stays.held = False
     opened = connect(server, Claim())
-    spared = Spared(opened, holds=stays)
+    spared = Spared(opened, holds=stays, creates=Claim())
     failed = evidence.Unknown(evidence.Ignorance.SERVER_ERROR)
     assert await spared.create(NEW) == failed
     assert [await spared.read_memory("shop"), await spared.find_webhook("shop")] == [failed, failed]
     assert await spared.find_settings("shop") == failed
     assert server.arrived == 4
+    await opened.close()
+
+
+async def test_step_does_not_create_what_it_has_deleted_where_that_is_to_go(server: Server) -> None:
+    goes = Claim()
+    goes.held = False
+    opened = connect(server, Claim())
+    assert await Spared(opened, holds=Claim(), creates=goes).create(NEW) == NOT_HELD
+    assert server.arrived == 0
     await opened.close()
 
 

@@ -365,6 +365,40 @@ class Deletes(Evolution):
 
 
 @pytest.mark.parametrize(
+    ("comes", "calls"),
+    [
+        (deleted, ["delete"]),
+        (lambda one: deleted(retained(one)), ["delete", "create"]),
+        (retained, ["delete", "create"]),
+        (lambda _: None, ["delete", "create"]),
+    ],
+    ids=["deleted", "retained", "not deleted", "not understood"],
+)
+async def test_recreate_does_not_create_what_is_to_go_by_now(
+    comes: Callable[[WhatsAppInstance], WhatsAppInstance | None], calls: list[str]
+) -> None:
+    context, one, draft, _, steps = stage()
+    evolution, before = Deletes(), draft.instance
+    client: Any = evolution
+    one.client = client
+    draft.subject.record = records.saw_database(draft.subject.record, ASSESSED, at=START)
+
+    class Meanwhile(Lists):
+        async def list_rows(self) -> evidence.DatabaseList | evidence.Unknown:
+            if not evolution.calls:
+                return self.listed
+            draft.subject.instance = comes(before)
+            return evidence.DatabaseList(OTHERS)
+
+    context.observers[one.key] = Meanwhile(evidence.DatabaseList(OTHERS | {"i0": ASSESSED}))
+
+    await steps.take(one, draft, Plan(step=Step.RECREATE, step_class=StepClass.SESSION_LOSS))
+
+    assert evolution.calls == calls
+    assert draft.subject.deletion is None
+
+
+@pytest.mark.parametrize(
     ("afterwards", "calls", "is_pending"),
     [
         (OTHERS, ["delete", "create"], False),

@@ -203,7 +203,11 @@ class Existence:
         if client is None:
             raise ports.Unavailable
         return strategies.Work(
-            server=fence.Spared(client, holds=lambda: not _is_to_stay(draft)),
+            server=fence.Spared(
+                client,
+                holds=lambda: _end(draft) is not DeletionPolicy.RETAIN,
+                creates=lambda: _end(draft) is not DeletionPolicy.DELETE,
+            ),
             name=draft.instance.remote_name,
             wanted=await self.wanted(draft) if creates else None,
             list_rows=lambda: self._context.list_rows(server),
@@ -228,12 +232,12 @@ def born(draft: Draft, instance_id: str | None) -> None:
     draft.window_opened_at = one.born_at = draft.now
 
 
-def _is_to_stay(draft: Draft) -> bool:
-    """Whether the resource is being deleted by now, and its instance is to be retained."""
+def _end(draft: Draft) -> DeletionPolicy | None:
+    """What is to become of the instance, where the resource is being deleted by now."""
     latest = draft.subject.instance
     if latest is None or latest.metadata.deletion_timestamp is None:
-        return False
-    return replace(draft, instance=latest).deletion_policy is DeletionPolicy.RETAIN
+        return None
+    return replace(draft, instance=latest).deletion_policy
 
 
 def _result(answer: evidence.Refused | evidence.Unknown) -> str:

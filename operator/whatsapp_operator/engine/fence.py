@@ -73,8 +73,13 @@ class Fenced(_Guarded):
 class Spared(_Guarded):
     """A server as a step has it: nothing more is done to its instance once that is to stay as it is.
 
-    What a step has deleted, it creates all the same: that is to stay, and with it goes what is in no spec.
+    What a step has deleted, it creates all the same: that is to stay, and with it goes what is in no spec. But what is
+    to go is not created again.
     """
+
+    def __init__(self, server: strategies.Server, *, holds: Callable[[], bool], creates: Callable[[], bool]) -> None:
+        super().__init__(server, holds=holds)
+        self._creates = creates
 
     async def read_memory(self, name: str) -> evidence.MemoryReading:
         """The server's."""
@@ -89,5 +94,5 @@ class Spared(_Guarded):
         return await self._server.find_settings(name)
 
     async def create(self, wanted: evidence.NewInstance) -> evidence.Created | evidence.Refused | evidence.Unknown:
-        """The server's."""
-        return await self._server.create(wanted)
+        """As the server's, unless its instance is to go."""
+        return await self._server.create(wanted) if self._creates() else _NOT_HELD

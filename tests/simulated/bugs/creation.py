@@ -37,7 +37,7 @@ def retain_is_forgotten() -> AbstractContextManager[Any]:
 
     stack = ExitStack()
     stack.enter_context(mock.patch.object(deletion.Deletions, "_makes_no_call", staticmethod(makes_no_call)))
-    stack.enter_context(mock.patch.object(existence, "_is_to_stay", return_value=False))
+    stack.enter_context(mock.patch.object(existence, "_end", return_value=None))
     return stack
 
 

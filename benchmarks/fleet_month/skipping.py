@@ -61,7 +61,7 @@ def _probe(context: Context, server: Server, seconds: float) -> None:
     for ago, name, one in sorted(probed, key=operator.itemgetter(0), reverse=True):
         at = now - timedelta(seconds=ago)
         one.record = records.saw_probe(one.record, evidence.ProbeResult.ALIVE, at=at)
-        server.observed.vouchers.note(name, vouching.proxy_of(one), at=at)
+        vouching.prove(context, server, name, vouching.proxy_of(one), at=at)
 
 
 def _wait(context: Context, one: Subject, until_probe: float | None) -> None:

@@ -54,7 +54,7 @@ def test_server_that_lacks_more_than_before_is_not_warm_however_long_ago_it_was_
 def test_instance_that_vouches_again_has_not_been_asked_in_vain() -> None:
     vouchers = Vouchers(in_vain={"shop": START, "other": START})
 
-    vouchers.note("shop", None, at=START)
+    vouchers.note("shop", None, at=START, unbroken=timedelta())
 
     assert vouchers.in_vain == {"other": START}
 

@@ -134,7 +134,7 @@ def test_instances_without_a_code_are_the_servers_trouble_when_most_lack_one() -
 
 def test_nobody_vouches_for_itself() -> None:
     one = a_server(instances=2)
-    one.observed.vouchers.note("i0", None, at=START)
+    one.observed.vouchers.note("i0", None, at=START, unbroken=timedelta())
 
     assert one.neighbours(one.subjects["i0"], name="i0", now=START).vouched_at is None
     assert one.neighbours(one.subjects["i1"], name="i1", now=START).vouched_at == START

@@ -33,6 +33,7 @@ from whatsapp_operator.resources.steps import Step, StepClass, StepInFlight
 ALIVE, DEAD = evidence.ProbeResult.ALIVE, evidence.ProbeResult.DEAD
 SILENCE = evidence.Unknown(evidence.Ignorance.TIMEOUT)
 ANOTHER_PASSWORD = {"password": "another"}
+UNBROKEN = timedelta(seconds=90)
 PROXY = evidence.Proxy(host="proxy.example.com", port="3128", protocol="http", username="one")
 OTHER_WAY = replace(PROXY, username="two")
 Answer = evidence.ProbeResult | evidence.Unknown
@@ -126,11 +127,11 @@ async def test_whatsapp_is_reachable_since_the_first_of_the_answers_that_follow_
     assert play.server.observed.vouchers.reachable_since(None) == START
 
 
-@pytest.mark.parametrize(("gap", "unbroken"), [(180, True), (181, False)])
-def test_whatsapp_is_reachable_anew_after_some_minutes_in_which_nobody_proved_it(gap: int, *, unbroken: bool) -> None:
+@pytest.mark.parametrize(("gap", "unbroken"), [(90, True), (91, False)])
+def test_whatsapp_is_reachable_anew_after_a_gap_in_which_nobody_proved_it(gap: int, *, unbroken: bool) -> None:
     vouchers, later = Vouchers(), START + timedelta(seconds=gap)
-    vouchers.note("a", PROXY, at=START)
-    vouchers.note("b", PROXY, at=later)
+    vouchers.note("a", PROXY, at=START, unbroken=UNBROKEN)
+    vouchers.note("b", PROXY, at=later, unbroken=UNBROKEN)
 
     assert vouchers.reachable_since(PROXY) == (START if unbroken else later)
     assert vouchers.reachable_since(replace(PROXY, **ANOTHER_PASSWORD)) == vouchers.reachable_since(PROXY)
@@ -138,10 +139,21 @@ def test_whatsapp_is_reachable_anew_after_some_minutes_in_which_nobody_proved_it
     assert vouchers.reachable_since(None) is None
 
 
+@pytest.mark.parametrize(("gap", "unbroken"), [(150, True), (151, False)])
+async def test_answer_that_comes_later_than_the_end_of_the_wait_counts_anew(gap: int, *, unbroken: bool) -> None:
+    play = scene("well")
+    await play.ask()
+    play.time.advance(gap)
+    await play.ask()
+
+    assert play.context.spans.reachable == 120
+    assert play.server.observed.vouchers.reachable_since(None) == (START if unbroken else play.time.now())
+
+
 def test_gap_is_counted_from_the_latest_proof_of_several() -> None:
     vouchers = Vouchers()
-    for name, second in (("a", 0), ("b", 170), ("c", 200)):
-        vouchers.note(name, None, at=START + timedelta(seconds=second))
+    for name, second in (("a", 0), ("b", 80), ("c", 110)):
+        vouchers.note(name, None, at=START + timedelta(seconds=second), unbroken=UNBROKEN)
 
     assert vouchers.reachable_since(None) == START
 
@@ -150,12 +162,12 @@ def test_gap_is_counted_from_the_latest_proof_of_several() -> None:
 async def test_whatsapp_is_reachable_anew_after_somebody_was_asked_in_vain(answer: Answer) -> None:
     play = scene("well", answers={"well": answer})
     vouchers = play.server.observed.vouchers
-    vouchers.note("opened", None, at=START)
+    vouchers.note("opened", None, at=START, unbroken=UNBROKEN)
 
     await play.ask()
     assert vouchers.reachable_since(None) is None
 
-    vouchers.note("opened", None, at=START + timedelta(seconds=10))
+    vouchers.note("opened", None, at=START + timedelta(seconds=10), unbroken=UNBROKEN)
     assert vouchers.reachable_since(None) == START + timedelta(seconds=10)
 
 
@@ -446,7 +458,7 @@ def test_latest_voucher_is_the_latest_of_another_on_the_same_way(
 ) -> None:
     vouchers = Vouchers()
     for at, who, way in notes:
-        vouchers.note(who, way, at=at)
+        vouchers.note(who, way, at=at, unbroken=UNBROKEN)
 
     others = [at for at, who, way in notes if who != name and way == proxy]
     assert vouchers.latest(proxy, but=name) == max(others, default=None)
@@ -454,7 +466,7 @@ def test_latest_voucher_is_the_latest_of_another_on_the_same_way(
 
 def test_vouchers_show_nothing_of_a_proxy() -> None:
     vouchers = Vouchers()
-    vouchers.note("a", PROXY, at=START)
+    vouchers.note("a", PROXY, at=START, unbroken=UNBROKEN)
     vouchers.asked_at[PROXY.way] = START
 
     assert PROXY.host not in repr(vouchers)

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
-from whatsapp_operator.engine import alarm, ports, rounds, warmup
+from whatsapp_operator.engine import alarm, ports, rounds, vouching, warmup
 from whatsapp_operator.engine.context import Context, Item
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.subject import Subject
@@ -371,7 +371,7 @@ class Observer:
             return  # a channel of another kind is open from its construction on, whatever can be reached
         turned = before is not None and before.state is not ConnectionState.OPEN
         if turned and memory is not None and memory.state is ConnectionState.OPEN:
-            self._server.observed.vouchers.note(name, row.proxy, at=self._context.clock.now())
+            vouching.prove(self._context, self._server, name, row.proxy, at=self._context.clock.now())
 
     async def _prove_absence(self, name: str, one: Subject) -> None:
         """Neither list has it; only 404 that names the instance makes that a proof."""

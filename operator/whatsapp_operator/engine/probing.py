@@ -122,8 +122,7 @@ class Prober:
             return
         one.record = records.saw_probe(one.record, result, at=now)
         if result is evidence.ProbeResult.ALIVE:
-            proxy = vouching.proxy_of(one)
-            server.observed.vouchers.note(draft.instance.remote_name, proxy, at=now)
+            vouching.prove(self._context, server, draft.instance.remote_name, vouching.proxy_of(one), at=now)
 
 
 def _opened_at(record: records.Record) -> object:

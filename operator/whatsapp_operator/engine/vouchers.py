@@ -12,11 +12,6 @@ from datetime import datetime, timedelta
 
 from whatsapp_operator.evolution.evidence import Proxy, Way
 
-_UNBROKEN = timedelta(seconds=180)
-"""Between two vouchers; after a longer gap nobody knows whether WhatsApp could be reached meanwhile.
-
-Somebody is asked once a minute, and again at the end of the wait that counts from the first (`Spans.reachable`).
-"""
 _REMEMBERED = 2
 """By way: the latest, and another for whom the latest is itself."""
 
@@ -50,11 +45,14 @@ class Vouchers:
     _reachable_since: dict[Way | None, datetime] = field(default_factory=dict, repr=False)
     """By way: the first voucher after which there was no gap, and nobody was asked in vain."""
 
-    def note(self, name: str, proxy: Proxy | None, *, at: datetime) -> None:
-        """An instance turned open, or answered a probe."""
+    def note(self, name: str, proxy: Proxy | None, *, at: datetime, unbroken: timedelta) -> None:
+        """An instance turned open, or answered a probe.
+
+        After a gap longer than `unbroken` nobody knows whether WhatsApp could be reached meanwhile.
+        """
         way = way_of(proxy)
         before = max((one.at for one in self._latest.get(way, ())), default=None)
-        if way not in self._reachable_since or before is None or at - before > _UNBROKEN:
+        if way not in self._reachable_since or before is None or at - before > unbroken:
             self._reachable_since[way] = at
         others = [one for one in self._latest.get(way, ()) if one.name != name]
         self._latest[way] = (*others, Voucher(name, at))[-_REMEMBERED:]

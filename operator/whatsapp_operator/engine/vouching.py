@@ -25,6 +25,8 @@ _TURNED_AWAY_FOR = timedelta(minutes=10)
 _LOOKED_FOR_ONCE_IN = timedelta(seconds=1)
 """Where nobody can be asked, hundreds look for somebody at once, each among all: in an outage, of all times."""
 _LONG_AGO = 0.0
+_LATE = timedelta(seconds=30)
+"""How late an answer may be that is asked for at the end of a wait."""
 
 
 def proxy_of(one: Subject) -> Proxy | None:
@@ -37,6 +39,16 @@ def vouched(server: Server, *, name: str, proxy: Proxy | None, now: datetime) ->
     """Whether another instance proved just now that WhatsApp can be reached from this server, through this proxy."""
     at = server.observed.vouchers.latest(proxy, but=name)
     return at is not None and abs(now - at) <= _HOLDS  # one of the future was given before the wall clock went back
+
+
+def prove(context: Context, server: Server, name: str, proxy: Proxy | None, *, at: datetime) -> None:
+    """An instance turned open, or answered a probe: WhatsApp can be reached from this server, through this proxy.
+
+    Who waits asks once a minute, and again at the end of a wait that counts from the first answer. An outage in a
+    longer gap would count as time in which what was cut off could have come back.
+    """
+    unbroken = timedelta(seconds=context.spans.reachable) + _LATE
+    server.observed.vouchers.note(name, proxy, at=at, unbroken=unbroken)
 
 
 def may_answer(server: Server, one: Subject) -> None:
@@ -72,7 +84,7 @@ async def _answers(context: Context, server: Server, name: str) -> bool:
         return False
     result, proxy = await client.probe(name, number=number), proxy_of(one)
     if result is evidence.ProbeResult.ALIVE:
-        seen.vouchers.note(name, proxy, at=context.clock.now())
+        prove(context, server, name, proxy, at=context.clock.now())
         return True
     seen.vouchers.note_in_vain(name, proxy, at=context.clock.now())
     return False

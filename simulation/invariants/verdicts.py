@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from evolution_simulator import instance as instances
 from evolution_simulator.version import ConnectionState
 from simulation.sight import Announced, Sight
 from whatsapp_operator.engine import reporting
@@ -35,8 +36,11 @@ def _has_healed(sight: Sight, one: Announced) -> bool:
 
 
 def _shows_a_code(sight: Sight, one: Announced) -> bool:
-    row = sight.row(one.remote)
-    return row is not None and row.connection_status is ConnectionState.CONNECTING
+    """The database says so; or memory has one, where somebody has deleted the row since."""
+    row, memory = sight.row(one.remote), sight.memory(one.remote)
+    if row is not None:
+        return row.connection_status is ConnectionState.CONNECTING
+    return isinstance(memory, instances.BaileysInstance) and memory.qr.code is not None
 
 
 def restart_that_succeeded_was_one(sight: Sight, entry: reporting.Audit) -> str | None:

@@ -9,11 +9,14 @@ from typing import Any
 
 from evolution_simulator.version import ConnectionState
 from simulation.invariants import storms
+from simulation.invariants.calls import LAG_SECONDS
+from simulation.invariants.rest import seconds_of
 from simulation.kubernetes import kinds, server
 from simulation.sight import Body, Sight, remote_of
 from simulation.stage import KEY, condition, key_of, ready, status_of
 from whatsapp_operator.cluster import secrets
 from whatsapp_operator.resources import names
+from whatsapp_operator.resources.reasons import Reason
 
 Check = Callable[[Sight, server.Change], str | None]
 
@@ -31,10 +34,17 @@ def only_the_holder_of_the_claim_writes(sight: Sight, change: server.Change) -> 
         return None
     # A workload has the name of its server here.
     name = remote_of(change.after)[0] if change.kind is kinds.INSTANCES else change.name
-    holder = sight.holder(name)
-    if holder in (None, change.writer) or sight.server_body(name) is None:
+    holder, found = sight.holder(name), sight.server_body(name)
+    if holder in (None, change.writer) or found is None or _was_not_found(sight, change, found):
         return None
     return f"{holder[-8:]} holds {name}"
+
+
+def _was_not_found(sight: Sight, change: server.Change, found: Body) -> bool:
+    """Whoever sees to what has no server may not have heard that there is one again."""
+    since = sight.stage.loop.time() - seconds_of(found["metadata"]["creationTimestamp"])
+    says_so = change.kind is kinds.INSTANCES and status_of(change.after).get("reason") == Reason.SERVER_NOT_FOUND
+    return says_so and since < LAG_SECONDS
 
 
 def status_is_written_only_when_it_changes(sight: Sight, change: server.Change) -> str | None:  # noqa: ARG001 - as all

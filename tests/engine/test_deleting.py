@@ -15,6 +15,7 @@ from support.world import START, a_row, state
 from whatsapp_operator.engine import deletion, existence, ports
 from whatsapp_operator.engine import draft as drafts
 from whatsapp_operator.engine.announce import Announcer
+from whatsapp_operator.engine.reconciler import Reconciler
 from whatsapp_operator.engine.server import Server
 from whatsapp_operator.engine.status import StatusWriter
 from whatsapp_operator.engine.subject import Deletion, Keepsake, Subject, Token
@@ -703,6 +704,23 @@ async def test_recreate_whose_delete_did_not_end_sends_it_again_when_it_is_due()
     assert (play.evolution.calls, play.cluster.calls) == (SENT, [])
     assert play.one.deletion is begun
     assert (begun.sent, begun.next_at) == (3, 60 + 240)
+
+
+@pytest.mark.parametrize(("sent", "told"), [(1, Reason.TERMINATING), (2, Reason.RECOVERY_EXHAUSTED)])
+async def test_recreate_whose_delete_is_refused_tells_a_person(sent: int, told: Reason) -> None:
+    """Else its status would say for ever that the server is asked again."""
+    play = Scene()
+    assert play.one.instance is not None
+    metadata = play.one.instance.metadata.replace(deletion_timestamp=None)
+    play.one.instance = play.one.instance.replace(metadata=metadata)
+    play.begun(sent=sent, next_at=1e6)
+    servers.seen(play.server)
+    show(play, "both")
+
+    await Reconciler(play.context, StatusWriter(play.context)).look(play.one)
+
+    (ready,) = [one for one in play.cluster.statuses[-1]["conditions"] if one["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", told)
 
 
 @pytest.mark.parametrize("next_at", [0.0, 60.0])

@@ -208,7 +208,7 @@ class Deletions:
         draft.verdict = _TERMINATING
         if await self._has_ended(draft.subject, deletion, work, is_listed=is_listed):
             return await self._deleted(server, draft)
-        draft.synced = Reason.DELETION_REFUSED if deletion.sent >= _REFUSED_AFTER else _still(draft, _REFUSED)
+        draft.synced = Reason.DELETION_REFUSED if is_refused(deletion) else _still(draft, _REFUSED)
         return _POLL_SECONDS
 
     async def _has_ended(self, one: Subject, deletion: Deletion, work: strategies.Work, *, is_listed: bool) -> bool:
@@ -338,6 +338,11 @@ async def resend(context: Context, found: existence.Existence, server: Server, d
         await strategies.delete(work)
 
 
+def is_refused(deletion: Deletion) -> bool:
+    """Whether the server was asked more than once, and has not deleted it: a person has to see to it."""
+    return deletion.sent >= _REFUSED_AFTER
+
+
 def _still(draft: Draft, blocked: frozenset[Reason]) -> Reason:
     """What `Synced` said before, where it is one of these: that nothing was seen yet does not make it untrue."""
     told = {one.reason for one in draft.instance.status.conditions if one.type is ConditionType.SYNCED}
@@ -368,8 +373,7 @@ def _is_to_be_spared(one: Subject, deletion: Deletion) -> bool:
 
 def _is_still_shown(one: Subject, deletion: Deletion) -> bool:
     """A DELETE that did not end by the time of the second is not asked after: the observer tells when it has."""
-    asked_again = deletion.sent >= _REFUSED_AFTER
-    return asked_again and (one.record.memory is not None or one.record.row is not None)
+    return is_refused(deletion) and (one.record.memory is not None or one.record.row is not None)
 
 
 def _retry_delay(context: Context, sent: int) -> float:

@@ -196,6 +196,7 @@ class Reconciler:
             await self._planning.plan(server, draft)
         else:
             server.wishes.pop(one.key, None)
+            draft.exhausted = one.deletion is not None and deletion.is_refused(one.deletion)
 
     def _assess(self, server: Server, draft: Draft) -> None:
         one, seen = draft.subject, seeing.seen(self._context, server, draft)

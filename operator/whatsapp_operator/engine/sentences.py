@@ -160,7 +160,8 @@ SENTENCES: Mapping[Reason, str] = {
     "for by annotation. To let it be taken set spec.recovery.mode here, or on the EvolutionServer {server}, to "
     "Enabled.",
     Reason.PAUSED: "Nothing is changed on the server while a pause is in force; see the condition Paused.",
-    Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried at most hourly.",
+    Reason.RECOVERY_EXHAUSTED: "All gentle steps were tried. What is left is tried ever more rarely. A restart of the "
+    "Evolution API server loses nothing, and may help; else see the server's log.",
     Reason.RETRY_DELAY: "The next step waits, see status.recovery.planned.",
     Reason.AWAITING_OBSERVATION: "The next step waits for another observation.",
     Reason.NOT_REQUESTED: "Not checked, since nobody asked for it.",

@@ -113,6 +113,10 @@ APPLIES: dict[str, tuple[Seen, HealthState]] = {
         HealthState.DISCONNECTED,
     ),
     "has_a_closed_channel": (seen("close", database("open"), integration=OTHER), HealthState.DEGRADED),
+    "rests_amid_flapping": (
+        seen("close", database("open", **OWNED), sample=sample("close"), mostly_flapping=True),
+        HealthState.DEGRADED,
+    ),
 }
 REASONS = {
     "nothing_could_be_read": Reason.SERVER_UNREACHABLE,
@@ -139,6 +143,7 @@ REASONS = {
     "closed_for_no_known_reason": Reason.UNEXPLAINED_CLOSE,
     "shows_no_code_that_anybody_wants": Reason.NOT_STARTED,
     "has_a_closed_channel": Reason.CHANNEL_CLOSED,
+    "rests_amid_flapping": Reason.FLAPPING,
 }
 
 
@@ -165,13 +170,21 @@ ALSO = [
     ("is_replaced_again_and_again", seen("close", database("open", **OWNED), memory=None, **REOPENED)),
     ("is_flapping", seen("close", database("connecting", moved=True), paired=False, **TURNING)),
     ("is_flapping", seen("connecting", database("connecting"), paired=False, **TURNING)),
+    ("rests_amid_flapping", seen("close", database("close", **OWNED), sample=sample("close"), mostly_flapping=True)),
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "one"),
     ALSO,
-    ids=["no phone, no owner", "frozen, and paired", "not read since", "closed after a code", "frozen in its turns"],
+    ids=[
+        "no phone, no owner",
+        "frozen, and paired",
+        "not read since",
+        "closed after a code",
+        "frozen in its turns",
+        "closed for both",
+    ],
 )
 def test_rule_applies_to_these_as_well(name: str, one: Seen) -> None:
     found = rule(name)(one)
@@ -323,6 +336,14 @@ MISSES: dict[str, list[Seen]] = {
         seen("connecting", database("connecting", moved=True), paired=False, wanted=False),
     ],
     "has_a_closed_channel": [seen("close", database("open")), seen("close", database("close"), integration=OTHER)],
+    "rests_amid_flapping": [
+        seen("close", database("open"), sample=sample("close"), mostly_flapping=True, integration=OTHER),
+        seen("connecting", LISTED, sample=sample("close"), mostly_flapping=True),
+        seen("close", LISTED, sample=sample("close", "connecting"), mostly_flapping=True),
+        seen("close", LISTED, sample=sample("connecting"), mostly_flapping=True),
+        seen("close", LISTED, mostly_flapping=True),
+        seen("close", LISTED, sample=sample("close")),
+    ],
 }
 
 

@@ -46,9 +46,11 @@ SENTENCES: Mapping[Reason, str] = {
     "and RemediationAllowed for what holds more back.",
     Reason.REPLACED: "It is opened and replaced again and again: another server holds the same session, or two sockets "
     "of this one do. Make sure that only one Evolution API server uses this database, then restart that server.",
-    Reason.FLAPPING: "It tries to connect without success: WhatsApp may be out of the server's reach. Nothing is done "
-    "for as long as that may be; it is looked at again all the time. Check that the server reaches WhatsApp. If it "
-    "does and this lasts, the stored credentials are unusable: delete the WhatsAppInstance, create it again, and scan.",
+    Reason.FLAPPING: "It tries to connect without success, or rests while most others of its server do: WhatsApp may "
+    "be out of the server's reach. Nothing is done for as long as that may be; it is looked at again all the time. "
+    "Check that the server reaches WhatsApp. If it does and this lasts, restart the Evolution API server, which loses "
+    "nothing; where that does not help, the stored credentials are unusable: delete the WhatsAppInstance, create it "
+    "again, and scan.",
     Reason.CREDENTIALS: "Its stored credentials are unusable, while other instances of the server reach WhatsApp. It "
     "has to be logged out and paired again.",
     Reason.QR_EXPIRED: f"The QR codes were not scanned in time. {_WANT}",

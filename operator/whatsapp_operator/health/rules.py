@@ -220,6 +220,13 @@ def has_a_closed_channel(seen: Seen) -> Verdict | None:
     return None
 
 
+def rests_amid_flapping(seen: Seen) -> Verdict | None:
+    """Its close is not believed while most others of its server flap: it waits as they do, and says so."""
+    if seen.baileys and seen.memory is _CLOSE and seen.sampled(_CLOSE) and seen.neighbours.mostly_flapping:
+        return Verdict(HealthState.DEGRADED, Reason.FLAPPING)
+    return None
+
+
 class Symptom(enum.Enum):
     """What an instance shows that only means something beside how many others show it."""
 
@@ -267,6 +274,7 @@ RULES: tuple[Rule, ...] = (
     closed_for_no_known_reason,
     shows_no_code_that_anybody_wants,
     has_a_closed_channel,
+    rests_amid_flapping,
 )
 
 

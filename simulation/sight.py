@@ -93,6 +93,8 @@ class Sight:
         """By server: when restarts of it were announced that were carried out."""
         self.restart_announced: dict[str, float] = {}
         """By server: when the one was announced that is not carried out yet, and may never be."""
+        self.unreachable_since: dict[Remote, float] = {}
+        """When WhatsApp could last be reached no more by an instance."""
         self.reachable_again: dict[Remote, float] = {}
         """When WhatsApp could be reached again by an instance, after an outage that it shared with others."""
         self.asked_to_go: set[str] = set()
@@ -124,8 +126,12 @@ class Sight:
         far, change = there.model.whatsapp, there.model.whatsapp.set_reach
 
         def set_reach(reach: whatsapp.Reach, *, name: str | None = None, proxy: str | None = None) -> None:
-            away = [one for one in there.model.memory.values() if not _is_reachable(one)]
+            known = list(there.model.memory.values())
+            away = [one for one in known if not _is_reachable(one)]
             change(reach, name=name, proxy=proxy)
+            for one in known:
+                if one not in away and not _is_reachable(one):
+                    self.unreachable_since[there.name, one.name] = self.stage.loop.time()
             # Of a way that only one instance goes nobody else could tell.
             for one in away if name is None else ():
                 if _is_reachable(one):

@@ -219,7 +219,19 @@ def gives_what_was_cut_off_time_to_come_back(sight: Sight, one: Announced, chang
     back_for = _now(sight) - sight.reachable_again[one.remote]
     if back_for >= _REOPENS_WITHIN_SECONDS or _is_over(sight, change, _last_resort_since(sight, one, change)):
         return None
-    return f"WhatsApp can be reached again for {back_for:.0f} s"
+    return None if _was_cut_off_unnoticed(sight, one) else f"WhatsApp can be reached again for {back_for:.0f} s"
+
+
+def _was_cut_off_unnoticed(sight: Sight, one: Announced) -> bool:
+    """Between two proofs, so long ago and for so short that the wait was over without that time.
+
+    It was bad before, and stayed so for the whole wait while WhatsApp could be reached.
+    """
+    began, ended = sight.unreachable_since.get(one.remote), sight.reachable_again[one.remote]
+    left, spans = sight.left_open.get(one.remote), sight.stage.setup.options.spans
+    if began is None or left is None or left >= began or ended - began > spans.reachable:
+        return False
+    return began - left + _now(sight) - ended >= spans.reachable
 
 
 def waits_after_a_recreate(sight: Sight, one: Announced, _: server.Change) -> str | None:

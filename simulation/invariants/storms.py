@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from evolution_simulator.database import CredentialsKind
 from evolution_simulator.version import ConnectionState
+from simulation.invariants.calls import LAG_SECONDS
+from simulation.invariants.rest import seconds_of
 from simulation.kubernetes import kinds
-from simulation.sight import Remote, Sight, remote_of
+from simulation.sight import Body, Remote, Sight, remote_of
 
 _CERTAIN_SECONDS = 90.0
 _LOOKED_SECONDS = 150.0
@@ -26,19 +28,20 @@ def told(sight: Sight, name: str, *, by: str) -> str | None:
 
 def cause(sight: Sight, name: str) -> str | None:
     """What is wrong with a storm that has just been declared: too few were bad lately, whoever waits for a person."""
-    bad = [one for one in _instances(sight, name) if _was_bad_lately(sight, one)]
+    bad = [one for one in _instances(sight, name, lag=LAG_SECONDS) if _was_bad_lately(sight, one)]
     floor = sight.budget(name).storm.floor
     return None if len(bad) > floor else f"{len(bad)} instances were bad, and up to {floor} are no storm"
 
 
-def _instances(sight: Sight, name: str) -> list[Remote]:
-    """Those with a resource, each once."""
-    found = (remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if _stays(one))
+def _instances(sight: Sight, name: str, *, lag: float = 0.0) -> list[Remote]:
+    """Those with a resource that stays, or did so long ago, each once."""
+    found = (remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if _stays(sight, one, lag=lag))
     return sorted({one for one in found if one[0] == name})
 
 
-def _stays(body: object) -> bool:
-    return "deletionTimestamp" not in body["metadata"]  # type: ignore[index]  # a body
+def _stays(sight: Sight, body: Body, *, lag: float) -> bool:
+    asked_at = body["metadata"].get("deletionTimestamp")
+    return asked_at is None or sight.stage.loop.time() - seconds_of(asked_at) < lag
 
 
 def _is_bad_for_sure(sight: Sight, where: Remote) -> bool:

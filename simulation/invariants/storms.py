@@ -86,8 +86,9 @@ def _is_open(state: ConnectionState | None) -> bool:
 
 
 def _waits_for_a_person(sight: Sight, where: Remote) -> bool:
-    row, memory = sight.row(where), sight.memory(where)
-    if row is None or memory is None:
+    """And has for long enough to be seen to: a Relogin makes it so of what was bad right before."""
+    row, memory, (since, _) = sight.row(where), sight.memory(where), sight.state_since(where)
+    if row is None or memory is None or sight.stage.loop.time() - since < LAG_SECONDS:
         return False
     shows_code = memory.state is row.connection_status is ConnectionState.CONNECTING
     ended = row.disconnection_reason_code in _ENDED and row.connection_status is ConnectionState.CLOSE

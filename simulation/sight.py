@@ -94,7 +94,9 @@ class Sight:
         self.restart_announced: dict[str, float] = {}
         """By server: when the one was announced that is not carried out yet, and may never be."""
         self.unreachable_since: dict[Remote, float] = {}
-        """When WhatsApp could last be reached no more by an instance."""
+        """When WhatsApp could be reached no more by an instance, in an outage that it shares with others."""
+        self.cut_off_alone: set[Remote] = set()
+        """Those whose own way was cut off: of that nobody else could tell."""
         self.reachable_again: dict[Remote, float] = {}
         """When WhatsApp could be reached again by an instance, after an outage that it shared with others."""
         self.asked_to_go: set[str] = set()
@@ -130,14 +132,22 @@ class Sight:
             away = [one for one in known if not _is_reachable(one)]
             change(reach, name=name, proxy=proxy)
             for one in known:
-                if one not in away and not _is_reachable(one):
-                    self.unreachable_since[there.name, one.name] = self.stage.loop.time()
-            # Of a way that only one instance goes nobody else could tell.
-            for one in away if name is None else ():
-                if _is_reachable(one):
-                    self.reachable_again[there.name, one.name] = self.stage.loop.time()
+                where = there.name, one.name
+                if name is None:
+                    self._note_reach(where, is_away=not _is_reachable(one), was_away=one in away)
+                elif name == one.name:
+                    self.cut_off_alone = self.cut_off_alone - {where} | ({where} if not _is_reachable(one) else set())
 
         far.set_reach = set_reach  # type: ignore[method-assign]  # likewise
+
+    def _note_reach(self, remote: Remote, *, is_away: bool, was_away: bool) -> None:
+        now = self.stage.loop.time()
+        if remote in self.cut_off_alone:
+            self.cut_off_alone -= {remote} if not is_away else set()
+        elif is_away and not was_away:
+            self.unreachable_since[remote] = now
+        elif was_away and not is_away:
+            self.reachable_again[remote] = now
 
     def _note_states(self, there: host.Host) -> None:
         now, memory = self.stage.loop.time(), there.model.memory

@@ -31,6 +31,8 @@ _ANNOUNCED_SECONDS = 30.0
 _CLOSED_WITHIN_SECONDS = 40.0
 _REOPENS_WITHIN_SECONDS = 60.0
 """What can be reached again reopens by then (a login that stalls is tried again each half minute), or is broken."""
+_NOTICED_SECONDS = 30.0
+"""A connection that hears nothing for so long is taken for ended."""
 _ENDERS = (Step.RELOGIN, Step.RECREATE)
 _OF_A_STABLE_CLOSE = 25 / 30
 """The share of the sample's length that has to be seen from outside."""
@@ -219,19 +221,23 @@ def gives_what_was_cut_off_time_to_come_back(sight: Sight, one: Announced, chang
     back_for = _now(sight) - sight.reachable_again[one.remote]
     if back_for >= _REOPENS_WITHIN_SECONDS or _is_over(sight, change, _last_resort_since(sight, one, change)):
         return None
-    return None if _was_cut_off_unnoticed(sight, one) else f"WhatsApp can be reached again for {back_for:.0f} s"
+    is_excused = _was_cut_off_unnoticed(sight, one, change)
+    return None if is_excused else f"WhatsApp can be reached again for {back_for:.0f} s"
 
 
-def _was_cut_off_unnoticed(sight: Sight, one: Announced) -> bool:
-    """Between two proofs, so long ago and for so short that the wait was over without that time.
+def _was_cut_off_unnoticed(sight: Sight, one: Announced, change: server.Change) -> bool:
+    """It was bad before, and stayed so for the whole wait; the outage fits between two proofs.
 
-    It was bad before, and stayed so for the whole wait while WhatsApp could be reached.
+    The time of the outage does not count, unless it was over before a silent connection would have been noticed.
     """
     began, ended = sight.unreachable_since.get(one.remote), sight.reachable_again[one.remote]
-    left, spans = sight.left_open.get(one.remote), sight.stage.setup.options.spans
-    if began is None or left is None or left >= began or ended - began > spans.reachable:
+    seen = seconds_of(_recovery(change.before).get("startedAt"))
+    bad_since = min(filter(None, (seen, sight.left_open.get(one.remote))), default=None)
+    wait = sight.stage.setup.options.spans.reachable
+    if began is None or bad_since is None or bad_since >= began or ended - began > wait:
         return False
-    return began - left + _now(sight) - ended >= spans.reachable
+    away = ended - began if ended - began > _NOTICED_SECONDS else 0.0
+    return _now(sight) - bad_since - away >= wait
 
 
 def waits_after_a_recreate(sight: Sight, one: Announced, _: server.Change) -> str | None:

@@ -13,6 +13,7 @@ _CERTAIN_SECONDS = 90.0
 _LOOKED_SECONDS = 150.0
 _LATELY_SECONDS = 180.0
 _ENDED = (401, 402, 403, 406)
+_TROUBLE = frozenset({"watch_break", "watch_trouble"})
 
 
 def told(sight: Sight, name: str, *, by: str) -> str | None:
@@ -28,7 +29,7 @@ def told(sight: Sight, name: str, *, by: str) -> str | None:
 
 def cause(sight: Sight, name: str) -> str | None:
     """What is wrong with a storm that has just been declared: too few were bad lately, whoever waits for a person."""
-    bad = [one for one in _instances(sight, name, lag=LAG_SECONDS) if _was_bad_lately(sight, one)]
+    bad = [one for one in _instances(sight, name, lag=_lag(sight)) if _was_bad_lately(sight, one)]
     floor = sight.budget(name).storm.floor
     return None if len(bad) > floor else f"{len(bad)} instances were bad, and up to {floor} are no storm"
 
@@ -37,6 +38,12 @@ def _instances(sight: Sight, name: str, *, lag: float = 0.0) -> list[Remote]:
     """Those with a resource that stays, or did so long ago, each once."""
     found = (remote_of(one) for one in sight.stage.api.all(kinds.INSTANCES) if _stays(sight, one, lag=lag))
     return sorted({one for one in found if one[0] == name})
+
+
+def _lag(sight: Sight) -> float:
+    """What a watch does not tell of is known after the next sweep."""
+    untold = not _TROUBLE.isdisjoint(sight.stage.fault_times)
+    return LAG_SECONDS + (sight.stage.setup.options.sweep_period_seconds if untold else 0.0)
 
 
 def _stays(sight: Sight, body: Body, *, lag: float) -> bool:

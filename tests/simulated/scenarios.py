@@ -133,6 +133,12 @@ WAITING: dict[str, Scenario] = {
         recovery=SOON | {"lastResortDelaySeconds": 900},
         budget=ROOMY,
     ),
+    "gap between vouchers": scenario(
+        (0, *broken("i0", "S2")),
+        (10, *of_server("reach", how="refused", seconds=400.0)),
+        recovery=SOON | {"lastResortDelaySeconds": 900},
+        budget=ROOMY,
+    ),
     "voucher of another proxy": scenario(
         (0, *of_server("hand_proxy", name="i0")),
         (60, *broken("i0", "S7")),
@@ -312,6 +318,13 @@ DELETED: dict[str, Scenario] = {
         budget=ROOMY,
     ),
     "deletes before it writes": scenario((0, *named("delete", "i0"))),
+    "what is to go created again": scenario(
+        (0, *broken("i0", "S2")),
+        (1, *late("delete", 8.0)),
+        (267, *named("delete", "i0")),
+        recovery=SOON,
+        budget=ROOMY,
+    ),
     "retain is forgotten": scenario(
         (0, *named("edit", "i0", spec={"deletionPolicy": "Retain"})), (60, *named("delete", "i0"))
     ),

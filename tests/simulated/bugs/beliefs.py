@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -160,6 +160,11 @@ def acts_before_it_writes() -> AbstractContextManager[Any]:
 def the_first_voucher_is_enough() -> AbstractContextManager[Any]:
     """As it was before a month of a fleet found it: the first to reopen vouches for those that are about to."""
     return mock.patch.object(gates, "_may_be_about_to_reopen", return_value=None)
+
+
+def a_gap_proves_nothing_amiss() -> AbstractContextManager[Any]:
+    """WhatsApp was reachable between two vouchers, however far apart they are."""
+    return mock.patch.object(vouching, "_LATE", timedelta(hours=1))
 
 
 def any_proxy_leads_the_same_way() -> AbstractContextManager[Any]:

@@ -41,6 +41,11 @@ def retain_is_forgotten() -> AbstractContextManager[Any]:
     return stack
 
 
+def what_is_to_go_is_created_again() -> AbstractContextManager[Any]:
+    """A Recreate goes on, though its resource was deleted meanwhile."""
+    return mock.patch.object(existence, "_end", return_value=None)
+
+
 def takes_what_is_anothers() -> AbstractContextManager[Any]:
     """An instance of the right name is the right one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,6 +54,27 @@ def test_ghost_stays_missing_where_no_read_failed_also_when_another_is_loaded() 
 
     assert looks(known, "abcd").is_missing("f")
     assert looks(known, "abcde").is_missing("f")
+
+
+def after_the_clock_went_back(before: WarmUp, *, seconds: float) -> WarmUp:
+    """An hour back at one look, and another look so long after that."""
+    for at in (START - timedelta(hours=1), START - timedelta(hours=1) + timedelta(seconds=seconds)):
+        before = warmup.observed(before, listed=set("abcdef"), held=set("abcde"), at=at, growth=GROWTH)
+    return before
+
+
+@pytest.mark.parametrize(("seconds", "done"), [(299, False), (300, True)])
+def test_wait_lasts_no_longer_where_the_wall_clock_has_gone_back(seconds: float, *, done: bool) -> None:
+    begun = looks(WarmUp(), "abcde")
+
+    assert after_the_clock_went_back(begun, seconds=seconds).done is done
+
+
+@pytest.mark.parametrize(("seconds", "is_missing"), [(299, False), (300, True)])
+def test_ghost_is_in_doubt_no_longer_where_the_wall_clock_has_gone_back(seconds: float, *, is_missing: bool) -> None:
+    again = looks(warmup.begin(looks(WarmUp(), *["abcde"] * 31)), "abcde")
+
+    assert after_the_clock_went_back(again, seconds=seconds).is_missing("f") is is_missing
 
 
 def test_each_growth_begins_the_wait_anew() -> None:

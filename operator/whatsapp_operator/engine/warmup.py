@@ -44,6 +44,9 @@ def observed(
     before: WarmUp, *, listed: AbstractSet[str], held: AbstractSet[str], at: datetime, growth: timedelta
 ) -> WarmUp:
     """Fold one look at both witnesses, the list read just before memory."""
+    if before.grown_at is not None and before.grown_at > at:
+        # The wall clock has gone back: else the wait would last up to what is the future now.
+        before = replace(before, grown_at=at)
     missing = frozenset(listed - held)
     if missing <= before.ghosts:
         return _with_ghosts(before, missing, held=held, at=at, growth=growth)

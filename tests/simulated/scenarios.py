@@ -119,6 +119,12 @@ SOON = {"lastResortDelaySeconds": 60, "sessionLossDelaySeconds": 200, "maxAttemp
 ROOMY = {"storm": {"percent": 100, "floor": 10, "cooldownSeconds": 60}}
 QUICK_STORM = {"storm": {"percent": 30, "floor": 1, "cooldownSeconds": 60}}
 ROLLED_OUT = {"kind": "Deployment", "name": "main", "minInstances": 1, "maxWaitSeconds": 60}
+BACK_AFTER_AN_OUTAGE = scenario(
+    (0, *broken("i0", "S2")),
+    (10, *of_server("reach", how="refused", seconds=400.0)),
+    recovery=SOON | {"lastResortDelaySeconds": 900},
+    budget=ROOMY,
+)
 
 WAITING: dict[str, Scenario] = {
     "no dry run": scenario((0, *broken("i0", "S17")), recovery={"mode": "DryRun"}),
@@ -127,18 +133,8 @@ WAITING: dict[str, Scenario] = {
     "no voucher": scenario(
         (0, *broken("i0", "S2")), instances=1, ends=400.0, recovery=SOON | {"lastResortDelaySeconds": 900}
     ),
-    "first voucher is enough": scenario(
-        (0, *broken("i0", "S2")),
-        (10, *of_server("reach", how="refused", seconds=400.0)),
-        recovery=SOON | {"lastResortDelaySeconds": 900},
-        budget=ROOMY,
-    ),
-    "gap between vouchers": scenario(
-        (0, *broken("i0", "S2")),
-        (10, *of_server("reach", how="refused", seconds=400.0)),
-        recovery=SOON | {"lastResortDelaySeconds": 900},
-        budget=ROOMY,
-    ),
+    "first voucher is enough": BACK_AFTER_AN_OUTAGE,
+    "gap between vouchers": BACK_AFTER_AN_OUTAGE,
     "voucher of another proxy": scenario(
         (0, *of_server("hand_proxy", name="i0")),
         (60, *broken("i0", "S7")),

@@ -37,6 +37,10 @@ def only_the_holder_of_the_claim_writes(sight: Sight, change: server.Change) -> 
     holder, found = sight.holder(name), sight.server_body(name)
     if holder in (None, change.writer) or found is None or _was_not_found(sight, change, found):
         return None
+    lost_at = sight.stage.fault_times.get("lose_lease", float("-inf"))
+    if change.kind in _OURS and sight.stage.loop.time() - lost_at < LAG_SECONDS:
+        # Its holder sees within two seconds that somebody has deleted it; no step is taken without it.
+        return None
     return f"{holder[-8:]} holds {name}"
 
 
